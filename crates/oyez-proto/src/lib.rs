@@ -1,0 +1,28 @@
+//! Server-Sent Events exactly as the HTML Standard has them, without I/O, clock or randomness.
+//!
+//! - [`Event`] is what a publisher makes and a decoder yields. Its type makes injection unrepresentable.
+//! - [`Event::encode`] writes a frame into the caller's buffer; [`encode_comment`] and [`encode_cursor`] write the
+//!   blocks that dispatch nothing.
+//!
+//! ```
+//! use oyez_proto::Event;
+//!
+//! let event = Event::data("line 1\nline 2").event("greeting")?.id("msg-1")?;
+//! let mut frame = Vec::new();
+//! event.encode(&mut frame);
+//! assert_eq!(frame, b"event: greeting\nid: msg-1\ndata: line 1\ndata: line 2\n\n");
+//! # Ok::<(), oyez_proto::Error>(())
+//! ```
+//!
+//! Source: HTML Standard, section 9.2, "Server-sent events".
+
+mod base64;
+mod encode;
+mod error;
+mod event;
+mod text;
+
+pub use encode::{encode_comment, encode_cursor};
+pub use error::{Error, ErrorKind};
+pub use event::Event;
+pub use text::{EventId, EventType};

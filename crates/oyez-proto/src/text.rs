@@ -1,0 +1,120 @@
+//! The two strings of an event that share a line with their field name, and so could inject one.
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::Error;
+
+/// A last event id as it stands in an `id:` field: any text without NUL, CR and LF. The empty id resets the
+/// last event id of whoever reads it.
+///
+/// Source: HTML Standard, "Interpreting an event stream", field `id`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(Box<str>);
+
+/// An event type as it stands in an `event:` field: any text without NUL, CR and LF that is not empty (an empty
+/// type is the default type `message`, which an [`Event`](crate::Event) says by having none).
+///
+/// Source: HTML Standard, "Interpreting an event stream", field `event`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventType(Box<str>);
+
+impl EventId {
+    /// Takes `id` if an `id:` field can carry it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it holds NUL, CR or LF.
+    pub fn new(id: impl Into<Box<str>>) -> Result<Self, Error> {
+        let id = id.into();
+        refuse_line_breaks("event id", &id)?;
+        Ok(Self(id))
+    }
+}
+
+impl EventType {
+    /// Takes `event_type` if an `event:` field can carry it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is empty or holds NUL, CR or LF.
+    pub fn new(event_type: impl Into<Box<str>>) -> Result<Self, Error> {
+        let event_type = event_type.into();
+        if event_type.is_empty() {
+            return Err(Error::invalid("event type is empty"));
+        }
+        refuse_line_breaks("event type", &event_type)?;
+        Ok(Self(event_type))
+    }
+}
+
+fn refuse_line_breaks(what: &str, value: &str) -> Result<(), Error> {
+    match value.bytes().position(|b| matches!(b, b'\0' | b'\r' | b'\n')) {
+        None => Ok(()),
+        Some(at) => Err(Error::invalid(format!("{what} holds NUL, CR or LF at byte {at}: {value:?}"))),
+    }
+}
+
+macro_rules! text {
+    ($name:ident) => {
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self, Error> {
+                Self::new(text)
+            }
+        }
+        impl TryFrom<&str> for $name {
+            type Error = Error;
+            fn try_from(text: &str) -> Result<Self, Error> {
+                Self::new(text)
+            }
+        }
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0.into()
+            }
+        }
+    };
+}
+
+text!(EventId);
+text!(EventType);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_and_nul_are_refused_and_named() {
+        for bad in ["a\nb", "a\rb", "a\0b", "\n", "\r\n"] {
+            assert!(EventId::new(bad).is_err(), "{bad:?}");
+            let error = EventType::new(bad).expect_err(bad);
+            assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_id_resets_and_an_empty_type_is_refused() {
+        assert_eq!(&*EventId::new("").unwrap(), "");
+        assert!(EventType::new("").is_err());
+    }
+}
