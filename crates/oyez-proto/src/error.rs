@@ -25,6 +25,10 @@ impl Error {
         Self { kind: ErrorKind::Invalid, message: message.into() }
     }
 
+    pub(crate) fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: ErrorKind::TooLarge, message: message.into() }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

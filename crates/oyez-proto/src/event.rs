@@ -35,6 +35,15 @@ impl Event {
         Self { data: data.into(), ..Self::default() }
     }
 
+    pub(crate) fn from_parts(
+        data: String,
+        event_type: Option<EventType>,
+        id: Option<EventId>,
+        retry: Option<Duration>,
+    ) -> Self {
+        Self { data, event_type, id, retry }
+    }
+
     /// An event whose data is `bytes` in base64 (RFC 4648, section 4, padded): a third longer than they are.
     /// [`Event::decode_base64`] gives them back.
     ///

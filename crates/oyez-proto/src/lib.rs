@@ -3,6 +3,7 @@
 //! - [`Event`] is what a publisher makes and a decoder yields. Its type makes injection unrepresentable.
 //! - [`Event::encode`] writes a frame into the caller's buffer; [`encode_comment`] and [`encode_cursor`] write the
 //!   blocks that dispatch nothing.
+//! - [`Decoder`] reads a stream of bytes, cut anywhere, as [`Item`]s.
 //!
 //! ```
 //! use oyez_proto::Event;
@@ -17,12 +18,17 @@
 //! Source: HTML Standard, section 9.2, "Server-sent events".
 
 mod base64;
+mod decode;
 mod encode;
 mod error;
 mod event;
+mod limits;
 mod text;
+mod utf8;
 
+pub use decode::{Decoder, Item};
 pub use encode::{encode_comment, encode_cursor};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
+pub use limits::EVENT_BYTES_MAX;
 pub use text::{EventId, EventType};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use memchr::memchr;
+
 use crate::Error;
 
 /// A last event id as it stands in an `id:` field: any text without NUL, CR and LF. The empty id resets the
@@ -13,7 +15,8 @@ use crate::Error;
 pub struct EventId(Box<str>);
 
 /// An event type as it stands in an `event:` field: any text without NUL, CR and LF that is not empty (an empty
-/// type is the default type `message`, which an [`Event`](crate::Event) says by having none).
+/// type is the default type `message`, which an [`Event`](crate::Event) says by having none). One that comes from a
+/// [`Decoder`](crate::Decoder) may hold NUL, which the standard lets pass in a type.
 ///
 /// Source: HTML Standard, "Interpreting an event stream", field `event`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +32,11 @@ impl EventId {
         refuse_line_breaks("event id", &id)?;
         Ok(Self(id))
     }
+
+    /// The value of an `id:` field, which cannot hold a line end. With NUL in it the field is ignored.
+    pub(crate) fn from_field(value: &str) -> Option<Self> {
+        memchr(b'\0', value.as_bytes()).is_none().then(|| Self(value.into()))
+    }
 }
 
 impl EventType {
@@ -43,6 +51,11 @@ impl EventType {
         }
         refuse_line_breaks("event type", &event_type)?;
         Ok(Self(event_type))
+    }
+
+    /// The value of an `event:` field, which cannot hold a line end. The empty one is the default type.
+    pub(crate) fn from_field(value: &str) -> Option<Self> {
+        (!value.is_empty()).then(|| Self(value.into()))
     }
 }
 

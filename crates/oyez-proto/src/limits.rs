@@ -1,0 +1,10 @@
+//! The bounds of this crate, each with its reason.
+
+/// The bytes of one event that a [`Decoder`](crate::Decoder) holds back unless told otherwise: 16 MiB.
+// A server that never ends its line costs its reader this much and no more. The largest events seen in the field
+// (images in base64, whole documents of a language model) stay below 10 MB.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What the buffer for ids, types and comments may keep allocated from one line to the next.
+// Ids and types are far shorter, so it is allocated once per stream; a long comment gives its memory back.
+pub(crate) const VALUE_BYTES_KEPT: usize = 4 * 1024;
