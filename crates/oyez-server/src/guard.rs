@@ -130,7 +130,7 @@ mod tests {
     fn check(guard: &Guard, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         guard
-            .check(&method, &"/events/a".parse().unwrap(), &headers)
+            .check(method, &"/events/a".parse().unwrap(), &headers)
             .map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
