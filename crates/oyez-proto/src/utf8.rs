@@ -32,6 +32,13 @@ impl Utf8Buffer {
         }
     }
 
+    /// Appends `line`, whose bytes end no sequence begun, and an LF.
+    pub(crate) fn push_line(&mut self, line: &str, bytes_max: usize) {
+        self.reserve(line.len() + 1, bytes_max);
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
     /// Says that nothing continues the sequence begun.
     pub(crate) fn end(&mut self) {
         if self.begun_len > 0 {
@@ -113,6 +120,9 @@ impl Utf8Buffer {
 
 /// How many bytes at the end of `bytes` begin a sequence that later bytes may complete.
 fn begun_len(bytes: &[u8]) -> usize {
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     let continuations = bytes.iter().rev().take(SEQUENCE_BYTES_MAX).take_while(|byte| is_continuation(**byte)).count();
     let tail = bytes.len().checked_sub(continuations + 1).and_then(|start| bytes.get(start..)).unwrap_or_default();
     match str::from_utf8(tail) {
@@ -127,12 +137,12 @@ fn is_continuation(byte: u8) -> bool {
 }
 
 #[cfg(feature = "simdutf8")]
-fn validate(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn validate(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
 #[cfg(not(feature = "simdutf8"))]
-fn validate(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn validate(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok()
 }
 
