@@ -6,53 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::oracle;
-
-/// Parts of streams in which an off-by-one of a decoder shows: names and their neighbours, line ends, pieces of byte
-/// order marks and of UTF-8 sequences.
-const PARTS: &[&[u8]] = &[
-    b"data",
-    b"data:",
-    b"data: ",
-    b"event:",
-    b"event",
-    b"id:",
-    b"id",
-    b"retry:",
-    b"retry",
-    b"Data:",
-    b"dat",
-    b"datax",
-    b":",
-    b" ",
-    b"  ",
-    b"\n",
-    b"\n",
-    b"\r",
-    b"\r",
-    b"\r\n",
-    b"\r\n",
-    b"\n\n",
-    b"\0",
-    b"x",
-    b"7",
-    b"007",
-    b"+5",
-    b"99999999999999999999999",
-    b"\xef\xbb\xbf",
-    b"\xef\xbb",
-    b"\xef",
-    b"\xc3\xa9",
-    b"\xc3",
-    b"\xa9",
-    b"\xf0\x9f\x98",
-    b"\x80",
-    b"\xff",
-    b"\xe2\x82\xac",
-    b"\xed\xa0\x80",
-    b"data: a\r\n\r\n",
-    b"id: 1\n",
-    b": comment\n",
-];
+use crate::parts::PARTS;
 
 fn stream(parts: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     vec(select(PARTS), parts).prop_map(|parts| parts.concat())

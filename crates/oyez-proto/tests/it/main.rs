@@ -6,5 +6,6 @@ mod bound;
 mod chunks;
 mod decode;
 mod oracle;
+mod parts;
 mod round_trip;
 mod wpt;
