@@ -81,7 +81,8 @@ impl Decoder {
     }
 
     /// Bounds what is held back of one event: its data with one line end per line, its type, its id and the value
-    /// being read, in bytes of UTF-8 after decoding. Comments count only when they are yielded, ignored fields never.
+    /// being read, in bytes of UTF-8 after decoding. Comments count only when they are yielded, ignored fields never;
+    /// the last event id in force is kept beside it.
     #[must_use]
     pub fn event_bytes_max(mut self, bytes: usize) -> Self {
         self.event_bytes_max = bytes;
@@ -230,6 +231,7 @@ impl Decoder {
     fn end_value(&mut self, field: Field) -> Result<Option<Item>, Error> {
         if field == Field::Data {
             self.block.data.end();
+            self.check_held(0)?;
             return self.take_value(field, "");
         }
         let mut value = mem::take(&mut self.value);

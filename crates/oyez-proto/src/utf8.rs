@@ -61,10 +61,9 @@ impl Utf8Buffer {
         self.text
     }
 
-    /// Empties it, and keeps at most `kept` bytes allocated.
+    /// Empties it after [`end`](Self::end), and keeps at most `kept` bytes allocated.
     pub(crate) fn clear(&mut self, kept: usize) {
         self.text.clear();
-        self.begun_len = 0;
         self.text.shrink_to(kept);
     }
 
@@ -79,7 +78,6 @@ impl Utf8Buffer {
     /// Takes from the front of `bytes` what belongs to the sequence begun.
     fn go_on<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         while let Some((byte, rest)) = bytes.split_first().filter(|_| self.begun_len > 0) {
-            let before = self.begun_len;
             self.begin(*byte);
             let sequence = self.begun;
             match str::from_utf8(sequence.get(..self.begun_len).unwrap_or_default()) {
@@ -89,8 +87,7 @@ impl Utf8Buffer {
                 }
                 Err(error) if error.error_len().is_none() => {}
                 Err(_) => {
-                    // the byte does not continue the sequence: it is read again, on its own
-                    self.begun_len = before;
+                    // the byte does not continue the sequence: that ends, and the byte is read again, on its own
                     self.end();
                     return bytes;
                 }

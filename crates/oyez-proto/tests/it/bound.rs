@@ -60,6 +60,9 @@ fn type_id_and_the_value_being_read_count() {
 fn replacement_characters_count_as_they_are_held() {
     check(ten, b"data: \xff\xff\xff\n\n", Ok(1));
     check(ten, b"data: \xff\xff\xff.\n\n", Err(0));
+    check(ten, b"data: \xff\xff\xe2\n\n", Ok(1));
+    check(ten, b"data: \xff\xff.\xe2\n\n", Err(0));
+    check(ten, b"data: \xff\xff..\xe2\x82\n\n", Err(0));
     check(ten, b"id: \xe2\x82\xe2\x82\xe2\x82.\n\n", Ok(0));
     check(ten, b"id: \xe2\x82\xe2\x82\xe2\x82..\n\n", Err(0));
     check(ten, b"id: \xff\xff\xff\xe2\n\n", Err(0));

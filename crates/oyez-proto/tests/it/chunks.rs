@@ -61,6 +61,27 @@ proptest! {
 }
 
 #[test]
+fn every_chunking_of_what_once_went_wrong_elsewhere() {
+    for stream in [
+        &b"data\xe2\x82:\n\n"[..],
+        b"data:\xe2\x82\n\n",
+        b"id:\xf0\x9f\x98\n\n",
+        b"\xef\xbbdata:a\n\n",
+        b"data:\xef\xbb\xbf\n\n",
+        b"dat\ndata\n\n",
+        b"da:\ndata:\r\r\n",
+        b"data:  a\r\n\r\n",
+        b"id:1\nid:\0\n\n",
+        b"retry:1\r\rretry",
+    ] {
+        let expected = oracle::read(stream);
+        for cuts in 0..1 << stream.len() {
+            check(stream, cut(stream, cuts), &expected);
+        }
+    }
+}
+
+#[test]
 fn a_long_line_in_single_bytes_is_linear() {
     // completes at once when linear; work per byte that grew with the line would take hours
     let mut stream = b"data:".to_vec();
