@@ -2,6 +2,7 @@
 
 mod decode;
 mod failure;
+mod input;
 mod lines;
 mod not_yet;
 mod output;
@@ -10,6 +11,7 @@ mod publish;
 mod request;
 mod signals;
 mod sub;
+mod target;
 
 use std::process::ExitCode;
 
