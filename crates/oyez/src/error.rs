@@ -1,0 +1,81 @@
+//! The one error of this crate.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why the hub did not do what it was asked. Opaque; [`Error::kind`] says what the caller can do next, the text
+/// names the value that was wrong.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input is wrong; the same call fails again.
+    Invalid,
+    /// The credential does not allow it.
+    Denied,
+    /// The position is no longer in the history; resume cannot be exact.
+    Gone,
+    /// A bound was reached or an engine is away; retry later.
+    Unavailable,
+    /// The hub drains; connect elsewhere.
+    Closed,
+    /// A broken invariant or damaged storage.
+    Internal,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// The same error, naming the event of a batch that it is about.
+    pub(crate) fn at(self, index: usize) -> Self {
+        Self { message: format!("event {} of the batch: {}", index + 1, self.message).into(), ..self }
+    }
+
+    /// An [`ErrorKind::Invalid`] for a [`Payload`](crate::Payload) of your own that cannot be encoded or decoded.
+    pub fn payload(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { kind: ErrorKind::Invalid, message: "payload cannot be converted".into(), source: Some(source.into()) }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<oyez_proto::Error> for Error {
+    fn from(error: oyez_proto::Error) -> Self {
+        Self::invalid(error.to_string())
+    }
+}

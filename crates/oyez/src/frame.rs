@@ -1,0 +1,96 @@
+//! What a stream says, as bytes: once for each format, shared by all who get it.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use oyez_proto::{encode_comment, encode_cursor};
+
+use crate::gap::Gap;
+use crate::limits::GATHER_BYTES;
+use crate::log::{Line, Log};
+use crate::subscriber::Output;
+
+/// The form in which a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Format {
+    /// `text/event-stream`: Server-Sent Events.
+    #[default]
+    Sse,
+    /// `application/x-ndjson`: one JSON object a line, with topics and time, for `jq` and programs.
+    Ndjson,
+}
+
+impl Format {
+    /// The value of `Content-Type`.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Sse => "text/event-stream",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// The bytes of one output. An entry's are shared with every other reader.
+    fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
+        match (self, output) {
+            (Self::Sse, Output::Entry(entry)) => entry.frame().clone(),
+            (Self::Ndjson, Output::Entry(entry)) => entry.ndjson(log.epoch).clone(),
+            (Self::Sse, Output::Gap(gap)) => gap.frame(),
+            (Self::Ndjson, Output::Gap(gap)) => gap_line(gap, now_ms),
+            (Self::Sse, Output::Open { cursor, retry }) => cursor_frame(*cursor, Some(*retry), log),
+            (Self::Sse, Output::KeepAlive(Some(cursor))) => cursor_frame(*cursor, None, log),
+            (Self::Sse, Output::KeepAlive(None)) => comment(),
+            (Self::Ndjson, Output::Open { .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
+        }
+    }
+
+    /// Writes what waits as few pieces: a single frame as it is, small ones gathered. `outputs` is left empty.
+    pub(crate) fn write(self, outputs: &mut Vec<Output>, log: &Log, now_ms: u64, mut send: impl FnMut(Bytes)) {
+        if let [only] = &outputs[..] {
+            send(self.render(only, log, now_ms));
+            outputs.clear();
+            return;
+        }
+        let mut gathered = BytesMut::new();
+        for output in outputs.drain(..) {
+            let frame = self.render(&output, log, now_ms);
+            if !gathered.is_empty() && gathered.len() + frame.len() > GATHER_BYTES {
+                send(gathered.split().freeze());
+            }
+            if frame.len() > GATHER_BYTES {
+                send(frame);
+            } else {
+                gathered.extend_from_slice(&frame);
+            }
+        }
+        if !gathered.is_empty() {
+            send(gathered.freeze());
+        }
+    }
+}
+
+/// A comment without text: what keeps an idle connection open.
+pub(crate) fn comment() -> Bytes {
+    let mut frame = BytesMut::with_capacity(3);
+    encode_comment("", &mut frame);
+    frame.freeze()
+}
+
+fn cursor_frame(cursor: u64, retry: Option<Duration>, log: &Log) -> Bytes {
+    let mut frame = BytesMut::with_capacity(64);
+    encode_cursor(&log.position(cursor).event_id(), retry, &mut frame);
+    frame.freeze()
+}
+
+fn gap_line(gap: &Gap, now_ms: u64) -> Bytes {
+    Line {
+        id: Some(&gap.position.event_id()),
+        event_type: Gap::EVENT_TYPE,
+        data: &gap.data(),
+        topics: &[],
+        time_ms: now_ms,
+        retry: None,
+    }
+    .to_bytes()
+}

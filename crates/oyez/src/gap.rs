@@ -1,0 +1,97 @@
+//! A hole in a stream, told to its reader.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use oyez_proto::{Event, EventId};
+use serde::Serialize;
+
+use crate::position::Position;
+
+/// What a subscriber has missed, as `event: oyez.gap` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Why entries are missing.
+    pub reason: Reason,
+    /// The id or time that the resume asked for.
+    pub requested: String,
+    /// The id of the first entry that follows, if any is kept.
+    pub oldest: Option<EventId>,
+    /// How many entries are missing, when that is known.
+    pub missed: Option<u64>,
+    /// The place before the first entry that follows, or the head: a resume from here is complete.
+    pub position: Position,
+}
+
+/// Why entries are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// They have left the history.
+    Expired,
+    /// The id was never given out here, or is not known any more.
+    Unknown,
+    /// The id belongs to a log that is gone.
+    Epoch,
+    /// The reader fell behind and its policy skips.
+    Policy,
+    /// Entries do not decode as the hub's payload type.
+    Undecodable,
+}
+
+impl Reason {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+            Self::Epoch => "epoch",
+            Self::Policy => "policy",
+            Self::Undecodable => "undecodable",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Gap {
+    /// The type of the event that tells a gap.
+    pub const EVENT_TYPE: &'static str = "oyez.gap";
+
+    /// The entry at `position` does not decode.
+    pub(crate) fn undecodable(position: Position) -> Self {
+        let requested = position.to_string();
+        Self { reason: Reason::Undecodable, requested, oldest: None, missed: Some(1), position }
+    }
+
+    pub(crate) fn data(&self) -> String {
+        #[derive(Serialize)]
+        struct Data<'a> {
+            reason: &'a str,
+            requested: &'a str,
+            oldest: Option<&'a str>,
+            missed: Option<u64>,
+        }
+        let data = Data {
+            reason: self.reason.as_str(),
+            requested: &self.requested,
+            oldest: self.oldest.as_deref(),
+            missed: self.missed,
+        };
+        serde_json::to_string(&data).expect("strings and numbers are JSON")
+    }
+
+    pub(crate) fn frame(&self) -> Bytes {
+        let event = Event::data(self.data()).event(Self::EVENT_TYPE).expect("a type without line breaks");
+        let event = event.with_id(self.position.event_id());
+        let mut frame = BytesMut::with_capacity(event.encoded_len());
+        event.encode(&mut frame);
+        frame.freeze()
+    }
+}

@@ -1,0 +1,265 @@
+//! Publish, subscribe, count, drain. The hub knows no HTTP.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oyez_proto::{Event, EventId};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::limits::Limits;
+use crate::log::{Log, Retention};
+use crate::matcher::Matcher;
+use crate::position::Epoch;
+use crate::publish::{Publish, at_most};
+use crate::random::Random;
+use crate::shard::Shard;
+use crate::stats::{Counters, HubStats};
+use crate::subscribe::Subscribe;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::typed::Payload;
+use crate::{Error, ErrorKind, Position, Topic};
+
+/// An ordered log that many publish to and many read, each at a cursor of its own. Cheap to clone; all clones are the
+/// same hub.
+///
+/// `T` is what is published: [`Event`] (the default) for full control over type and id, `String`,
+/// `serde_json::Value`, or a type of your own with [`JsonPayload`](crate::JsonPayload).
+///
+/// - A subscriber sees the entries of its topics in log order, each once per stream; a hole is announced.
+/// - A publisher never waits for a subscriber, and one subscriber never delays another.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use oyez::{Event, Hub, Retention};
+///
+/// let hub = Hub::<Event>::builder().history(Retention::last(10_000)).build();
+/// let id = hub.publish("news", Event::data("hello")).await?;
+///
+/// let mut stream = hub.subscribe("news").earliest().into_stream()?;
+/// let item = stream.next().await.and_then(|item| item.event()).expect("one event is there");
+/// assert_eq!((item.id, item.value.data_str()), (id, "hello"));
+/// # Ok::<(), oyez::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Hub<T = Event> {
+    core: Arc<Core>,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+/// What all clones of a hub and all its streams share.
+pub(crate) struct Core {
+    pub(crate) log: Log,
+    pub(crate) shard: Shard,
+    pub(crate) counters: Counters,
+    pub(crate) random: Random,
+    pub(crate) limits: Limits,
+    places_taken: AtomicUsize,
+    draining: AtomicBool,
+    place_freed: Notify,
+}
+
+/// Sets up a [`Hub`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct HubBuilder<T = Event> {
+    retention: Retention,
+    limits: Limits,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Payload> HubBuilder<T> {
+    /// What is kept for those who come later or come back. 64 MiB by default.
+    pub fn history(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// The bounds of the hub.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Makes the hub. Its log is new, and so is the epoch of its ids.
+    #[must_use]
+    pub fn build(self) -> Hub<T> {
+        let core = Core {
+            log: Log::new(Epoch::draw(clock::wall_ns()), self.retention),
+            shard: Shard::default(),
+            counters: Counters::default(),
+            random: Random::new(),
+            limits: self.limits,
+            places_taken: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            place_freed: Notify::new(),
+        };
+        Hub { core: Arc::new(core), payload: PhantomData }
+    }
+}
+
+impl<T: Payload> Hub<T> {
+    /// A hub with the default history and limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets up a hub.
+    pub fn builder() -> HubBuilder<T> {
+        HubBuilder { retention: Retention::default(), limits: Limits::default(), payload: PhantomData }
+    }
+
+    /// Appends `value` to the log. When this returns, the entry is as durable as configured, and every subscriber of
+    /// `topic` can read it. Cancel-safe: a call that is dropped has either published or not, never in part.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when the topic or the event is not allowed or too large, or `value` cannot be
+    /// encoded; [`Closed`](ErrorKind::Closed) when the hub drains.
+    pub async fn publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
+        self.try_publish(topic, value)
+    }
+
+    /// [`Hub::publish`] without waiting, for logs in memory.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`].
+    pub fn try_publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
+        let value = value.into();
+        let mut publish = Publish::new(Topic::new(topic)?, value.encode()?);
+        if T::KEPT {
+            publish.payload = Some(value);
+        }
+        let ids = self.core.append(vec![publish])?;
+        Ok(ids.into_iter().next().expect("one entry has one id"))
+    }
+
+    /// Appends a batch: all of it, in order and without anything in between, or nothing. Returns the ids in order.
+    ///
+    /// The events are published as they are; a filter of a typed hub decodes them.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`]; then nothing is published, and the error names what was wrong.
+    pub async fn publish_batch(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
+        self.core.append(batch)
+    }
+
+    /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
+    /// until it is turned into a response or a stream; an invalid matcher is reported then.
+    pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>
+    where
+        M: TryInto<Matcher>,
+        M::Error: Into<Error>,
+    {
+        Subscribe::new(Arc::clone(&self.core)).and(matcher)
+    }
+
+    /// The place of the newest entry: what is published from now on comes behind it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.core.log.position(self.core.log.head())
+    }
+
+    /// Counts and gauges of this moment.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        self.core.stats()
+    }
+
+    /// Refuses new subscriptions and publishes from now on, lets every stream end at a frame border, spread over
+    /// `window` (a few streams do not need all of it), and returns when the last one has gone or a second after the
+    /// window is over. Readers come back to another server with their last event id.
+    ///
+    /// Cancel-safe: the streams end as planned even if nobody waits for it.
+    pub async fn drain(&self, window: Duration) {
+        self.core.draining.store(true, Ordering::SeqCst);
+        self.core.shard.end_all(clock::now(), window);
+        let gone = async {
+            loop {
+                let freed = self.core.place_freed.notified();
+                if self.core.places_taken.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                freed.await;
+            }
+        };
+        let _ = tokio::time::timeout(window + Duration::from_secs(1), gone).await;
+    }
+}
+
+impl Core {
+    fn append(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; publish elsewhere"));
+        }
+        at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
+        let single = batch.len() == 1;
+        for (index, publish) in batch.iter().enumerate() {
+            publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
+        }
+        let ids = self.log.append(batch, clock::wall_ms());
+        self.counters.published.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        self.shard.follow(&self.log);
+        Ok(ids)
+    }
+
+    /// A place under the maximum, for as long as the ticket lives.
+    pub(crate) fn take_place(self: &Arc<Self>) -> Result<Ticket, Error> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Closed, "the hub drains; connect elsewhere or later"));
+        }
+        let max = self.limits.subscribers_max;
+        let ticket = Ticket(Arc::clone(self));
+        if self.places_taken.fetch_add(1, Ordering::SeqCst) >= max {
+            return Err(Error::new(ErrorKind::Unavailable, format!("all {max} places for subscribers are taken")));
+        }
+        Ok(ticket)
+    }
+
+    fn stats(&self) -> HubStats {
+        let log = self.log.summary();
+        HubStats {
+            subscribers: self.shard.len() as u64,
+            published: self.counters.published.load(Ordering::Relaxed),
+            delivered: self.counters.delivered.load(Ordering::Relaxed),
+            gaps: self.counters.gaps.load(Ordering::Relaxed),
+            refused: self.counters.refused.load(Ordering::Relaxed),
+            ended: self.counters.ended(),
+            history_entries: log.kept.entries as u64,
+            history_bytes: log.kept.bytes as u64,
+            topics: log.topics as u64,
+            oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),
+            head: self.log.position(log.head).event_id(),
+        }
+    }
+}
+
+/// A taken place among the subscribers.
+pub(crate) struct Ticket(Arc<Core>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.places_taken.fetch_sub(1, Ordering::SeqCst);
+        self.0.place_freed.notify_waiters();
+    }
+}
+
+impl<T> Clone for Hub<T> {
+    fn clone(&self) -> Self {
+        Self { core: Arc::clone(&self.core), payload: PhantomData }
+    }
+}
+
+impl<T: Payload> Default for Hub<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Hub<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("epoch", &self.core.log.epoch).finish_non_exhaustive()
+    }
+}

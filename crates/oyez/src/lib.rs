@@ -1,0 +1,80 @@
+//! Server-Sent Events done completely: a hub with topics, resume without holes, backpressure and drain, for axum and
+//! any framework on `http-body` 1.
+//!
+//! ```no_run
+//! use axum::{Router, extract::State, routing::get};
+//! use oyez::{Event, Hub, LastEventId, Sse};
+//!
+//! async fn news(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+//!     hub.subscribe("news").resume(resume).into_response()
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let hub = Hub::<Event>::new();
+//!     let app = Router::new().route("/news", get(news)).with_state(hub.clone());
+//!     hub.publish("news", Event::data("hello")).await?;
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     oyez::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The hub is an ordered log; a subscriber is a cursor into it and a matcher. Live delivery, replay after a reconnect and
+//! a slow reader catching up are one read path, so there is no seam at which an event could be lost or doubled.
+
+mod access;
+mod clock;
+mod connection;
+mod control;
+mod error;
+mod frame;
+mod gap;
+mod hub;
+mod index;
+mod limiter;
+mod limits;
+mod log;
+mod matcher;
+mod position;
+mod publish;
+mod pump;
+mod random;
+mod response;
+#[cfg(feature = "serve")]
+mod serve;
+mod shard;
+mod stats;
+mod stream;
+mod subscribe;
+mod subscriber;
+mod sync;
+mod timer;
+mod topic;
+mod typed;
+
+pub use oyez_proto::{Event, EventId, EventType};
+
+pub use access::Access;
+pub use connection::Connection;
+pub use control::StreamControl;
+pub use error::{Error, ErrorKind};
+pub use frame::Format;
+pub use gap::{Gap, Reason};
+pub use hub::{Hub, HubBuilder};
+pub use limiter::{Limiter, TooMany};
+pub use limits::Limits;
+pub use log::Retention;
+pub use matcher::Matcher;
+pub use position::{Epoch, Position};
+pub use publish::Publish;
+pub use response::{LastEventId, Sse, SseBody};
+#[cfg(feature = "serve")]
+pub use serve::{BodyTimeout, Serve, serve};
+
+pub use stats::{Ended, HubStats};
+pub use stream::{Delivery, EventStream, StreamItem};
+pub use subscribe::{OnGap, Subscribe};
+pub use subscriber::SlowPolicy;
+pub use topic::Topic;
+pub use typed::{JsonPayload, Payload};

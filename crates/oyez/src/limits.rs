@@ -1,0 +1,134 @@
+//! Every bound of the library, with its default and its reason. Queues and tables take their sizes from here.
+
+use std::time::Duration;
+
+/// The bounds of a [`Hub`](crate::Hub). Start from [`Limits::default`] and change fields.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Subscribers at once, over all topics. Further ones are refused with
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable). 100,000: what one process with raised descriptor
+    /// limits serves.
+    pub subscribers_max: usize,
+    /// Bytes of one event's data. 1 MiB, as Mercure hubs have it; a larger payload belongs behind a link.
+    pub data_bytes_max: usize,
+    /// Topics of one publish. 100: an event for more is a broadcast, which a pattern expresses better.
+    pub publish_topics_max: usize,
+    /// Matchers of one subscription. 100: each costs an index place for the life of the stream.
+    pub matchers_max: usize,
+    /// Events of one atomic batch. 1,000: a batch is appended under one lock.
+    pub batch_events_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            subscribers_max: 100_000,
+            data_bytes_max: 1 << 20,
+            publish_topics_max: 100,
+            matchers_max: 100,
+            batch_events_max: 1_000,
+        }
+    }
+}
+
+/// Bytes of a topic name. 1,024: names are kept in memory for as long as an entry or a subscriber uses them.
+pub(crate) const TOPIC_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a `*` pattern. 4,096: longer than any topic it could match usefully, short enough to match in microseconds.
+pub(crate) const PATTERN_BYTES_MAX: usize = 4_096;
+
+/// Bytes of an id that a publisher chose or a subscriber sends. 128: beyond it a browser's cross-origin reconnection
+/// needs a preflight, and the id index is counted per entry.
+pub(crate) const EVENT_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of an event type. 256: a name, not a payload.
+pub(crate) const EVENT_TYPE_BYTES_MAX: usize = 256;
+
+/// Bytes of history by default, index and topic names counted.
+pub(crate) const HISTORY_BYTES: usize = 64 << 20;
+
+/// What streams that are already open may still read of entries that have left the history: without it a hub that
+/// keeps one event would cut its subscribers off at each burst of two.
+pub(crate) const SLACK_ENTRIES: usize = 1_024;
+/// See [`SLACK_ENTRIES`]; whichever is reached first.
+pub(crate) const SLACK_BYTES: usize = 4 << 20;
+
+/// Bytes (names and bookkeeping) of the summary of topics whose entries have all left the history. With less than
+/// this a resume is known to be complete; beyond it the answer is "may be incomplete".
+pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
+
+/// Entries that one turn of a subscriber takes: bounds the work per wake-up and the memory of a stalled reader.
+pub(crate) const PAGE_ENTRIES: usize = 64;
+/// Frame bytes after which a page is full. At most one event more is taken.
+pub(crate) const PAGE_BYTES: usize = 32 << 10;
+/// Entries that one turn looks at when a pattern skips most of them.
+pub(crate) const SCAN_ENTRIES: usize = 1_024;
+
+/// Frames larger than this are handed on as they are; smaller ones that wait together are copied into one buffer,
+/// which is cheaper than one chunk and one system call's vector each.
+pub(crate) const GATHER_BYTES: usize = 16 << 10;
+
+/// Keep-alive: what the HTML Standard suggests against proxies that drop idle connections; two fit into the
+/// shortest idle limit in the field (30 s).
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Reconnection time that a stream opens with: a random one in this range, so that the readers of a server that
+/// went away come back spread out.
+pub(crate) const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
+
+/// Events that a [`Connection`](crate::Connection) holds for a reader that does not take them yet; then `send` waits.
+pub(crate) const CONNECTION_QUEUE_FRAMES: usize = 16;
+
+/// Keys that a [`Limiter`](crate::Limiter) remembers at once. A key is a few dozen bytes: some MiB at most.
+pub(crate) const LIMITER_KEYS_MAX: usize = 65_536;
+
+/// Streams per second that a drain may end however short its window: 10,000 leave in the default 20 s.
+pub(crate) const DRAIN_STREAMS_PER_SECOND: u32 = 500;
+
+/// Bounds of [`oyez::serve`](crate::serve()).
+#[cfg(feature = "serve")]
+pub(crate) mod serve {
+    use std::time::Duration;
+
+    /// Connections at once; further ones wait in the kernel's queue. 100,000: with the memory of an idle connection
+    /// that is about a gigabyte.
+    pub(crate) const CONNECTIONS_MAX: usize = 100_000;
+
+    /// From the connection to the end of its first request's head. 10 s: long for any reader, short for a slowloris.
+    pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Without a request between two on one connection. 75 s: above the 60 s that proxies in front reuse connections
+    /// for, so that it is they who close first.
+    pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+    /// Without a byte of a request's body.
+    pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Without a byte taken while there are some to take: the one rule for stalled readers. The kernel gives up on a peer
+    /// that acknowledges nothing after the same time.
+    pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Bytes of a request's head, and header fields in it.
+    pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+    pub(crate) const HEAD_FIELDS_MAX: usize = 100;
+
+    /// Bytes that hyper may hold for one connection in either direction.
+    pub(crate) const BUFFER_BYTES: usize = 64 << 10;
+
+    /// Unsent bytes in the kernel above which a socket does not ask for more: what waits is then in the log, where it
+    /// is shared, and not in the socket's buffer.
+    pub(crate) const NOT_SENT_BYTES: u32 = 32 << 10;
+
+    /// The kernel's send buffer; it doubles this.
+    pub(crate) const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+    /// How long accepting rests after an error such as too many open files: streams go on meanwhile.
+    pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+    /// The least time between two lines in the log about such errors.
+    pub(crate) const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(5);
+
+    /// How long a drain may take.
+    pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+}

@@ -1,0 +1,199 @@
+//! An event as the log holds it.
+
+use std::any::Any;
+use std::mem::size_of;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use oyez_proto::{Decoder, Event, EventId, Item};
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use crate::position::{EPOCH_LEN, Position, SEQUENCE_LEN_MAX};
+use crate::publish::Publish;
+use crate::{Epoch, Topic};
+
+/// One event at its place in the log, encoded once. Shared by all who read it.
+pub(crate) struct Entry {
+    pub(crate) sequence: u64,
+    /// Milliseconds since 1970, never less than the entry before.
+    pub(crate) time_ms: u64,
+    pub(crate) topics: SmallVec<[Topic; 1]>,
+    /// The publisher's own id, which then stands in the frame in place of the position.
+    pub(crate) publisher_id: Option<EventId>,
+    /// The value that was published, when its type asks to be kept.
+    payload: Option<Arc<dyn Any + Send + Sync>>,
+    frame: Bytes,
+    ndjson: OnceLock<Bytes>,
+}
+
+/// A publish that is encoded but for its place: what can be done before the log is locked.
+pub(crate) struct Draft {
+    topics: SmallVec<[Topic; 1]>,
+    publisher_id: Option<EventId>,
+    payload: Option<Arc<dyn Any + Send + Sync>>,
+    /// Room for the `id:` line, then all other fields and the blank line.
+    bytes: Vec<u8>,
+    id_room: usize,
+}
+
+impl Draft {
+    pub(crate) fn new(publish: Publish) -> Self {
+        let publisher_id = publish.event.event_id().cloned();
+        let event = publish.event.without_id();
+        let id_len = publisher_id.as_ref().map_or(EPOCH_LEN + 1 + SEQUENCE_LEN_MAX, |id| id.len());
+        let id_room = b"id: \n".len() + id_len;
+        let mut bytes = Vec::with_capacity(id_room + event.encoded_len());
+        bytes.resize(id_room, 0);
+        event.encode(&mut bytes);
+        Self { topics: publish.topics, publisher_id, payload: publish.payload, bytes, id_room }
+    }
+
+    pub(crate) fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
+    pub(crate) fn place(mut self, position: Position, time_ms: u64) -> Entry {
+        let mut line = IdLine::default();
+        line.push(b"id: ");
+        match &self.publisher_id {
+            Some(id) => line.push(id.as_bytes()),
+            None => line.push_position(position),
+        }
+        line.push(b"\n");
+        let start = self.id_room - line.0.len();
+        self.bytes[start..self.id_room].copy_from_slice(&line.0);
+        Entry {
+            sequence: position.sequence,
+            time_ms,
+            topics: self.topics,
+            publisher_id: self.publisher_id,
+            payload: self.payload,
+            frame: Bytes::from(self.bytes).slice(start..),
+            ndjson: OnceLock::new(),
+        }
+    }
+}
+
+/// The bytes of one `id:` line, on the stack.
+#[derive(Default)]
+struct IdLine(SmallVec<[u8; 192]>);
+
+impl IdLine {
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn push_position(&mut self, position: Position) {
+        use std::io::Write;
+        write!(self.0, "{position}").expect("a vector takes every byte");
+    }
+}
+
+impl Entry {
+    /// The frame as it goes to every reader of `text/event-stream`.
+    pub(crate) fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// The line as it goes to every reader of `application/x-ndjson`: made when the first one asks.
+    pub(crate) fn ndjson(&self, epoch: Epoch) -> &Bytes {
+        self.ndjson.get_or_init(|| {
+            let event = self.event();
+            let id = self.event_id(epoch);
+            Line {
+                id: Some(&id),
+                event_type: event.event_type().map_or("message", |t| t),
+                data: event.data_str(),
+                topics: &self.topics,
+                time_ms: self.time_ms,
+                retry: event.reconnection_time().map(|time| time.as_millis()),
+            }
+            .to_bytes()
+        })
+    }
+
+    pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {
+        let own = || Position { epoch, sequence: self.sequence }.event_id();
+        self.publisher_id.clone().unwrap_or_else(own)
+    }
+
+    /// The value that was published, if it was kept.
+    pub(crate) fn payload<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.payload.as_ref().and_then(|payload| Arc::clone(payload).downcast().ok())
+    }
+
+    /// The event as its readers see it: line ends are LF, the id is in it.
+    pub(crate) fn event(&self) -> Event {
+        let mut decoder = Decoder::new().event_bytes_max(usize::MAX);
+        let mut bytes = &*self.frame;
+        while let Ok(Some(item)) = decoder.next(&mut bytes) {
+            if let Item::Event(event) = item {
+                return event;
+            }
+        }
+        Event::default() // cannot be: a frame is one encoded event
+    }
+
+    /// What the entry costs in memory, near enough: itself, its frame, its places in ring and index.
+    pub(crate) fn cost(&self) -> usize {
+        let topics_outside = if self.topics.spilled() { self.topics.capacity() * size_of::<Topic>() } else { 0 };
+        let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * id.len() + ID_INDEX_BYTES);
+        let payload = self.payload.as_ref().map_or(0, |payload| size_of_val(&**payload) + ALLOCATION_BYTES);
+        let index = self.topics.len() * INDEX_BYTES;
+        size_of::<Self>() + self.frame.len() + topics_outside + ids + payload + index + ENTRY_BYTES
+    }
+}
+
+/// One line of `application/x-ndjson`.
+pub(crate) struct Line<'a> {
+    pub(crate) id: Option<&'a str>,
+    pub(crate) event_type: &'a str,
+    pub(crate) data: &'a str,
+    pub(crate) topics: &'a [Topic],
+    pub(crate) time_ms: u64,
+    pub(crate) retry: Option<u128>,
+}
+
+impl Line<'_> {
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id: Option<&'a str>,
+            #[serde(rename = "type")]
+            event_type: &'a str,
+            data: &'a str,
+            topics: SmallVec<[&'a str; 4]>,
+            time: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry: Option<u128>,
+        }
+        let fields = Fields {
+            id: self.id,
+            event_type: self.event_type,
+            data: self.data,
+            topics: self.topics.iter().map(|topic| &**topic).collect(),
+            time: rfc3339(self.time_ms),
+            retry: self.retry,
+        };
+        let mut line = serde_json::to_vec(&fields).expect("strings and numbers are JSON");
+        line.push(b'\n');
+        line.into()
+    }
+}
+
+fn rfc3339(time_ms: u64) -> String {
+    let time = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    format!("{:.3}", time.unwrap_or(jiff::Timestamp::MAX))
+}
+
+// Overheads that `size_of` does not see, measured with `tests/it/memory.rs` (glibc, 64 bit): an allocation's header and
+// rounding, the count beside shared bytes, the slot in the ring and what a doubling ring leaves unused.
+const ALLOCATION_BYTES: usize = 24;
+const ENTRY_BYTES: usize = 112;
+/// A position in a topic's list, at up to twice its size.
+const INDEX_BYTES: usize = 16;
+/// A place in the index of publisher ids.
+const ID_INDEX_BYTES: usize = 96;

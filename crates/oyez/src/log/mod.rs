@@ -1,0 +1,12 @@
+//! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
+
+mod dropped;
+mod entry;
+mod memory;
+mod retention;
+mod topics;
+
+pub(crate) use entry::{Entry, Line};
+pub(crate) use memory::{Begin, Log, Page, Start};
+pub(crate) use retention::Retained;
+pub use retention::Retention;

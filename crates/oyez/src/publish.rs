@@ -1,0 +1,84 @@
+//! What a publisher hands to the hub.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use oyez_proto::Event;
+use smallvec::{SmallVec, smallvec};
+
+use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, Limits};
+use crate::position::is_shaped_like_a_position;
+use crate::{Error, Topic};
+
+/// One event and the topics it is published to. An id that the event carries is the publisher's own: it is kept
+/// verbatim and can be resumed from like any other.
+#[derive(Clone)]
+pub struct Publish {
+    pub(crate) topics: SmallVec<[Topic; 1]>,
+    pub(crate) event: Event,
+    pub(crate) payload: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Publish {
+    /// `event` to `topic`.
+    #[must_use]
+    pub fn new(topic: Topic, event: Event) -> Self {
+        Self { topics: smallvec![topic], event, payload: None }
+    }
+
+    /// The same event to one topic more. A subscriber of several of its topics gets it once.
+    #[must_use]
+    pub fn topic(mut self, topic: Topic) -> Self {
+        if !self.topics.contains(&topic) {
+            self.topics.push(topic);
+        }
+        self
+    }
+
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
+        at_most("topics", self.topics.len(), limits.publish_topics_max)?;
+        at_most("bytes of data", self.event.data_str().len(), limits.data_bytes_max)?;
+        if let Some(event_type) = self.event.event_type() {
+            at_most("bytes of event type", event_type.len(), EVENT_TYPE_BYTES_MAX)?;
+            if event_type.starts_with(RESERVED) {
+                return Err(Error::invalid(format!("event type {event_type:?} is reserved for the hub: oyez.*")));
+            }
+        }
+        if let Some(id) = self.event.event_id() {
+            check_publisher_id(id)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_publisher_id(id: &str) -> Result<(), Error> {
+    at_most("bytes of event id", id.len(), EVENT_ID_BYTES_MAX)?;
+    if id.is_empty() {
+        return Err(Error::invalid("event id is empty; leave it out and the hub gives one"));
+    }
+    if id == "earliest" {
+        return Err(Error::invalid("event id \"earliest\" is reserved: it means the start of the history"));
+    }
+    if is_shaped_like_a_position(id) {
+        return Err(Error::invalid(format!("event id {id:?} has the shape of the hub's own ids, EPOCH:SEQUENCE")));
+    }
+    Ok(())
+}
+
+pub(crate) fn at_most(what: &str, number: usize, max: usize) -> Result<(), Error> {
+    if number <= max {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{number} {what}, at most {max} are allowed")))
+}
+
+impl fmt::Debug for Publish {
+    /// Without the data: it belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").field("topics", &self.topics).finish_non_exhaustive()
+    }
+}
+
+/// Types that begin so are the hub's own.
+const RESERVED: &str = "oyez.";

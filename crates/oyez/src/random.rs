@@ -1,0 +1,25 @@
+//! Numbers that spread streams out in time. Not for secrets.
+
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// SplitMix64: a counter and a mixer, so that threads share it without a lock.
+#[derive(Debug)]
+pub(crate) struct Random(AtomicU64);
+
+impl Random {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(getrandom::u64().unwrap_or_default()))
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut bits = self.0.fetch_add(GAMMA, Relaxed).wrapping_add(GAMMA);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    pub(crate) fn within(&self, range: std::ops::RangeInclusive<u64>) -> u64 {
+        range.start() + self.next() % (range.end() - range.start() + 1)
+    }
+}

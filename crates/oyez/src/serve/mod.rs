@@ -1,0 +1,214 @@
+//! Serves any axum or tower app, in place of `axum::serve`: with timeouts, and with a drain that open streams do not block.
+
+mod body;
+mod connection;
+mod drain;
+mod transport;
+
+use std::convert::Infallible;
+use std::future::{Future, IntoFuture, Pending, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tower_service::Service;
+use tracing::{debug, error, warn};
+
+use crate::clock;
+use crate::limits::serve as limits;
+
+pub use body::BodyTimeout;
+use drain::Drain;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves `app` on `listener`, over HTTP/1.1. Await it.
+///
+/// Each request carries `axum::extract::ConnectInfo<SocketAddr>` and a [`BodyTimeout`]. A panic in a handler ends its
+/// connection only.
+///
+/// ```no_run
+/// # async fn run(app: axum::Router) -> std::io::Result<()> {
+/// use std::time::Duration;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// let stop = async { tokio::signal::ctrl_c().await.expect("signals can be awaited") };
+/// oyez::serve(listener, app).with_graceful_shutdown(stop).drain(Duration::from_secs(20)).await
+/// # }
+/// ```
+pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
+    let timeouts = Timeouts {
+        header: limits::HEADER_TIMEOUT,
+        idle: limits::IDLE_TIMEOUT,
+        body: limits::BODY_TIMEOUT,
+        stall: limits::STALL_TIMEOUT,
+    };
+    let connections_max = limits::CONNECTIONS_MAX;
+    Serve { listener, app, signal: pending(), drain: limits::DRAIN, timeouts, connections_max }
+}
+
+/// A server about to run: see [`serve`].
+#[must_use = "a server does nothing unless it is awaited"]
+#[derive(Debug)]
+pub struct Serve<S, F = Pending<()>> {
+    listener: TcpListener,
+    app: S,
+    signal: F,
+    drain: Duration,
+    timeouts: Timeouts,
+    connections_max: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    header: Duration,
+    idle: Duration,
+    body: Duration,
+    stall: Duration,
+}
+
+impl<S, F> Serve<S, F> {
+    /// Drains when `signal` resolves: stops accepting, finishes plain requests, and ends streams at a frame border.
+    pub fn with_graceful_shutdown<G>(self, signal: G) -> Serve<S, G>
+    where
+        G: Future<Output = ()>,
+    {
+        let Self { listener, app, signal: _, drain, timeouts, connections_max } = self;
+        Serve { listener, app, signal, drain, timeouts, connections_max }
+    }
+
+    /// How long a drain may take: streams end spread over it (a few need less), and what else is open at its end is
+    /// cut. 20 s by default.
+    pub fn drain(mut self, window: Duration) -> Self {
+        self.drain = window;
+        self
+    }
+
+    /// From the connection to the end of its first request's head. 10 s by default.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.header = timeout;
+        self
+    }
+
+    /// Without a request between two on one connection. 75 s by default.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// Without a byte of a request's body. 30 s by default; a handler can change it for its request by [`BodyTimeout`].
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.body = timeout;
+        self
+    }
+
+    /// Without a byte taken by a reader while there are some to take; it is cut then. 30 s by default.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.stall = timeout;
+        self
+    }
+
+    /// Connections at once; further ones wait in the kernel's queue. 100,000 by default.
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+}
+
+impl<S, F, B> Serve<S, F>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    F: Future<Output = ()>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn run(self) -> io::Result<()> {
+        let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
+        let drain = Drain::default();
+        let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor { listener, complained: None };
+        let mut signal = pin!(signal);
+        loop {
+            tokio::select! {
+                // a stop is not kept waiting by those who keep coming
+                biased;
+                () = &mut signal => break,
+                Some(ended) = connections.join_next() => log_panic(ended),
+                (stream, address) = acceptor.accept(), if connections.len() < connections_max => {
+                    connections.spawn(connection::run(stream, address, app.clone(), timeouts, drain.clone()));
+                }
+            }
+        }
+        drop(acceptor);
+        debug!(connections = connections.len(), "drains");
+        drain.start(clock::now(), window);
+        let all = async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+        };
+        if tokio::time::timeout(window, all).await.is_err() {
+            connections.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+impl<S, F, B> IntoFuture for Serve<S, F>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    F: Future<Output = ()> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(panicked) = ended {
+        error!(error = %panicked, "a connection ended by a panic");
+    }
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    complained: Option<Instant>,
+}
+
+impl Acceptor {
+    /// The next connection. An error of the listener, such as too many open files, is waited out: it passes when
+    /// connections end. Cancel-safe.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if is_about_the_peer(&error) => {}
+                Err(error) => {
+                    let now = clock::now();
+                    if self.complained.is_none_or(|then| now - then >= limits::ACCEPT_LOG_PAUSE) {
+                        self.complained = Some(now);
+                        warn!(%error, "cannot accept connections; open streams go on");
+                    }
+                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_about_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,120 @@
+//! The socket as hyper uses it, with a bound on how long a reader may take nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use hyper::rt::ReadBufCursor;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::clock;
+use crate::control::StreamControl;
+use crate::limits::serve::{NOT_SENT_BYTES, SEND_BUFFER_BYTES};
+use crate::sync::Mutex;
+use crate::timer::Timer;
+
+/// A socket whose writes fail when the peer has taken no byte for the stall time while there were some to take.
+pub(crate) struct Transport {
+    stream: TcpStream,
+    stall: Duration,
+    blocked_since: Option<Instant>,
+    timer: Timer,
+    /// The stream that is being answered with, to tell it why it ends.
+    current: CurrentStream,
+}
+
+/// The stream that a connection is answering with, if it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CurrentStream(Arc<Mutex<Option<StreamControl>>>);
+
+impl CurrentStream {
+    pub(crate) fn set(&self, stream: Option<StreamControl>) {
+        *self.0.lock() = stream;
+    }
+
+    fn mark_stalled(&self) {
+        if let Some(stream) = &*self.0.lock() {
+            stream.mark_stalled();
+        }
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(stream: TcpStream, stall: Duration, current: CurrentStream) -> Self {
+        if let Err(error) = tune(&stream, stall) {
+            tracing::debug!(%error, "a socket option is not available");
+        }
+        Self { stream, stall, blocked_since: None, timer: Timer::default(), current }
+    }
+
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.blocked_since = None;
+            return written;
+        }
+        let since = *self.blocked_since.get_or_insert_with(clock::now);
+        ready!(self.timer.poll(Some(since + self.stall), cx));
+        self.current.mark_stalled();
+        let message = format!("the reader took no byte for {} s", self.stall.as_secs());
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+}
+
+fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    #[cfg(target_os = "linux")]
+    {
+        socket.set_tcp_notsent_lowat(NOT_SENT_BYTES)?;
+        // keep-alives do not find a peer that is gone while there is data on the way; this does
+        socket.set_tcp_user_timeout(Some(stall))?;
+    }
+    Ok(())
+}
+
+impl hyper::rt::Read for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; READ_BYTES];
+        let room = chunk.len().min(buf.remaining());
+        let mut read = ReadBuf::new(&mut chunk[..room]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        buf.put_slice(read.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Read at a time, on the stack: hyper's cursor is filled by unsafe code only, which this crate does without.
+const READ_BYTES: usize = 8 << 10;

@@ -1,0 +1,137 @@
+//! The owner of a set of subscribers: it follows the log and wakes those who have something to read.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::control::StreamControl;
+use crate::index::{Index, Key, Places};
+use crate::log::{Entry, Log};
+use crate::matcher::Matchers;
+use crate::sync::Mutex;
+
+/// A reader of the log on behalf of its subscribers. Those that have read everything keep no cursor of their own: they
+/// stand where the shard stands, so entries that concern nobody cost them nothing.
+///
+/// No wake-up can be lost: a publisher appends first and lets the shard follow afterwards, and a subscriber goes to
+/// sleep under the same lock under which the shard notes what is unread.
+#[derive(Default)]
+pub(crate) struct Shard {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Everything up to here has been announced to the subscribers below.
+    followed: u64,
+    slots: Slab<Slot>,
+    index: Index,
+    /// Room for one step, kept between steps.
+    step: Vec<Arc<Entry>>,
+}
+
+struct Slot {
+    places: Places,
+    control: StreamControl,
+    /// The subscriber has read up to here by itself.
+    read: u64,
+    /// The first entry that concerns it behind that; 0 when there is none.
+    unread: u64,
+    /// Set while it sleeps.
+    waker: Option<Waker>,
+}
+
+/// What a subscriber at the tail learns when it wants to sleep.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// This entry is to be read first.
+    Unread(u64),
+    /// Nothing: it sleeps, and everything up to here is known not to concern it.
+    Asleep(u64),
+}
+
+impl Shard {
+    pub(crate) fn join(&self, matchers: &Matchers, cursor: u64, control: StreamControl) -> Key {
+        let mut state = self.state.lock();
+        let vacant = state.slots.vacant_key();
+        let places = state.index.join(vacant, matchers);
+        state.slots.insert(Slot { places, control, read: cursor, unread: 0, waker: None })
+    }
+
+    pub(crate) fn leave(&self, key: Key) {
+        let mut state = self.state.lock();
+        let State { slots, index, .. } = &mut *state;
+        let Some(slot) = slots.try_remove(key) else { return };
+        index.leave(&slot.places, |moved, number, at| {
+            if let Some(place) = slots.get_mut(moved).and_then(|slot| slot.places.get_mut(number)) {
+                place.move_to(at);
+            }
+        });
+    }
+
+    /// Puts a subscriber to sleep that has read everything up to `read`, unless something has come since.
+    pub(crate) fn sleep(&self, key: Key, read: u64, waker: &Waker) -> Tail {
+        let mut state = self.state.lock();
+        let followed = state.followed;
+        let Some(slot) = state.slots.get_mut(key) else { return Tail::Asleep(read) };
+        slot.read = read.max(slot.read);
+        let unread = std::mem::take(&mut slot.unread);
+        if unread > slot.read {
+            slot.waker = None;
+            return Tail::Unread(unread);
+        }
+        match &mut slot.waker {
+            Some(known) if known.will_wake(waker) => {}
+            other => *other = Some(waker.clone()),
+        }
+        Tail::Asleep(slot.read.max(followed))
+    }
+
+    /// Follows the log to its head and wakes whom the new entries concern. Called by each publisher behind its
+    /// append; the work is theirs, and no subscriber's code runs in it.
+    pub(crate) fn follow(&self, log: &Log) {
+        let mut woken: Vec<Waker> = Vec::new();
+        let mut state = self.state.lock();
+        let mut step = std::mem::take(&mut state.step);
+        loop {
+            log.follow(state.followed, STEP_ENTRIES, &mut step);
+            let Some(last) = step.last().map(|entry| entry.sequence) else { break };
+            for entry in step.drain(..) {
+                state.announce(&entry, &mut woken);
+            }
+            state.followed = last;
+        }
+        state.step = step;
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends every stream, spread evenly over `window`.
+    pub(crate) fn end_all(&self, now: Instant, window: Duration) {
+        let controls: Vec<_> = self.state.lock().slots.iter().map(|(_, slot)| slot.control.clone()).collect();
+        StreamControl::end_all(&controls, now, window);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().slots.len()
+    }
+}
+
+impl State {
+    fn announce(&mut self, entry: &Entry, woken: &mut Vec<Waker>) {
+        let Self { slots, index, .. } = self;
+        index.visit(&entry.topics, |key| {
+            let Some(slot) = slots.get_mut(key) else { return };
+            if slot.unread != 0 || entry.sequence <= slot.read {
+                return;
+            }
+            slot.unread = entry.sequence;
+            woken.extend(slot.waker.take());
+        });
+    }
+}
+
+/// Entries that are taken from the log at a time.
+const STEP_ENTRIES: usize = 256;

@@ -1,0 +1,108 @@
+//! Counts of a hub.
+
+use oyez_proto::EventId;
+
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The figures of a hub at one moment: counters since it was made, and gauges. Ready for a Prometheus page:
+///
+/// ```
+/// # let hub = oyez::Hub::<String>::new();
+/// let stats = hub.stats();
+/// let page = format!("oyez_subscribers {}\noyez_published_total {}\n", stats.subscribers, stats.published);
+/// # assert!(page.starts_with("oyez_subscribers 0\n"));
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HubStats {
+    /// Streams that are open.
+    pub subscribers: u64,
+    /// Entries appended.
+    pub published: u64,
+    /// Events handed to streams, replayed ones included.
+    pub delivered: u64,
+    /// Gaps told to streams.
+    pub gaps: u64,
+    /// Subscriptions refused because of a bound, a drain or an [`Access`](crate::Access).
+    pub refused: u64,
+    /// Streams that have ended, by reason.
+    pub ended: Ended<u64>,
+    /// Entries that a resume can still reach.
+    pub history_entries: u64,
+    /// Memory of the history, index and topic names counted.
+    pub history_bytes: u64,
+    /// Topics that have entries in the history.
+    pub topics: u64,
+    /// The id of the oldest entry that a resume can still reach.
+    pub oldest: Option<EventId>,
+    /// The id of the newest entry.
+    pub head: EventId,
+}
+
+/// One figure for each reason for which a stream ends.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Ended<N> {
+    /// The reader went away.
+    pub left: N,
+    /// It had all that it asked for: `until`, `limit` or `poll`.
+    pub complete: N,
+    /// Its time was over.
+    pub life: N,
+    /// The hub or the server drained.
+    pub drain: N,
+    /// The reader fell behind the history and its policy is to disconnect.
+    pub behind: N,
+    /// The reader took no byte for too long while there was something to take.
+    pub stalled: N,
+    /// Its filter or its access check panicked.
+    pub panic: N,
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Left,
+    Complete,
+    Life,
+    Drain,
+    Behind,
+    Stalled,
+    Panic,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    ended: Ended<AtomicU64>,
+}
+
+impl Counters {
+    pub(crate) fn count_end(&self, end: End) {
+        let counter = match end {
+            End::Left => &self.ended.left,
+            End::Complete => &self.ended.complete,
+            End::Life => &self.ended.life,
+            End::Drain => &self.ended.drain,
+            End::Behind => &self.ended.behind,
+            End::Stalled => &self.ended.stalled,
+            End::Panic => &self.ended.panic,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ended(&self) -> Ended<u64> {
+        Ended {
+            left: self.ended.left.load(Relaxed),
+            complete: self.ended.complete.load(Relaxed),
+            life: self.ended.life.load(Relaxed),
+            drain: self.ended.drain.load(Relaxed),
+            behind: self.ended.behind.load(Relaxed),
+            stalled: self.ended.stalled.load(Relaxed),
+            panic: self.ended.panic.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A subscription read inside the process.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_core::Stream;
+use oyez_proto::EventId;
+use smallvec::SmallVec;
+
+use crate::clock;
+use crate::gap::Gap;
+use crate::hub::Core;
+use crate::log::Entry;
+use crate::subscriber::{Output, Subscriber, Turn};
+use crate::timer::Timer;
+use crate::typed::Payload;
+use crate::{Position, Topic};
+
+/// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but
+/// its cursor, and meets its [`SlowPolicy`](crate::SlowPolicy) when it falls behind what is kept.
+pub struct EventStream<T> {
+    core: Arc<Core>,
+    subscriber: Subscriber,
+    timer: Timer,
+    turn: Vec<Output>,
+    ready: VecDeque<StreamItem<T>>,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+/// What an [`EventStream`] yields.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamItem<T> {
+    /// An event.
+    Event(Delivery<T>),
+    /// Entries are missing here.
+    Gap(Gap),
+}
+
+/// One event of an [`EventStream`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Delivery<T> {
+    /// The id to resume from: the publisher's own or the hub's.
+    pub id: EventId,
+    /// The place in the log.
+    pub position: Position,
+    /// The topics it was published to.
+    pub topics: SmallVec<[Topic; 1]>,
+    /// When it was published, to the millisecond.
+    pub time: SystemTime,
+    /// What was published.
+    pub value: Arc<T>,
+}
+
+impl<T> StreamItem<T> {
+    /// The event, if it is one.
+    #[must_use]
+    pub fn event(self) -> Option<Delivery<T>> {
+        match self {
+            Self::Event(delivery) => Some(delivery),
+            Self::Gap(_) => None,
+        }
+    }
+}
+
+impl<T: Payload> EventStream<T> {
+    pub(crate) fn new(core: Arc<Core>, subscriber: Subscriber) -> Self {
+        let (turn, ready) = (Vec::new(), VecDeque::new());
+        Self { core, subscriber, timer: Timer::default(), turn, ready, payload: PhantomData }
+    }
+
+    /// The next item; `None` when the stream has ended. Cancel-safe: an item is not lost with a call that is dropped.
+    pub async fn next(&mut self) -> Option<StreamItem<T>> {
+        poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Poll::Ready(Some(item));
+            }
+            match self.subscriber.poll(clock::now(), cx.waker(), &mut self.turn) {
+                Turn::Deliver => {
+                    for output in self.turn.drain(..) {
+                        self.ready.extend(item(output, &self.core));
+                    }
+                }
+                Turn::Yield => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Turn::Wait(until) => match self.timer.poll(until, cx) {
+                    Poll::Ready(()) => {}
+                    Poll::Pending => return Poll::Pending,
+                },
+                Turn::End => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl<T: Payload> Stream for EventStream<T> {
+    type Item = StreamItem<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {
+        self.get_mut().poll_item(cx)
+    }
+}
+
+fn item<T: Payload>(output: Output, core: &Core) -> Option<StreamItem<T>> {
+    match output {
+        Output::Entry(entry) => Some(delivery(&entry, core)),
+        Output::Gap(gap) => Some(StreamItem::Gap(gap)),
+        Output::Open { .. } | Output::KeepAlive(_) => None,
+    }
+}
+
+fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
+    let position = core.log.position(entry.sequence);
+    let value = match entry.payload::<T>() {
+        Some(value) => value,
+        None => match T::decode(&entry.event()) {
+            Ok(value) => Arc::new(value),
+            Err(_) => return StreamItem::Gap(Gap::undecodable(position)),
+        },
+    };
+    StreamItem::Event(Delivery {
+        id: entry.event_id(core.log.epoch),
+        position,
+        topics: entry.topics.clone(),
+        time: UNIX_EPOCH + Duration::from_millis(entry.time_ms),
+        value,
+    })
+}

@@ -1,0 +1,308 @@
+//! A subscription before it is a stream.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::access::Access;
+use crate::clock;
+use crate::frame::Format;
+use crate::hub::Core;
+use crate::limits::{KEEP_ALIVE, RETRY_MS};
+use crate::log::{Entry, Start};
+use crate::matcher::{Matcher, Matchers};
+use crate::publish::at_most;
+use crate::response::{LastEventId, Sse};
+use crate::stream::EventStream;
+use crate::subscriber::{Filter, Held, Options, SlowPolicy, Subscriber, UntilTime, Verdict};
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::typed::Payload;
+use crate::{Error, ErrorKind};
+
+/// A subscription being set up: what it selects, where it begins, how it is told. Made by
+/// [`Hub::subscribe`](crate::Hub::subscribe); turned into a stream by [`into_response`](Subscribe::into_response) or
+/// [`into_stream`](Subscribe::into_stream).
+#[must_use = "a subscription does nothing until it is turned into a response or a stream"]
+pub struct Subscribe<T> {
+    core: Arc<Core>,
+    matchers: Result<Matchers, Error>,
+    start: Start,
+    resume: LastEventId,
+    on_gap: OnGap,
+    filters: Vec<Filter>,
+    access: Option<Arc<dyn Access>>,
+    slow: SlowPolicy,
+    until: Option<SystemTime>,
+    until_id: Option<String>,
+    limit: Option<u64>,
+    poll: bool,
+    keep_alive: Option<Duration>,
+    life: Option<Duration>,
+    retry: Option<Duration>,
+    format: Format,
+    held: Option<Held>,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+/// What happens when a resume cannot be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnGap {
+    /// The stream says so with an `oyez.gap` event and goes on with what is kept.
+    #[default]
+    Announce,
+    /// There is no stream: [`ErrorKind::Gone`], which is 410 over HTTP.
+    Fail,
+}
+
+impl<T: Payload> Subscribe<T> {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            matchers: Ok(Matchers::default()),
+            start: Start::Live,
+            resume: LastEventId::none(),
+            on_gap: OnGap::default(),
+            filters: Vec::new(),
+            access: None,
+            slow: SlowPolicy::default(),
+            until: None,
+            until_id: None,
+            limit: None,
+            poll: false,
+            keep_alive: Some(KEEP_ALIVE),
+            life: None,
+            retry: None,
+            format: Format::default(),
+            held: None,
+            payload: PhantomData,
+        }
+    }
+
+    /// Selects what `matcher` selects as well. An event of several topics comes once.
+    pub fn and<M>(mut self, matcher: M) -> Self
+    where
+        M: TryInto<Matcher>,
+        M::Error: Into<Error>,
+    {
+        match (&mut self.matchers, matcher.try_into()) {
+            (Ok(matchers), Ok(matcher)) => matchers.push(matcher),
+            (Ok(_), Err(error)) => self.matchers = Err(error.into()),
+            (Err(_), _) => {}
+        }
+        self
+    }
+
+    /// Goes on behind the id that a reader came back with. Beats every other start; without an id nothing changes.
+    pub fn resume(mut self, id: LastEventId) -> Self {
+        self.resume = id;
+        self
+    }
+
+    /// Begins behind this id, as a resume: if entries in between are gone, the stream says so first.
+    pub fn since_id(mut self, id: &str) -> Self {
+        self.start = Start::Id(id.to_owned());
+        self
+    }
+
+    /// Begins with the first entry of this time or later, as a resume. `requested` is how a gap names it.
+    pub fn since(mut self, time: SystemTime, requested: &str) -> Self {
+        self.start = Start::Time(unix_ms(time), requested.to_owned());
+        self
+    }
+
+    /// Begins with the oldest entry kept.
+    pub fn earliest(mut self) -> Self {
+        self.start = Start::Earliest;
+        self
+    }
+
+    /// Begins with the newest `number` entries that match, over all topics.
+    pub fn last(mut self, number: usize) -> Self {
+        self.start = Start::Last(number);
+        self
+    }
+
+    /// What happens when a resume cannot be complete.
+    pub fn on_gap(mut self, on_gap: OnGap) -> Self {
+        self.on_gap = on_gap;
+        self
+    }
+
+    /// Ends the stream before the first entry later than this, or when the time has come.
+    pub fn until(mut self, time: SystemTime) -> Self {
+        self.until = Some(time);
+        self
+    }
+
+    /// Ends the stream behind the entry with this id.
+    pub fn until_id(mut self, id: &str) -> Self {
+        self.until_id = Some(id.to_owned());
+        self
+    }
+
+    /// Ends the stream behind so many events.
+    pub fn limit(mut self, events: u64) -> Self {
+        self.limit = Some(events);
+        self
+    }
+
+    /// Ends the stream behind what the log holds now.
+    pub fn poll(mut self) -> Self {
+        self.poll = true;
+        self
+    }
+
+    /// Only entries for which `filter` says yes. Several filters must all say yes. An entry that does not decode as
+    /// `T` is announced as a gap. The filter must not block; a panic in it ends this stream only.
+    pub fn filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.filters.push(Arc::new(move |entry: &Entry| judge(entry, &filter)));
+        self
+    }
+
+    /// Asks `access` at subscribe and for every entry.
+    pub fn access(mut self, access: impl Access) -> Self {
+        self.access = Some(Arc::new(access));
+        self
+    }
+
+    /// What happens when the reader falls behind what is kept.
+    pub fn slow(mut self, policy: SlowPolicy) -> Self {
+        self.slow = policy;
+        self
+    }
+
+    /// How long the stream may be silent before a keep-alive is sent, ±10 %. 15 s by default; zero is never.
+    pub fn keep_alive(mut self, silence: Duration) -> Self {
+        self.keep_alive = Some(silence).filter(|silence| !silence.is_zero());
+        self
+    }
+
+    /// Ends the stream after this time ±20 %, at a frame border; its reader comes back. Unlimited by default.
+    pub fn life(mut self, time: Duration) -> Self {
+        self.life = Some(time);
+        self
+    }
+
+    /// The reconnection time that the stream opens with. By default a random one between 2 and 5 s.
+    pub fn retry(mut self, time: Duration) -> Self {
+        self.retry = Some(time);
+        self
+    }
+
+    /// Drops `guard` when the stream ends: a place in a count of your own, for example.
+    pub fn hold(mut self, guard: impl Send + Sync + 'static) -> Self {
+        self.held = Some(Box::new(guard));
+        self
+    }
+
+    /// How the stream is written.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The HTTP response that streams this subscription. The place under the maximum is taken and the cursor is set
+    /// now; the stream counts as open when its body is read first. A refusal becomes a response of its own; see
+    /// [`Subscribe::try_into_response`].
+    #[must_use]
+    pub fn into_response(self) -> Sse {
+        let resume = self.resume.clone();
+        self.try_into_response().unwrap_or_else(|error| Sse::refusal(&error, &resume))
+    }
+
+    /// [`Subscribe::into_response`], with refusals for the caller to answer.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid): a matcher is wrong or there are too many;
+    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no; [`Gone`](ErrorKind::Gone): the resume is incomplete and
+    /// [`OnGap::Fail`] was set; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
+    /// [`Closed`](ErrorKind::Closed): the hub drains.
+    pub fn try_into_response(self) -> Result<Sse, Error> {
+        let format = self.format;
+        Ok(Sse::stream(self.into_subscriber()?, format))
+    }
+
+    /// The same subscription inside this process: a stream of values, without keep-alives.
+    ///
+    /// # Errors
+    /// As [`Subscribe::try_into_response`].
+    pub fn into_stream(mut self) -> Result<EventStream<T>, Error> {
+        self.keep_alive = None;
+        Ok(EventStream::new(Arc::clone(&self.core), self.into_subscriber()?))
+    }
+
+    fn into_subscriber(self) -> Result<Subscriber, Error> {
+        let core = Arc::clone(&self.core);
+        self.begin().inspect_err(|_| {
+            core.counters.refused.fetch_add(1, Relaxed);
+        })
+    }
+
+    fn begin(self) -> Result<Subscriber, Error> {
+        let core = self.core;
+        let matchers = self.matchers?;
+        at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
+        if let Some(access) = &self.access {
+            if let Some(refused) = matchers.iter().find(|matcher| !access.may_subscribe(matcher)) {
+                return Err(Error::new(ErrorKind::Denied, format!("not allowed to subscribe to {refused}")));
+            }
+        }
+        let ticket = core.take_place()?;
+        let now_ms = clock::wall_ms();
+        let start = self.resume.id().map_or(self.start, |id| Start::Id(id.to_owned()));
+        let mut begin = core.log.begin(&start, &matchers, now_ms);
+        if let Some(gap) = &mut begin.gap {
+            if self.on_gap == OnGap::Fail {
+                let oldest = gap.oldest.as_deref().unwrap_or("nothing");
+                let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
+                return Err(Error::new(ErrorKind::Gone, message));
+            }
+            if self.access.is_some() || !self.filters.is_empty() {
+                gap.missed = None; // what would not have been delivered is not missed
+            }
+        }
+        let until_id = match &self.until_id {
+            Some(id) => Some(
+                core.log
+                    .sequence_of(id)
+                    .ok_or_else(|| Error::invalid(format!("until={id:?} is not an id of this log's history")))?,
+            ),
+            None => None,
+        };
+        let poll = self.poll.then(|| core.log.head());
+        let until_time = self.until.map(|time| {
+            let ms = unix_ms(time);
+            UntilTime { ms, at: clock::now() + Duration::from_millis(ms.saturating_sub(now_ms)) }
+        });
+        let options = Options {
+            matchers,
+            filters: self.filters,
+            access: self.access,
+            slow: self.slow,
+            until_sequence: [until_id, poll].into_iter().flatten().min(),
+            until_time,
+            limit: self.limit,
+            keep_alive: self.keep_alive,
+            life: self.life.map(|life| life.mul_f64(core.random.within(800..=1_200) as f64 / 1_000.0)),
+            held: self.held,
+            retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
+        };
+        Ok(Subscriber::new(core, options, begin, ticket))
+    }
+}
+
+fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
+    let verdict = |pass| if pass { Verdict::Pass } else { Verdict::Skip };
+    if let Some(value) = entry.payload::<T>() {
+        return verdict(filter(&value));
+    }
+    match T::decode(&entry.event()) {
+        Ok(value) => verdict(filter(&value)),
+        Err(_) => Verdict::Undecodable,
+    }
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or_default()
+}

@@ -1,0 +1,361 @@
+//! One stream: a cursor into the log and a matcher, as a state machine without I/O.
+#![deny(clippy::disallowed_methods)]
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::access::Access;
+use crate::control::StreamControl;
+use crate::gap::Gap;
+use crate::hub::{Core, Ticket};
+use crate::index::Key;
+use crate::log::{Begin, Entry, Log, Page};
+use crate::matcher::Matchers;
+use crate::shard::Tail;
+use crate::stats::End;
+use crate::sync::atomic::Ordering::Relaxed;
+
+/// What a subscription asked for, once it is known to be valid.
+pub(crate) struct Options {
+    pub(crate) matchers: Matchers,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) access: Option<Arc<dyn Access>>,
+    pub(crate) slow: SlowPolicy,
+    /// The last sequence number that is wanted.
+    pub(crate) until_sequence: Option<u64>,
+    pub(crate) until_time: Option<UntilTime>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) life: Option<Duration>,
+    pub(crate) retry: Duration,
+    /// The caller's guard, dropped with the stream.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) held: Option<Held>,
+}
+
+pub(crate) type Held = Box<dyn Any + Send + Sync>;
+
+/// A filter over entries. It has been given the payload's type by the typed hub.
+pub(crate) type Filter = Arc<dyn Fn(&Entry) -> Verdict + Send + Sync>;
+
+/// What a filter says of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Skip,
+    /// The entry does not decode as the hub's payload type.
+    Undecodable,
+}
+
+/// What happens to a reader that takes bytes, but so slowly that entries it has not read leave the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowPolicy {
+    /// Its stream ends; it comes back with its last event id and is told what it missed.
+    #[default]
+    Disconnect,
+    /// It goes on with the oldest entry still kept, and is told what it missed.
+    Skip,
+    /// It gets the newest entry of each topic, is told that others are missing, and goes on live.
+    Latest,
+}
+
+/// The time of the last entry that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UntilTime {
+    /// In milliseconds since 1970, as entries have it.
+    pub(crate) ms: u64,
+    /// When that is or was; nothing can come after it.
+    pub(crate) at: Instant,
+}
+
+/// What a stream says next, in order. How it looks in bytes is [`frame`](crate::frame)'s business.
+pub(crate) enum Output {
+    /// The stream begins here, and its reader is to come back after this time.
+    Open {
+        cursor: u64,
+        retry: Duration,
+    },
+    Entry(Arc<Entry>),
+    Gap(Gap),
+    /// Nothing has been said for a while. With a cursor: what is unsaid up to here did not concern the reader.
+    KeepAlive(Option<u64>),
+}
+
+/// What the driver of a stream does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something is to be sent; then poll again.
+    Deliver,
+    /// The turn's share of work is done without a result: poll again, but let others go first.
+    Yield,
+    /// Poll when woken, or at this time.
+    Wait(Option<Instant>),
+    /// Nothing will come any more.
+    End,
+}
+
+/// One stream. Dropping it leaves the hub.
+pub(crate) struct Subscriber {
+    hub: Arc<Core>,
+    options: Options,
+    control: StreamControl,
+    _ticket: Ticket,
+    state: State,
+    key: Option<Key>,
+    /// Everything up to here has been sent or does not concern the reader.
+    cursor: u64,
+    /// What the reader knows of the cursor: the sequence number of the last id sent.
+    told: u64,
+    sent: u64,
+    /// `latest`: up to here only the newest entry of each topic is sent.
+    conflate_until: u64,
+    keep_alive_at: Option<Instant>,
+    ends_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Opening(Option<Gap>),
+    /// There may be entries behind the cursor.
+    Reading,
+    /// Everything has been read; the shard wakes us.
+    AtTail,
+    Ended,
+}
+
+impl Subscriber {
+    pub(crate) fn new(hub: Arc<Core>, options: Options, begin: Begin, ticket: Ticket) -> Self {
+        Self {
+            hub,
+            options,
+            control: StreamControl::default(),
+            _ticket: ticket,
+            state: State::Opening(begin.gap),
+            key: None,
+            cursor: begin.cursor,
+            told: begin.cursor,
+            sent: 0,
+            conflate_until: 0,
+            keep_alive_at: None,
+            ends_at: None,
+        }
+    }
+
+    pub(crate) fn control(&self) -> &StreamControl {
+        &self.control
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.hub.log
+    }
+
+    /// Goes on as far as one turn may. What is to be sent is appended to `out`; `waker` is kept for when there is more.
+    pub(crate) fn poll(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Turn {
+        loop {
+            if let Some(end) = self.is_over(now, waker) {
+                return self.end(end);
+            }
+            match std::mem::replace(&mut self.state, State::Reading) {
+                State::Opening(gap) => {
+                    self.open(gap, now, out);
+                    return Turn::Deliver;
+                }
+                State::Reading => match self.read(now, out) {
+                    Some(turn) => return turn,
+                    None => continue,
+                },
+                State::AtTail => match self.wait(now, waker, out) {
+                    Some(turn) => return turn,
+                    None => continue,
+                },
+                State::Ended => return self.end(End::Complete),
+            }
+        }
+    }
+
+    fn is_over(&self, now: Instant, waker: &Waker) -> Option<End> {
+        if self.state == State::Ended {
+            return None;
+        }
+        let has_come = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+        if has_come(self.control.watch(waker)) {
+            return Some(End::Drain);
+        }
+        if has_come(self.ends_at) {
+            return Some(End::Life);
+        }
+        None
+    }
+
+    fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) {
+        self.key = Some(self.hub.shard.join(&self.options.matchers, self.cursor, self.control.clone()));
+        self.ends_at = self.options.life.map(|life| now + life);
+        out.push(Output::Open { cursor: self.cursor, retry: self.options.retry });
+        if let Some(gap) = gap {
+            self.tell_gap(gap, out);
+        }
+        self.has_sent(now);
+        self.state = State::Reading;
+    }
+
+    fn read(&mut self, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+        let before = out.len();
+        match self.hub.log.read(self.cursor, &self.options.matchers) {
+            Page::Lost(gap) => Some(self.fall_behind(gap, out)),
+            Page::Read { entries, cursor, more } => {
+                for entry in entries {
+                    if self.is_complete(Some(&entry), now) {
+                        self.state = State::Ended;
+                        break;
+                    }
+                    match self.judge(&entry) {
+                        Ok(Verdict::Pass) => {
+                            self.sent += 1;
+                            self.told = entry.sequence;
+                            out.push(Output::Entry(entry));
+                        }
+                        Ok(Verdict::Skip) => {}
+                        Ok(Verdict::Undecodable) => {
+                            self.tell_gap(Gap::undecodable(self.hub.log.position(entry.sequence)), out);
+                        }
+                        Err(Panicked) => {
+                            self.count_delivered(out.len() - before);
+                            self.end(End::Panic);
+                            return Some(if out.len() > before { Turn::Deliver } else { Turn::End });
+                        }
+                    }
+                }
+                self.cursor = cursor;
+                if self.state != State::Ended {
+                    self.state = match more {
+                        true => State::Reading,
+                        false if self.is_complete(None, now) => State::Ended,
+                        false => State::AtTail,
+                    };
+                }
+                self.count_delivered(out.len() - before);
+                if out.len() > before {
+                    self.has_sent(now);
+                    return Some(Turn::Deliver);
+                }
+                (more && self.state == State::Reading).then_some(Turn::Yield)
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        let key = self.key.expect("a stream joins its shard when it opens");
+        match self.hub.shard.sleep(key, self.cursor, waker) {
+            Tail::Unread(first) => {
+                self.cursor = self.cursor.max(first - 1);
+                self.state = State::Reading;
+                None
+            }
+            Tail::Asleep(cursor) => {
+                self.state = State::AtTail;
+                self.cursor = self.cursor.max(cursor);
+                if self.is_complete(None, now) {
+                    self.state = State::Ended;
+                    return None;
+                }
+                if self.keep_alive_at.is_some_and(|time| time <= now) {
+                    let passed = self.cursor > self.told;
+                    out.push(Output::KeepAlive(passed.then_some(self.cursor)));
+                    self.told = self.cursor;
+                    self.has_sent(now);
+                    return Some(Turn::Deliver);
+                }
+                Some(Turn::Wait(self.next_time(waker)))
+            }
+        }
+    }
+
+    /// The reader has not kept up: entries that it should have had are gone.
+    fn fall_behind(&mut self, gap: Gap, out: &mut Vec<Output>) -> Turn {
+        match self.options.slow {
+            SlowPolicy::Disconnect => return self.end(End::Behind),
+            SlowPolicy::Skip => {}
+            SlowPolicy::Latest => self.conflate_until = self.hub.log.head(),
+        }
+        self.cursor = gap.position.sequence;
+        self.tell_gap(gap, out);
+        self.state = State::Reading;
+        Turn::Deliver
+    }
+
+    fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
+        if entry.sequence <= self.conflate_until && !self.hub.log.is_newest_of_its_topic(entry) {
+            return Ok(Verdict::Skip);
+        }
+        if self.options.access.is_none() && self.options.filters.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        let judge = || {
+            if self.options.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
+                return Verdict::Skip;
+            }
+            let mut verdicts = self.options.filters.iter().map(|filter| filter(entry));
+            verdicts.find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
+        };
+        // the caller's code, on shared data that it can only read
+        catch_unwind(AssertUnwindSafe(judge)).map_err(|_| Panicked)
+    }
+
+    /// Has the stream had all that it asked for, with `next` or, at the tail, nothing to come?
+    fn is_complete(&self, next: Option<&Entry>, now: Instant) -> bool {
+        let limit = self.options.limit.is_some_and(|limit| self.sent >= limit);
+        let last = self.options.until_sequence.is_some_and(|last| match next {
+            Some(entry) => entry.sequence > last,
+            None => self.cursor >= last,
+        });
+        let time = self.options.until_time.is_some_and(|until| match next {
+            Some(entry) => entry.time_ms > until.ms,
+            None => until.at <= now,
+        });
+        limit || last || time
+    }
+
+    fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {
+        self.told = gap.position.sequence;
+        self.hub.counters.gaps.fetch_add(1, Relaxed);
+        out.push(Output::Gap(gap));
+    }
+
+    fn count_delivered(&self, number: usize) {
+        self.hub.counters.delivered.fetch_add(number as u64, Relaxed);
+    }
+
+    fn has_sent(&mut self, now: Instant) {
+        // ±10 %, so that streams that opened together do not stay together
+        let spread = |time: Duration| time.mul_f64(self.hub.random.within(900..=1_100) as f64 / 1_000.0);
+        self.keep_alive_at = self.options.keep_alive.map(|time| now + spread(time));
+    }
+
+    fn next_time(&self, waker: &Waker) -> Option<Instant> {
+        let until = self.options.until_time.map(|until| until.at);
+        [self.keep_alive_at, self.ends_at, until, self.control.watch(waker)].into_iter().flatten().min()
+    }
+
+    /// Leaves the hub. The first reason given is the one that counts.
+    fn end(&mut self, end: End) -> Turn {
+        self.state = State::Ended;
+        if let Some(key) = self.key.take() {
+            self.hub.shard.leave(key);
+            self.hub.counters.count_end(end);
+        }
+        Turn::End
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.end(if self.control.is_stalled() { End::Stalled } else { End::Left });
+    }
+}
+
+/// The caller's filter or access check panicked.
+struct Panicked;
