@@ -10,13 +10,18 @@ use oyez_client::ErrorKind;
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: u8,
-    message: String,
+    line: String,
 }
 
 impl Failure {
     /// The command line asks for something that cannot be: status 2.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { status: 2, message: message.into() }
+        Self { status: 2, line: format!("oyez: {}", message.into()) }
+    }
+
+    /// The command exists and this build does not have it: status 2.
+    pub(crate) fn not_yet(command: &str) -> Self {
+        Self { status: 2, line: format!("oyez {command} is not in this build yet") }
     }
 
     /// The configuration is wrong or unsafe, and starting again will not change that: status 78.
@@ -26,7 +31,7 @@ impl Failure {
 
     /// What was asked for did not succeed: status 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { status: 1, message: message.into() }
+        Self { status: 1, line: format!("oyez: {}", message.into()) }
     }
 
     /// What the client was told is the command line's fault, the rest is not.
@@ -40,7 +45,7 @@ impl Failure {
     /// Writes the line to standard error.
     pub(crate) fn tell(&self) -> ExitCode {
         // there is nowhere left to report that this fails
-        let _ = writeln!(std::io::stderr(), "oyez: {}", self.message);
+        let _ = writeln!(std::io::stderr(), "{}", self.line);
         ExitCode::from(self.status)
     }
 }

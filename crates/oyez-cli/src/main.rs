@@ -2,6 +2,7 @@
 
 mod decode;
 mod failure;
+mod input;
 mod lines;
 mod not_yet;
 mod output;
@@ -11,6 +12,7 @@ mod request;
 mod serve;
 mod signals;
 mod sub;
+mod target;
 
 use std::process::ExitCode;
 

@@ -36,6 +36,6 @@ impl NotYet {
             Self::Doctor(_) => "doctor",
             Self::Log(_) => "log",
         };
-        Failure::usage(format!("oyez {name} is not in this build yet"))
+        Failure::not_yet(name)
     }
 }

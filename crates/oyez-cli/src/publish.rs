@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::lines;
 use crate::request::RequestOptions;
 use crate::sub::runtime;
+use crate::target::Target;
 
 /// Publish an event, or each line of the input as one
 ///
@@ -59,8 +60,8 @@ impl Publish {
         Publisher::new(url).map_err(|error| Failure::of(&error))?;
         let template = self.dress(Event::data(""))?;
         if self.lines {
-            let target = lines::Target::of(url)?;
-            let publisher = self.publisher(target.url())?;
+            let target = Target::of(url)?;
+            let publisher = self.publisher(&target.url)?;
             return runtime()?.block_on(lines::publish(publisher, &target, &template, self.input()?));
         }
         let publisher = self.publisher(url)?;

@@ -4,24 +4,31 @@ use std::future::pending;
 use std::process;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
-/// Resolves at the first SIGINT or SIGTERM. A command that does not end within `grace` after that, or gets a second
-/// signal, is ended: it may be stuck in a write to a pipe that nobody reads. Needs a runtime that runs tasks while
-/// the main thread is blocked.
-pub(crate) fn stop(grace: Duration) -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
+/// Turns true at the first SIGINT or SIGTERM. A command that does not end within `grace` after that, or gets a second
+/// signal, is ended with `status`: it may be stuck in a write to a pipe that nobody reads. Needs a runtime that runs
+/// tasks while the main thread is blocked.
+pub(crate) fn stop(grace: Duration, status: i32) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
     let mut signals = Stop::new();
     tokio::spawn(async move {
         signals.next().await;
-        let _nobody_listens = sender.send(());
+        sender.send_replace(true);
         tokio::select! {
             () = tokio::time::sleep(grace) => {}
             () = signals.next() => {}
         }
-        process::exit(INTERRUPTED);
+        process::exit(status);
     });
     receiver
+}
+
+/// Resolves when `stop` has turned true.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        pending::<()>().await;
+    }
 }
 
 #[cfg(unix)]
@@ -112,5 +119,3 @@ pub(crate) async fn reader_gone() {
 pub(crate) async fn reader_gone() {
     pending().await
 }
-
-const INTERRUPTED: i32 = 130; // what shells say of a command ended by SIGINT

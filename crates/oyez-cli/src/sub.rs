@@ -160,7 +160,7 @@ impl Sub {
     }
 
     async fn print(&self, sources: Vec<EventSource>) -> Result<(), Failure> {
-        let mut stop = signals::stop(GRACE);
+        let mut stop = signals::stop(GRACE, 0);
         let mut reader_gone = pin!(signals::reader_gone());
         let mut items = read(sources);
         let mut output = Output::standard(self.json);
@@ -168,7 +168,7 @@ impl Sub {
         loop {
             let (from, item) = tokio::select! {
                 biased; // a signal comes before events that still wait
-                _ = &mut stop => return Ok(()),
+                () = signals::stopped(&mut stop) => return Ok(()),
                 () = &mut reader_gone => return Ok(()),
                 item = items.recv() => match item {
                     Some(item) => item,

@@ -79,9 +79,10 @@ impl Shared {
 
 impl Connect for HttpConnect {
     fn connect(&self, request: Request<Bytes>) -> Connecting {
-        let shared = Arc::clone(&self.0);
+        // not in the future: making the first client takes a while, which must not count as silence of the server
+        let client = self.0.client(request.uri()).cloned();
         Box::pin(async move {
-            let client = shared.client(request.uri()).map_err(ConnectError::before_sending)?;
+            let client = client.map_err(ConnectError::before_sending)?;
             let request = reqwest::Request::try_from(request).map_err(ConnectError::before_sending)?;
             let answer = client.execute(request).await.map_err(|error| {
                 if error.is_connect() || error.is_builder() {

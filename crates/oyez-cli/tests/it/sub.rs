@@ -220,11 +220,11 @@ fn an_event_beyond_the_bound_is_status_1() {
 #[test]
 fn silence_beyond_the_read_timeout_reconnects() {
     let server = Server::new();
-    let oyez = sub([server.url("/").as_str(), "--read-timeout-ms", "50"]);
+    let oyez = sub([server.url("/").as_str(), "--read-timeout-ms", "300"]);
     let mut connection = server.accept();
     connection.open();
     connection.wait_for_close();
-    oyez.prints(&[OPEN, r#"{"kind":"error","error":"no byte came for 50ms"}"#]);
+    oyez.prints(&[OPEN, r#"{"kind":"error","error":"no byte came for 300ms"}"#]);
     server.accept();
 }
 

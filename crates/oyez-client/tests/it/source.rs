@@ -293,14 +293,14 @@ fn an_event_or_a_line_without_end_costs_no_more_than_the_bound() {
 #[test]
 fn a_silent_stream_is_given_up() {
     let server = Server::new();
-    let reader = Reader::start(builder(&server.url("/")).read_timeout(Duration::from_millis(50)));
+    let reader = Reader::start(builder(&server.url("/")).read_timeout(Duration::from_millis(300)));
     let mut connection = server.accept();
     connection.wait_for_close(); // no head came
-    reader.yields(&["disconnected: no byte came for 50ms"]);
+    reader.yields(&["disconnected: no byte came for 300ms"]);
     let mut connection = server.accept();
     connection.open();
     connection.wait_for_close();
-    reader.yields(&["open 200", "disconnected: no byte came for 50ms"]);
+    reader.yields(&["open 200", "disconnected: no byte came for 300ms"]);
 }
 
 #[test]
