@@ -24,6 +24,11 @@ impl Failure {
         Self { status: 2, line: format!("oyez {command} is not in this build yet") }
     }
 
+    /// The configuration is wrong or unsafe, and starting again will not change that: status 78.
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self { status: 78, message: message.into() }
+    }
+
     /// What was asked for did not succeed: status 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { status: 1, line: format!("oyez: {}", message.into()) }

@@ -1,4 +1,4 @@
-//! `oyez`: publish, subscribe and decode Server-Sent Events on the command line.
+//! `oyez`: serve, publish, subscribe and decode Server-Sent Events on the command line.
 
 mod decode;
 mod failure;
@@ -9,6 +9,7 @@ mod output;
 mod pretty;
 mod publish;
 mod request;
+mod serve;
 mod signals;
 mod sub;
 mod target;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(Box<serve::Serve>),
     Sub(Box<sub::Sub>),
     Pub(Box<publish::Publish>),
     Decode(decode::Decode),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Serve(serve) => serve.run(),
         Command::Sub(sub) => sub.run(),
         Command::Pub(publish) => publish.run(),
         Command::Decode(decode) => decode.run(),

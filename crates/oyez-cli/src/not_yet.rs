@@ -9,8 +9,6 @@ use crate::failure::Failure;
 #[derive(Subcommand)]
 pub(crate) enum NotYet {
     #[command(hide = true)]
-    Serve(Anything),
-    #[command(hide = true)]
     Token(Anything),
     #[command(hide = true)]
     Bench(Anything),
@@ -32,7 +30,6 @@ pub(crate) struct Anything {
 impl NotYet {
     pub(crate) fn refuse(&self) -> Failure {
         let name = match self {
-            Self::Serve(_) => "serve",
             Self::Token(_) => "token",
             Self::Bench(_) => "bench",
             Self::Top(_) => "top",

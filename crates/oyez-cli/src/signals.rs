@@ -32,19 +32,19 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 #[cfg(unix)]
-struct Stop {
+pub(crate) struct Stop {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Stop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         Self { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             () = of(&mut self.interrupt) => {}
             () = of(&mut self.terminate) => {}
@@ -53,15 +53,15 @@ impl Stop {
 }
 
 #[cfg(not(unix))]
-struct Stop;
+pub(crate) struct Stop;
 
 #[cfg(not(unix))]
 impl Stop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
         }

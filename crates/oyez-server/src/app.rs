@@ -31,13 +31,11 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) callers: Callers,
     pub(crate) draining: watch::Sender<bool>,
-    guard: Guard,
     warned_of_proxy: std::sync::Once,
 }
 
 impl App {
-    /// `listener` is the address that was really bound.
-    pub(crate) fn new(config: Config, listener: SocketAddr) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let mut limits = Limits::default();
         limits.subscribers_max = config.connections_max;
         limits.data_bytes_max = DATA_BYTES_MAX;
@@ -47,7 +45,6 @@ impl App {
             metrics: Metrics::new(),
             callers: Callers::new(config.streams_per_address),
             draining: watch::Sender::new(false),
-            guard: Guard::new(listener, config.public_urls.clone(), config.publish_origins.clone()),
             warned_of_proxy: std::sync::Once::new(),
             config,
         }
@@ -64,14 +61,24 @@ impl App {
         peer.ip().to_canonical().is_loopback()
     }
 
-    /// The router with all its layers.
-    pub(crate) fn router(self: &Arc<Self>) -> Router {
-        let router = routes::public(self).with_state(Arc::clone(self));
+    /// What the public listener at `address` answers.
+    pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Router {
+        let router = routes::public(self.config.demo).with_state(Arc::clone(self));
         let router = match cors(&self.config.cors) {
             Some(cors) => router.layer(cors),
             None => router,
         };
-        router.layer(middleware::from_fn_with_state(Arc::clone(self), every_request))
+        self.layered(router, address)
+    }
+
+    /// What the admin listener at `address` answers.
+    pub(crate) fn admin(self: &Arc<Self>, address: SocketAddr) -> Router {
+        self.layered(routes::admin().with_state(Arc::clone(self)), address)
+    }
+
+    fn layered(self: &Arc<Self>, router: Router, address: SocketAddr) -> Router {
+        let guard = Guard::new(address, self.config.public_urls.clone(), self.config.publish_origins.clone());
+        router.layer(middleware::from_fn_with_state((Arc::clone(self), Arc::new(guard)), every_request))
     }
 }
 
@@ -83,11 +90,11 @@ pub(crate) fn retry() -> Duration {
 }
 
 /// The outermost layer: the rules that hold on every route, the headers that every answer has, the count and the log line.
-async fn every_request(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn every_request(State((app, guard)): State<(Arc<App>, Arc<Guard>)>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let checked = app.guard.check(&method, request.uri(), request.headers());
+    let checked = guard.check(&method, request.uri(), request.headers());
     let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {

@@ -11,7 +11,7 @@ use tracing::info;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::{demo, routes};
+use crate::demo;
 
 /// A hub over HTTP, bound to its addresses and ready to run.
 pub struct Server {
@@ -28,7 +28,7 @@ impl Server {
     pub async fn bind(config: Config) -> io::Result<Self> {
         let public = bind("listen", config.listen).await?;
         let admin = bind("admin", config.admin).await?;
-        let app = Arc::new(App::new(config, public.local_addr()?));
+        let app = Arc::new(App::new(config));
         Ok(Self { app, public, admin })
     }
 
@@ -70,11 +70,10 @@ impl Server {
                 app.draining.send_replace(true);
             }
         };
-        let public = oyez::serve(public, app.router())
-            .connections_max(connections)
-            .drain(window)
-            .with_graceful_shutdown(stopping);
-        let admin = oyez::serve(admin, routes::admin(&app));
+        let (public_app, admin_app) = (app.public(public.local_addr()?), app.admin(admin.local_addr()?));
+        let public =
+            oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
+        let admin = oyez::serve(admin, admin_app);
         let demo = async {
             if app.config.demo {
                 demo::run(app.hub.clone()).await;

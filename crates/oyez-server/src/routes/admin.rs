@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
@@ -14,15 +14,15 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 
 /// The routes of the admin listener.
-pub(crate) fn router(app: &Arc<App>) -> Router {
+pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .fallback(|request: axum::extract::Request| async move {
-            Problem::NoRoute { path: request.uri().path().to_owned() }
+        .fallback(|request: Request| async move { Problem::NoRoute { path: request.uri().path().to_owned() } })
+        .method_not_allowed_fallback(|request: Request| async move {
+            Problem::Method { method: request.method().clone(), allow: "GET, HEAD" }
         })
-        .with_state(Arc::clone(app))
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
