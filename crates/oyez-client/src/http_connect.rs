@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use reqwest::{Certificate, Client, redirect};
 
@@ -23,8 +24,15 @@ pub struct HttpConnect(Arc<Shared>);
 struct Shared {
     roots: Vec<Certificate>,
     insecure: bool,
-    near: OnceLock<Client>, // this machine: never by a proxy
-    far: OnceLock<Client>,
+    near: Clients, // this machine: never by a proxy
+    far: Clients,
+}
+
+/// Made when they are needed: reading the certificates of the system takes longer than publishing an event.
+#[derive(Debug, Default)]
+struct Clients {
+    plain: OnceLock<Client>,
+    tls: OnceLock<Client>,
 }
 
 impl HttpConnect {
@@ -57,8 +65,9 @@ impl HttpConnect {
 
 impl Shared {
     fn client(&self, uri: &Uri) -> Result<&Client, reqwest::Error> {
-        let near = is_this_machine(uri);
-        let slot = if near { &self.near } else { &self.far };
+        let (near, tls) = (is_this_machine(uri), uri.scheme() == Some(&Scheme::HTTPS));
+        let clients = if near { &self.near } else { &self.far };
+        let slot = if tls { &clients.tls } else { &clients.plain };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -66,11 +75,16 @@ impl Shared {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("oyez/", env!("CARGO_PKG_VERSION")))
-            .tls_danger_accept_invalid_certs(self.insecure)
-            .tls_certs_merge(self.roots.iter().cloned());
+            .user_agent(concat!("oyez/", env!("CARGO_PKG_VERSION")));
         if near {
             builder = builder.no_proxy();
+        }
+        if tls || !near {
+            // a proxy may be reached by TLS although the URL is not
+            builder =
+                builder.tls_danger_accept_invalid_certs(self.insecure).tls_certs_merge(self.roots.iter().cloned());
+        } else {
+            builder = builder.tls_certs_only([]);
         }
         let client = builder.build()?;
         Ok(slot.get_or_init(|| client))
