@@ -35,10 +35,11 @@ impl Format {
     fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {
             (Self::Sse, Output::Entry(entry)) => entry.frame().clone(),
-            (Self::Ndjson, Output::Entry(entry)) => entry.ndjson(log.epoch).clone(),
+            (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
             (Self::Sse, Output::Gap(gap)) => gap.frame(),
             (Self::Ndjson, Output::Gap(gap)) => gap_line(gap, now_ms),
-            (Self::Sse, Output::Open { cursor, retry }) => cursor_frame(*cursor, Some(*retry), log),
+            (Self::Sse, Output::Open { cursor: Some(cursor), retry }) => cursor_frame(*cursor, Some(*retry), log),
+            (Self::Sse, Output::Open { cursor: None, retry }) => retry_frame(*retry),
             (Self::Sse, Output::KeepAlive(Some(cursor))) => cursor_frame(*cursor, None, log),
             (Self::Sse, Output::KeepAlive(None)) => comment(),
             (Self::Ndjson, Output::Open { .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
@@ -81,6 +82,11 @@ fn cursor_frame(cursor: u64, retry: Option<Duration>, log: &Log) -> Bytes {
     let mut frame = BytesMut::with_capacity(64);
     encode_cursor(&log.position(cursor).event_id(), retry, &mut frame);
     frame.freeze()
+}
+
+/// A block that sets the reconnection time and nothing else.
+pub(crate) fn retry_frame(time: Duration) -> Bytes {
+    Bytes::from(format!("retry: {}\n\n", time.as_millis()))
 }
 
 fn gap_line(gap: &Gap, now_ms: u64) -> Bytes {

@@ -64,10 +64,10 @@ impl Gap {
     /// The type of the event that tells a gap.
     pub const EVENT_TYPE: &'static str = "oyez.gap";
 
-    /// The entry at `position` does not decode.
+    /// The entry at `position` does not decode, so nobody knows whether the filter wanted it.
     pub(crate) fn undecodable(position: Position) -> Self {
         let requested = position.to_string();
-        Self { reason: Reason::Undecodable, requested, oldest: None, missed: Some(1), position }
+        Self { reason: Reason::Undecodable, requested, oldest: None, missed: None, position }
     }
 
     pub(crate) fn data(&self) -> String {

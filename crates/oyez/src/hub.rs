@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::limits::Limits;
-use crate::log::{Log, Retention};
+use crate::log::{Bounds, Log, Retention};
 use crate::matcher::Matcher;
 use crate::position::Epoch;
 use crate::publish::{Publish, at_most};
@@ -86,16 +86,8 @@ impl<T: Payload> HubBuilder<T> {
     /// Makes the hub. Its log is new, and so is the epoch of its ids.
     #[must_use]
     pub fn build(self) -> Hub<T> {
-        let core = Core {
-            log: Log::new(Epoch::draw(clock::wall_ns()), self.retention),
-            shard: Shard::default(),
-            counters: Counters::default(),
-            random: Random::new(),
-            limits: self.limits,
-            places_taken: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
-            place_freed: Notify::new(),
-        };
+        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default());
+        let core = Core::new(log, self.limits, Random::new());
         Hub { core: Arc::new(core), payload: PhantomData }
     }
 }
@@ -132,7 +124,7 @@ impl<T: Payload> Hub<T> {
         if T::KEPT {
             publish.payload = Some(value);
         }
-        let ids = self.core.append(vec![publish])?;
+        let ids = self.core.append(vec![publish], clock::wall_ms())?;
         Ok(ids.into_iter().next().expect("one entry has one id"))
     }
 
@@ -143,7 +135,7 @@ impl<T: Payload> Hub<T> {
     /// # Errors
     /// As [`Hub::publish`]; then nothing is published, and the error names what was wrong.
     pub async fn publish_batch(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
-        self.core.append(batch)
+        self.core.append(batch, clock::wall_ms())
     }
 
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
@@ -185,13 +177,27 @@ impl<T: Payload> Hub<T> {
                 freed.await;
             }
         };
-        let _ = tokio::time::timeout(window + Duration::from_secs(1), gone).await;
+        let _ = tokio::time::timeout(window.saturating_add(Duration::from_secs(1)), gone).await;
     }
 }
 
 impl Core {
-    fn append(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
-        if self.draining.load(Ordering::SeqCst) {
+    pub(crate) fn new(log: Log, limits: Limits, random: Random) -> Self {
+        Self {
+            log,
+            shard: Shard::default(),
+            counters: Counters::default(),
+            random,
+            limits,
+            places_taken: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            place_freed: Notify::new(),
+        }
+    }
+
+    /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
+    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Result<Vec<EventId>, Error> {
+        if self.is_draining() {
             return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; publish elsewhere"));
         }
         at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
@@ -199,7 +205,7 @@ impl Core {
         for (index, publish) in batch.iter().enumerate() {
             publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
         }
-        let ids = self.log.append(batch, clock::wall_ms());
+        let ids = self.log.append(batch, now_ms);
         self.counters.published.fetch_add(ids.len() as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
         Ok(ids)
@@ -207,15 +213,21 @@ impl Core {
 
     /// A place under the maximum, for as long as the ticket lives.
     pub(crate) fn take_place(self: &Arc<Self>) -> Result<Ticket, Error> {
-        if self.draining.load(Ordering::SeqCst) {
+        let max = self.limits.subscribers_max;
+        let taken = self.places_taken.fetch_add(1, Ordering::SeqCst);
+        let ticket = Ticket(Arc::clone(self));
+        // asked for behind the place: a drain that does not wait for it has begun, and is seen
+        if self.is_draining() {
             return Err(Error::new(ErrorKind::Closed, "the hub drains; connect elsewhere or later"));
         }
-        let max = self.limits.subscribers_max;
-        let ticket = Ticket(Arc::clone(self));
-        if self.places_taken.fetch_add(1, Ordering::SeqCst) >= max {
+        if taken >= max {
             return Err(Error::new(ErrorKind::Unavailable, format!("all {max} places for subscribers are taken")));
         }
         Ok(ticket)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
     }
 
     fn stats(&self) -> HubStats {

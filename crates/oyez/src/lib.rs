@@ -36,6 +36,8 @@ mod limiter;
 mod limits;
 mod log;
 mod matcher;
+#[cfg(test)]
+mod model;
 mod position;
 mod publish;
 mod pump;

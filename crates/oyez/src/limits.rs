@@ -54,8 +54,8 @@ pub(crate) const SLACK_ENTRIES: usize = 1_024;
 /// See [`SLACK_ENTRIES`]; whichever is reached first.
 pub(crate) const SLACK_BYTES: usize = 4 << 20;
 
-/// Bytes (names and bookkeeping) of the summary of topics whose entries have all left the history. With less than
-/// this a resume is known to be complete; beyond it the answer is "may be incomplete".
+/// Bytes (names and bookkeeping) of the summary of topics whose entries are all gone; a small history keeps less. With
+/// less than this a resume is known to be complete; beyond it the answer is "may be incomplete".
 pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
 
 /// Entries that one turn of a subscriber takes: bounds the work per wake-up and the memory of a stalled reader.
@@ -64,6 +64,15 @@ pub(crate) const PAGE_ENTRIES: usize = 64;
 pub(crate) const PAGE_BYTES: usize = 32 << 10;
 /// Entries that one turn looks at when a pattern skips most of them.
 pub(crate) const SCAN_ENTRIES: usize = 1_024;
+
+/// Topics, times the matchers of a subscription, that are looked at to find out whether a resume by patterns has missed
+/// something. With more the answer is that it may have: the log is held meanwhile.
+pub(crate) const MISSED_CHECKS: usize = 65_536;
+
+/// Lines of `application/x-ndjson` that are kept for other readers at the tail, and bytes of the longest one: 1 MiB.
+pub(crate) const LINES_KEPT: usize = 64;
+/// See [`LINES_KEPT`].
+pub(crate) const LINE_BYTES_KEPT: usize = 16 << 10;
 
 /// Frames larger than this are handed on as they are; smaller ones that wait together are copied into one buffer,
 /// which is cheaper than one chunk and one system call's vector each.

@@ -9,6 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, Limits};
 use crate::position::is_shaped_like_a_position;
+use crate::subscribe::EARLIEST;
 use crate::{Error, Topic};
 
 /// One event and the topics it is published to. An id that the event carries is the publisher's own: it is kept
@@ -57,7 +58,7 @@ fn check_publisher_id(id: &str) -> Result<(), Error> {
     if id.is_empty() {
         return Err(Error::invalid("event id is empty; leave it out and the hub gives one"));
     }
-    if id == "earliest" {
+    if id == EARLIEST {
         return Err(Error::invalid("event id \"earliest\" is reserved: it means the start of the history"));
     }
     if is_shaped_like_a_position(id) {

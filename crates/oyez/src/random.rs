@@ -7,8 +7,14 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(crate) struct Random(AtomicU64);
 
 impl Random {
+    /// Numbers that differ each time.
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(getrandom::u64().unwrap_or_default()))
+        Self::from_seed(getrandom::u64().unwrap_or_default())
+    }
+
+    /// The same numbers for the same seed.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
     }
 
     pub(crate) fn next(&self) -> u64 {

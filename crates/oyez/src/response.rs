@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::clock;
 use crate::connection::Feed;
-use crate::frame::Format;
+use crate::frame::{Format, retry_frame};
 use crate::limits::RETRY_MS;
 use crate::pump::Pump;
 use crate::random::Random;
@@ -132,8 +132,7 @@ impl Sse {
     /// others get 429 or 503.
     #[must_use]
     pub fn come_back(retry: Duration) -> Self {
-        let block = format!("retry: {}\n\n", retry.as_millis());
-        Self::open(Format::Sse, Source::Once(Some(block.into())))
+        Self::open(Format::Sse, Source::Once(Some(retry_frame(retry))))
     }
 
     fn open(format: Format, source: Source) -> Self {

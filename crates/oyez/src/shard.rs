@@ -37,7 +37,7 @@ struct Slot {
     control: StreamControl,
     /// The subscriber has read up to here by itself.
     read: u64,
-    /// The first entry that concerns it behind that; 0 when there is none.
+    /// The first entry that concerns it behind that; 0 when there is none. Later ones are not noted.
     unread: u64,
     /// Set while it sleeps.
     waker: Option<Waker>,
@@ -82,6 +82,11 @@ impl Shard {
             slot.waker = None;
             return Tail::Unread(unread);
         }
+        // it has read what was noted by itself; of what came behind, nothing was noted
+        if unread != 0 && followed > slot.read {
+            slot.waker = None;
+            return Tail::Unread(slot.read + 1);
+        }
         match &mut slot.waker {
             Some(known) if known.will_wake(waker) => {}
             other => *other = Some(waker.clone()),
@@ -96,7 +101,10 @@ impl Shard {
         let mut state = self.state.lock();
         let mut step = std::mem::take(&mut state.step);
         loop {
-            log.follow(state.followed, STEP_ENTRIES, &mut step);
+            let gone = log.follow(state.followed, STEP_ENTRIES, &mut step);
+            if gone > state.followed {
+                state.announce_loss(gone, &mut woken);
+            }
             let Some(last) = step.last().map(|entry| entry.sequence) else { break };
             for entry in step.drain(..) {
                 state.announce(&entry, &mut woken);
@@ -120,6 +128,18 @@ impl Shard {
 }
 
 impl State {
+    /// Entries up to `gone` have left the log before we followed: nobody knows whom they concern, so all look.
+    fn announce_loss(&mut self, gone: u64, woken: &mut Vec<Waker>) {
+        for (_, slot) in &mut self.slots {
+            let first = slot.read.max(self.followed) + 1;
+            if slot.unread == 0 && first <= gone {
+                slot.unread = first;
+                woken.extend(slot.waker.take());
+            }
+        }
+        self.followed = gone;
+    }
+
     fn announce(&mut self, entry: &Entry, woken: &mut Vec<Waker>) {
         let Self { slots, index, .. } = self;
         index.visit(&entry.topics, |key| {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::Access;
 use crate::clock;
@@ -234,12 +234,13 @@ impl<T: Payload> Subscribe<T> {
 
     fn into_subscriber(self) -> Result<Subscriber, Error> {
         let core = Arc::clone(&self.core);
-        self.begin().inspect_err(|_| {
+        self.begin(clock::now(), clock::wall_ms()).inspect_err(|_| {
             core.counters.refused.fetch_add(1, Relaxed);
         })
     }
 
-    fn begin(self) -> Result<Subscriber, Error> {
+    /// Begins at this time, which is so many milliseconds since 1970.
+    pub(crate) fn begin(self, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
         let core = self.core;
         let matchers = self.matchers?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
@@ -249,19 +250,12 @@ impl<T: Payload> Subscribe<T> {
             }
         }
         let ticket = core.take_place()?;
-        let now_ms = clock::wall_ms();
-        let start = self.resume.id().map_or(self.start, |id| Start::Id(id.to_owned()));
+        let start = match self.resume.id() {
+            None => self.start,
+            Some(EARLIEST) => Start::Earliest,
+            Some(id) => Start::Id(id.to_owned()),
+        };
         let mut begin = core.log.begin(&start, &matchers, now_ms);
-        if let Some(gap) = &mut begin.gap {
-            if self.on_gap == OnGap::Fail {
-                let oldest = gap.oldest.as_deref().unwrap_or("nothing");
-                let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
-                return Err(Error::new(ErrorKind::Gone, message));
-            }
-            if self.access.is_some() || !self.filters.is_empty() {
-                gap.missed = None; // what would not have been delivered is not missed
-            }
-        }
         let until_id = match &self.until_id {
             Some(id) => Some(
                 core.log
@@ -273,7 +267,7 @@ impl<T: Payload> Subscribe<T> {
         let poll = self.poll.then(|| core.log.head());
         let until_time = self.until.map(|time| {
             let ms = unix_ms(time);
-            UntilTime { ms, at: clock::now() + Duration::from_millis(ms.saturating_sub(now_ms)) }
+            UntilTime { ms, at: now.checked_add(Duration::from_millis(ms.saturating_sub(now_ms))) }
         });
         let options = Options {
             matchers,
@@ -288,6 +282,12 @@ impl<T: Payload> Subscribe<T> {
             held: self.held,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };
+        begin.gap = begin.gap.map(|gap| options.veil(gap));
+        if let (OnGap::Fail, Some(gap)) = (self.on_gap, &begin.gap) {
+            let oldest = gap.oldest.as_deref().unwrap_or("nothing");
+            let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
+            return Err(Error::new(ErrorKind::Gone, message));
+        }
         Ok(Subscriber::new(core, options, begin, ticket))
     }
 }
@@ -306,3 +306,6 @@ fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
 fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or_default()
 }
+
+/// As a last event id it means the start of the history; no publisher can have given it.
+pub(crate) const EARLIEST: &str = "earliest";

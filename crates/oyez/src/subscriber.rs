@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::Position;
 use crate::access::Access;
 use crate::control::StreamControl;
 use crate::gap::Gap;
@@ -38,6 +39,19 @@ pub(crate) struct Options {
 
 pub(crate) type Held = Box<dyn Any + Send + Sync>;
 
+impl Options {
+    /// A gap as this reader may know it: what a filter or an access check would have held back is not missed, and a
+    /// publisher's id is told only with its entry.
+    pub(crate) fn veil(&self, mut gap: Gap) -> Gap {
+        if self.access.is_some() || !self.filters.is_empty() {
+            let first = Position { sequence: gap.position.sequence + 1, ..gap.position };
+            gap.oldest = gap.oldest.map(|_| first.event_id());
+            gap.missed = None;
+        }
+        gap
+    }
+}
+
 /// A filter over entries. It has been given the payload's type by the typed hub.
 pub(crate) type Filter = Arc<dyn Fn(&Entry) -> Verdict + Send + Sync>;
 
@@ -68,15 +82,21 @@ pub enum SlowPolicy {
 pub(crate) struct UntilTime {
     /// In milliseconds since 1970, as entries have it.
     pub(crate) ms: u64,
-    /// When that is or was; nothing can come after it.
-    pub(crate) at: Instant,
+    /// When that is or was; nothing can come after it. `None`: not in this world's life.
+    pub(crate) at: Option<Instant>,
+}
+
+impl UntilTime {
+    fn has_come(self, now: Instant) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What a stream says next, in order. How it looks in bytes is [`frame`](crate::frame)'s business.
 pub(crate) enum Output {
-    /// The stream begins here, and its reader is to come back after this time.
+    /// The stream begins, here unless a gap follows that says where, and its reader is to come back after this time.
     Open {
-        cursor: u64,
+        cursor: Option<u64>,
         retry: Duration,
     },
     Entry(Arc<Entry>),
@@ -155,26 +175,24 @@ impl Subscriber {
 
     /// Goes on as far as one turn may. What is to be sent is appended to `out`; `waker` is kept for when there is more.
     pub(crate) fn poll(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Turn {
-        loop {
-            if let Some(end) = self.is_over(now, waker) {
-                return self.end(end);
-            }
-            match std::mem::replace(&mut self.state, State::Reading) {
-                State::Opening(gap) => {
-                    self.open(gap, now, out);
-                    return Turn::Deliver;
-                }
-                State::Reading => match self.read(now, out) {
-                    Some(turn) => return turn,
-                    None => continue,
-                },
-                State::AtTail => match self.wait(now, waker, out) {
-                    Some(turn) => return turn,
-                    None => continue,
-                },
+        if let Some(end) = self.is_over(now, waker) {
+            return self.end(end);
+        }
+        for _ in 0..ROUNDS {
+            let turn = match std::mem::replace(&mut self.state, State::Reading) {
+                State::Opening(gap) => Some(self.open(gap, now, out)),
+                State::Reading => self.read(now, out),
+                State::AtTail => self.wait(now, waker),
                 State::Ended => return self.end(End::Complete),
+            };
+            match turn {
+                Some(Turn::Yield | Turn::Wait(_)) if self.is_silent(now) => return self.keep_alive(now, out),
+                Some(turn) => return turn,
+                None => {}
             }
         }
+        // entries come as fast as the filter turns them down
+        if self.is_silent(now) { self.keep_alive(now, out) } else { Turn::Yield }
     }
 
     fn is_over(&self, now: Instant, waker: &Waker) -> Option<End> {
@@ -191,104 +209,115 @@ impl Subscriber {
         None
     }
 
-    fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) {
+    fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) -> Turn {
         self.key = Some(self.hub.shard.join(&self.options.matchers, self.cursor, self.control.clone()));
-        self.ends_at = self.options.life.map(|life| now + life);
-        out.push(Output::Open { cursor: self.cursor, retry: self.options.retry });
+        if self.hub.is_draining() {
+            self.control.end_at(now); // it was not among those that the drain has told
+        }
+        self.ends_at = self.options.life.and_then(|life| now.checked_add(life));
+        // a reader that has the id of the gap's end without the gap would never hear of it
+        let cursor = gap.is_none().then_some(self.cursor);
+        out.push(Output::Open { cursor, retry: self.options.retry });
         if let Some(gap) = gap {
             self.tell_gap(gap, out);
         }
         self.has_sent(now);
-        self.state = State::Reading;
+        Turn::Deliver
     }
 
     fn read(&mut self, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
-        let before = out.len();
-        match self.hub.log.read(self.cursor, &self.options.matchers) {
-            Page::Lost(gap) => Some(self.fall_behind(gap, out)),
-            Page::Read { entries, cursor, more } => {
-                for entry in entries {
-                    if self.is_complete(Some(&entry), now) {
-                        self.state = State::Ended;
-                        break;
-                    }
-                    match self.judge(&entry) {
-                        Ok(Verdict::Pass) => {
-                            self.sent += 1;
-                            self.told = entry.sequence;
-                            out.push(Output::Entry(entry));
-                        }
-                        Ok(Verdict::Skip) => {}
-                        Ok(Verdict::Undecodable) => {
-                            self.tell_gap(Gap::undecodable(self.hub.log.position(entry.sequence)), out);
-                        }
-                        Err(Panicked) => {
-                            self.count_delivered(out.len() - before);
-                            self.end(End::Panic);
-                            return Some(if out.len() > before { Turn::Deliver } else { Turn::End });
-                        }
-                    }
+        let (entries, cursor, more) = match self.hub.log.read(self.cursor, &self.options.matchers) {
+            Page::Lost(gap) => return Some(self.fall_behind(gap, now, out)),
+            Page::Read { entries, cursor, more } => (entries, cursor, more),
+        };
+        let (before, sent) = (out.len(), self.sent);
+        for entry in entries {
+            if self.is_beyond(&entry) {
+                self.state = State::Ended;
+                break;
+            }
+            match self.judge(&entry) {
+                Ok(Verdict::Pass) => {
+                    self.sent += 1;
+                    self.told = entry.sequence;
+                    out.push(Output::Entry(entry));
                 }
-                self.cursor = cursor;
-                if self.state != State::Ended {
-                    self.state = match more {
-                        true => State::Reading,
-                        false if self.is_complete(None, now) => State::Ended,
-                        false => State::AtTail,
-                    };
+                Ok(Verdict::Skip) => {}
+                Ok(Verdict::Undecodable) => {
+                    self.tell_gap(Gap::undecodable(self.hub.log.position(entry.sequence)), out);
                 }
-                self.count_delivered(out.len() - before);
-                if out.len() > before {
-                    self.has_sent(now);
-                    return Some(Turn::Deliver);
+                Err(Panicked) => {
+                    self.end(End::Panic);
+                    break;
                 }
-                (more && self.state == State::Reading).then_some(Turn::Yield)
             }
         }
+        self.hub.counters.delivered.fetch_add(self.sent - sent, Relaxed);
+        self.cursor = cursor;
+        if self.state != State::Ended {
+            self.state = match more {
+                _ if self.is_complete() => State::Ended,
+                true => State::Reading,
+                false => State::AtTail,
+            };
+        }
+        if out.len() > before {
+            self.has_sent(now);
+            return Some(Turn::Deliver);
+        }
+        (self.state == State::Reading).then_some(Turn::Yield)
     }
 
-    fn wait(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+    fn wait(&mut self, now: Instant, waker: &Waker) -> Option<Turn> {
         let key = self.key.expect("a stream joins its shard when it opens");
         match self.hub.shard.sleep(key, self.cursor, waker) {
             Tail::Unread(first) => {
                 self.cursor = self.cursor.max(first - 1);
-                self.state = State::Reading;
                 None
             }
             Tail::Asleep(cursor) => {
-                self.state = State::AtTail;
                 self.cursor = self.cursor.max(cursor);
-                if self.is_complete(None, now) {
+                if self.is_complete() || self.options.until_time.is_some_and(|until| until.has_come(now)) {
                     self.state = State::Ended;
                     return None;
                 }
-                if self.keep_alive_at.is_some_and(|time| time <= now) {
-                    let passed = self.cursor > self.told;
-                    out.push(Output::KeepAlive(passed.then_some(self.cursor)));
-                    self.told = self.cursor;
-                    self.has_sent(now);
-                    return Some(Turn::Deliver);
-                }
+                self.state = State::AtTail;
                 Some(Turn::Wait(self.next_time(waker)))
             }
         }
     }
 
+    fn is_silent(&self, now: Instant) -> bool {
+        self.keep_alive_at.is_some_and(|time| time <= now)
+    }
+
+    fn keep_alive(&mut self, now: Instant, out: &mut Vec<Output>) -> Turn {
+        let passed = self.cursor > self.told;
+        out.push(Output::KeepAlive(passed.then_some(self.cursor)));
+        self.told = self.told.max(self.cursor);
+        self.has_sent(now);
+        Turn::Deliver
+    }
+
     /// The reader has not kept up: entries that it should have had are gone.
-    fn fall_behind(&mut self, gap: Gap, out: &mut Vec<Output>) -> Turn {
+    fn fall_behind(&mut self, gap: Gap, now: Instant, out: &mut Vec<Output>) -> Turn {
+        let mut gap = self.options.veil(gap);
         match self.options.slow {
             SlowPolicy::Disconnect => return self.end(End::Behind),
             SlowPolicy::Skip => {}
-            SlowPolicy::Latest => self.conflate_until = self.hub.log.head(),
+            SlowPolicy::Latest => {
+                self.conflate_until = self.hub.log.head();
+                gap.missed = None; // those that are passed over now are not counted in it
+            }
         }
         self.cursor = gap.position.sequence;
         self.tell_gap(gap, out);
-        self.state = State::Reading;
+        self.has_sent(now);
         Turn::Deliver
     }
 
     fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
-        if entry.sequence <= self.conflate_until && !self.hub.log.is_newest_of_its_topic(entry) {
+        if entry.sequence <= self.conflate_until && !self.hub.log.is_newest_of_a_topic(entry, &self.options.matchers) {
             return Ok(Verdict::Skip);
         }
         if self.options.access.is_none() && self.options.filters.is_empty() {
@@ -305,18 +334,20 @@ impl Subscriber {
         catch_unwind(AssertUnwindSafe(judge)).map_err(|_| Panicked)
     }
 
-    /// Has the stream had all that it asked for, with `next` or, at the tail, nothing to come?
-    fn is_complete(&self, next: Option<&Entry>, now: Instant) -> bool {
-        let limit = self.options.limit.is_some_and(|limit| self.sent >= limit);
-        let last = self.options.until_sequence.is_some_and(|last| match next {
-            Some(entry) => entry.sequence > last,
-            None => self.cursor >= last,
-        });
-        let time = self.options.until_time.is_some_and(|until| match next {
-            Some(entry) => entry.time_ms > until.ms,
-            None => until.at <= now,
-        });
-        limit || last || time
+    /// Is this entry, and with it all that follow, more than was asked for?
+    fn is_beyond(&self, next: &Entry) -> bool {
+        self.limit_is_reached()
+            || self.options.until_sequence.is_some_and(|last| next.sequence > last)
+            || self.options.until_time.is_some_and(|until| next.time_ms > until.ms)
+    }
+
+    /// Has the stream had all that it asked for, up to its cursor?
+    fn is_complete(&self) -> bool {
+        self.limit_is_reached() || self.options.until_sequence.is_some_and(|last| self.cursor >= last)
+    }
+
+    fn limit_is_reached(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.sent >= limit)
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {
@@ -325,18 +356,14 @@ impl Subscriber {
         out.push(Output::Gap(gap));
     }
 
-    fn count_delivered(&self, number: usize) {
-        self.hub.counters.delivered.fetch_add(number as u64, Relaxed);
-    }
-
     fn has_sent(&mut self, now: Instant) {
         // ±10 %, so that streams that opened together do not stay together
-        let spread = |time: Duration| time.mul_f64(self.hub.random.within(900..=1_100) as f64 / 1_000.0);
-        self.keep_alive_at = self.options.keep_alive.map(|time| now + spread(time));
+        let spread = |time: Duration| (time / 1_000).saturating_mul(self.hub.random.within(900..=1_100) as u32);
+        self.keep_alive_at = self.options.keep_alive.and_then(|time| now.checked_add(spread(time)));
     }
 
     fn next_time(&self, waker: &Waker) -> Option<Instant> {
-        let until = self.options.until_time.map(|until| until.at);
+        let until = self.options.until_time.and_then(|until| until.at);
         [self.keep_alive_at, self.ends_at, until, self.control.watch(waker)].into_iter().flatten().min()
     }
 
@@ -359,3 +386,6 @@ impl Drop for Subscriber {
 
 /// The caller's filter or access check panicked.
 struct Panicked;
+
+/// Reads and waits in one turn: more than one, because a turn that ends in a wait has to look once more.
+const ROUNDS: usize = 8;

@@ -2,9 +2,9 @@
 
 use std::any::Any;
 use std::mem::size_of;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use oyez_proto::{Decoder, Event, EventId, Item};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -24,7 +24,6 @@ pub(crate) struct Entry {
     /// The value that was published, when its type asks to be kept.
     payload: Option<Arc<dyn Any + Send + Sync>>,
     frame: Bytes,
-    ndjson: OnceLock<Bytes>,
 }
 
 /// A publish that is encoded but for its place: what can be done before the log is locked.
@@ -49,8 +48,8 @@ impl Draft {
         Self { topics: publish.topics, publisher_id, payload: publish.payload, bytes, id_room }
     }
 
-    pub(crate) fn topics(&self) -> &[Topic] {
-        &self.topics
+    pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
+        &mut self.topics
     }
 
     /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
@@ -64,14 +63,15 @@ impl Draft {
         line.push(b"\n");
         let start = self.id_room - line.0.len();
         self.bytes[start..self.id_room].copy_from_slice(&line.0);
+        let mut frame = Bytes::from(self.bytes);
+        frame.advance(start);
         Entry {
             sequence: position.sequence,
             time_ms,
             topics: self.topics,
             publisher_id: self.publisher_id,
             payload: self.payload,
-            frame: Bytes::from(self.bytes).slice(start..),
-            ndjson: OnceLock::new(),
+            frame,
         }
     }
 }
@@ -97,21 +97,19 @@ impl Entry {
         &self.frame
     }
 
-    /// The line as it goes to every reader of `application/x-ndjson`: made when the first one asks.
-    pub(crate) fn ndjson(&self, epoch: Epoch) -> &Bytes {
-        self.ndjson.get_or_init(|| {
-            let event = self.event();
-            let id = self.event_id(epoch);
-            Line {
-                id: Some(&id),
-                event_type: event.event_type().map_or("message", |t| t),
-                data: event.data_str(),
-                topics: &self.topics,
-                time_ms: self.time_ms,
-                retry: event.reconnection_time().map(|time| time.as_millis()),
-            }
-            .to_bytes()
-        })
+    /// The entry as a line of `application/x-ndjson`.
+    pub(crate) fn line(&self, epoch: Epoch) -> Bytes {
+        let event = self.event();
+        let id = self.event_id(epoch);
+        Line {
+            id: Some(&id),
+            event_type: event.event_type().map_or("message", |t| t),
+            data: event.data_str(),
+            topics: &self.topics,
+            time_ms: self.time_ms,
+            retry: event.reconnection_time().map(|time| time.as_millis()),
+        }
+        .to_bytes()
     }
 
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {

@@ -3,13 +3,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
+use crate::Topic;
 use crate::gap::{Gap, Reason};
-use crate::limits::{EVENT_ID_BYTES_MAX, PAGE_BYTES, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES, SLACK_ENTRIES};
+use crate::limits::{
+    DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, MISSED_CHECKS, PAGE_BYTES, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES,
+    SLACK_ENTRIES,
+};
 use crate::log::dropped::{After, Dropped, Missed};
 use crate::log::entry::{Draft, Entry};
+use crate::log::lines::Lines;
 use crate::log::topics::Topics;
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
@@ -17,12 +23,12 @@ use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::sync::RwLock;
 
-/// The log of one hub. Appending takes the write lock for as long as the places are given out; reading a page takes
-/// the read lock for at most [`PAGE_ENTRIES`] references.
+/// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
+/// lock for a page of references or a bounded number of entries looked at, however much there is to read.
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
-    retention: Retention,
     ring: RwLock<Ring>,
+    lines: Lines,
 }
 
 /// Where a subscription wants to begin.
@@ -63,8 +69,8 @@ pub(crate) enum Page {
 }
 
 impl Log {
-    pub(crate) fn new(epoch: Epoch, retention: Retention) -> Self {
-        Self { epoch, retention, ring: RwLock::new(Ring::default()) }
+    pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds) -> Self {
+        Self { epoch, ring: RwLock::new(Ring::new(retention, bounds)), lines: Lines::default() }
     }
 
     /// Appends all of `batch`, in order and without anything in between. Returns their ids.
@@ -76,35 +82,116 @@ impl Log {
             let entry = ring.append(draft, self.epoch, now_ms);
             ids.push(entry.event_id(self.epoch));
         }
-        ring.trim(&self.retention, now_ms);
+        ring.trim(now_ms);
         ids
     }
 
     /// Finds the place where `start` begins, and says what a resume has missed.
     pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
-        if self.retention.age.is_some() {
-            self.ring.write().trim(&self.retention, now_ms);
+        if self.ring.read().retention.age.is_some() {
+            self.ring.write().trim(now_ms);
         }
-        self.ring.read().begin(start, matchers, self.epoch)
+        match start {
+            Start::Live => Begin { cursor: self.head(), gap: None },
+            Start::Earliest => Begin { cursor: self.ring.read().history_start - 1, gap: None },
+            Start::Last(number) => Begin { cursor: self.before_last(*number, matchers), gap: None },
+            Start::Id(requested) => {
+                let ring = self.ring.read();
+                let found = ring.find(requested, self.epoch);
+                let begun = match found {
+                    Ok(sequence) => ring.resume(After::Sequence(sequence), sequence, matchers),
+                    Err(reason) => Err(Lost { reason, missed: None, cursor: ring.history_start - 1 }),
+                };
+                drop(ring);
+                self.begun(begun, requested, matchers)
+            }
+            Start::Time(ms, requested) => {
+                let begun = self.ring.read().resume_at(*ms, matchers);
+                self.begun(begun, requested, matchers)
+            }
+        }
+    }
+
+    fn begun(&self, begun: Result<u64, Lost>, requested: &str, matchers: &Matchers) -> Begin {
+        match begun {
+            Ok(cursor) => Begin { cursor, gap: None },
+            Err(lost) => {
+                let gap = self.gap(lost, requested.to_owned(), matchers);
+                Begin { cursor: gap.position.sequence, gap: Some(gap) }
+            }
+        }
     }
 
     /// Reads the next entries behind `cursor` that match. At most a page of them, after looking at a bounded number.
     pub(crate) fn read(&self, cursor: u64, matchers: &Matchers) -> Page {
-        self.ring.read().read(cursor, matchers, self.epoch)
+        let read = self.ring.read().read(cursor, matchers);
+        match read {
+            Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
+            Err(lost) => Page::Lost(self.gap(lost, self.position(cursor).to_string(), matchers)),
+        }
     }
 
-    /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries.
-    pub(crate) fn follow(&self, cursor: u64, max: usize, out: &mut Vec<Arc<Entry>>) {
-        let ring = self.ring.read();
-        let from = ring.index_of(cursor + 1);
-        out.extend(ring.entries.iter().skip(from).take(max).cloned());
+    /// The gap that ends before the first entry that matches, or at the head. Looks for it in steps, so that a search
+    /// through all of the history holds nobody up.
+    fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> Gap {
+        let Lost { reason, mut missed, mut cursor } = lost;
+        loop {
+            let read = self.ring.read().read(cursor, matchers);
+            let (oldest, sequence) = match read {
+                Ok(Read { entries, cursor: end, more }) => match entries.first() {
+                    Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
+                    None if more => {
+                        cursor = end;
+                        continue;
+                    }
+                    None => (None, end),
+                },
+                Err(lost) => {
+                    // more has gone while we looked
+                    missed = None;
+                    cursor = lost.cursor;
+                    continue;
+                }
+            };
+            return Gap { reason, requested, oldest, missed, position: self.position(sequence) };
+        }
     }
 
-    /// The newest entry that matches, if it is the only one of its first topic behind it: what `latest` keeps.
-    pub(crate) fn is_newest_of_its_topic(&self, entry: &Entry) -> bool {
+    /// The cursor behind which the newest `number` entries that match lie.
+    fn before_last(&self, number: usize, matchers: &Matchers) -> u64 {
         let ring = self.ring.read();
-        let newest = entry.topics.first().and_then(|topic| ring.topics.positions(topic)?.back().copied());
-        newest.is_none_or(|newest| newest == entry.sequence)
+        let (head, oldest) = (ring.head, ring.history_start - 1);
+        let cursor = if number == 0 {
+            head
+        } else if matchers.is_all() {
+            head.saturating_sub(number as u64)
+        } else if matchers.is_exact() {
+            ring.before_last_exact(number, matchers)
+        } else {
+            drop(ring);
+            let (mut left, mut end) = (number, head);
+            while left > 0 && end > oldest {
+                end = self.ring.read().scan_back(end, &mut left, matchers);
+            }
+            end
+        };
+        cursor.max(oldest)
+    }
+
+    /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries. Everything up to the number
+    /// that is given back is gone.
+    pub(crate) fn follow(&self, cursor: u64, max: usize, out: &mut Vec<Arc<Entry>>) -> u64 {
+        let ring = self.ring.read();
+        out.extend(ring.behind(cursor).take(max).cloned());
+        ring.front() - 1
+    }
+
+    /// Is the entry the newest of one of its topics that match? Those are what `latest` keeps.
+    pub(crate) fn is_newest_of_a_topic(&self, entry: &Entry, matchers: &Matchers) -> bool {
+        let ring = self.ring.read();
+        let newest = |topic: &Topic| ring.topics.positions(topic).and_then(|positions| positions.back().copied());
+        let is_newest = |topic: &Topic| newest(topic).is_none_or(|newest| newest == entry.sequence);
+        entry.topics.iter().any(|topic| matchers.matches(topic) && is_newest(topic))
     }
 
     /// The sequence number of the newest entry, 0 before the first.
@@ -121,11 +208,38 @@ impl Log {
         Position { epoch: self.epoch, sequence }
     }
 
+    /// The entry as a line of `application/x-ndjson`. Near the tail it is made once for all who read it.
+    pub(crate) fn line(&self, entry: &Entry) -> Bytes {
+        self.lines.get(entry, self.epoch)
+    }
+
+    /// The oldest sequence number that an open stream can still read.
+    #[cfg(test)]
+    pub(crate) fn front(&self) -> u64 {
+        self.ring.read().front()
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         let ring = self.ring.read();
-        let oldest = ring.entries.get(ring.index_of(ring.history_start)).map(|entry| entry.sequence);
+        let oldest = ring.oldest().map(|entry| entry.sequence);
         let kept = Retained { bytes: ring.bytes(), ..ring.history };
-        Summary { kept, topics: ring.topics.len(), oldest, head: ring.head }
+        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head }
+    }
+}
+
+/// What the log keeps beside the history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Entries that only open streams may still read.
+    pub(crate) slack: Retained,
+    /// The summary of topics whose entries are all gone.
+    pub(crate) summary_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let slack = Retained { entries: SLACK_ENTRIES, bytes: SLACK_BYTES };
+        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES }
     }
 }
 
@@ -137,37 +251,86 @@ pub(crate) struct Summary {
     pub(crate) head: u64,
 }
 
-#[derive(Default)]
+/// The log behind its lock. Sequence numbers follow each other without a hole:
+///
+/// ```text
+/// 1 ………… front ………… history_start ………… head
+///   gone          slack              history
+/// ```
 struct Ring {
-    /// Numbers follow each other without a hole, up to `head`.
+    retention: Retention,
+    slack_max: Retained,
+    /// From `front` to `head`.
     entries: VecDeque<Arc<Entry>>,
     head: u64,
     newest_ms: u64,
-    /// The first number that still belongs to the history. What the ring holds before it is slack: only streams that
-    /// are open already may read it.
+    /// The first number that still belongs to the history; `head + 1` when nothing does. What the ring holds before it
+    /// is slack: only streams that are open already may read it.
     history_start: u64,
     history: Retained,
     slack: Retained,
     topics: Topics,
-    publisher_ids: HashMap<EventId, u64>,
+    publisher_ids: HashMap<EventId, Uses>,
     dropped: Dropped,
+    /// The time of the newest entry that is gone.
+    gone_ms: u64,
+}
+
+/// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
+/// history: then a resume from it is told what it missed.
+struct Uses {
+    first: u64,
+    last: u64,
+}
+
+/// What one read of the ring found; see [`Page`].
+struct Read {
+    entries: Vec<Arc<Entry>>,
+    cursor: u64,
+    more: bool,
+}
+
+/// Entries that match are missing.
+#[derive(Clone, Copy)]
+struct Lost {
+    reason: Reason,
+    missed: Option<u64>,
+    /// Behind it lies all that is left.
+    cursor: u64,
 }
 
 impl Ring {
-    fn append(&mut self, draft: Draft, epoch: Epoch, now_ms: u64) -> &Entry {
+    fn new(retention: Retention, bounds: Bounds) -> Self {
+        Self {
+            retention,
+            slack_max: bounds.slack,
+            entries: VecDeque::new(),
+            head: 0,
+            newest_ms: 0,
+            history_start: 1,
+            history: Retained::default(),
+            slack: Retained::default(),
+            topics: Topics::default(),
+            publisher_ids: HashMap::new(),
+            // a small history is not to be pushed out by the summary of what it has lost
+            dropped: Dropped::new(bounds.summary_bytes.min(retention.bytes / 16)),
+            gone_ms: 0,
+        }
+    }
+
+    fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Entry {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
         self.head += 1;
-        if self.entries.is_empty() {
-            self.history_start = self.head;
-        }
-        for topic in draft.topics() {
-            self.topics.add(topic, self.head, |topic| self.dropped.recall(topic));
+        for topic in draft.topics_mut() {
+            let shared =
+                self.topics.add(topic.clone(), self.head, self.history_start, |topic| self.dropped.recall(topic));
+            *topic = shared;
         }
         let entry = Arc::new(draft.place(Position { epoch, sequence: self.head }, self.newest_ms));
         if let Some(id) = &entry.publisher_id {
-            // an id that is used again still names the earliest entry that has it
-            self.publisher_ids.entry(id.clone()).or_insert(self.head);
+            let uses = self.publisher_ids.entry(id.clone()).or_insert(Uses { first: self.head, last: self.head });
+            uses.last = self.head;
         }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
@@ -176,10 +339,10 @@ impl Ring {
     }
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
-    fn trim(&mut self, retention: &Retention, now_ms: u64) {
-        while let Some(oldest) = self.entries.get(self.index_of(self.history_start)).cloned() {
+    fn trim(&mut self, now_ms: u64) {
+        while let Some(oldest) = self.oldest().cloned() {
             let kept = Retained { bytes: self.bytes(), ..self.history };
-            if !retention.is_exceeded(kept, oldest.time_ms, now_ms) {
+            if !self.retention.is_exceeded(kept, oldest.time_ms, now_ms) {
                 break;
             }
             self.leave_history(&oldest);
@@ -189,12 +352,11 @@ impl Ring {
     }
 
     fn leave_history(&mut self, entry: &Entry) {
-        self.dropped.add(entry.sequence, entry.time_ms);
         for topic in &entry.topics {
-            self.topics.leave_history(topic, entry.sequence, entry.time_ms);
+            self.topics.leave_history(topic, entry.sequence);
         }
         if let Some(id) = &entry.publisher_id {
-            if self.publisher_ids.get(id) == Some(&entry.sequence) {
+            if self.publisher_ids.get(id).is_some_and(|uses| uses.last == entry.sequence) {
                 self.publisher_ids.remove(id);
             }
         }
@@ -208,10 +370,12 @@ impl Ring {
 
     fn trim_slack(&mut self) {
         // an ordinary history is slack enough: then nothing is kept behind it
-        let needed = self.history.entries < SLACK_ENTRIES && self.history.bytes < SLACK_BYTES;
-        while self.slack.entries > 0 {
-            let fits = self.slack.entries <= SLACK_ENTRIES && self.slack.bytes <= SLACK_BYTES;
-            if needed && fits {
+        let max = self.slack_max;
+        let needed = self.history.entries < max.entries && self.history.bytes < max.bytes;
+        // the newest entry stays whatever it takes: streams that are open are to get it
+        while self.slack.entries > 0 && self.entries.len() > 1 {
+            let bytes = self.slack.bytes + self.topics.in_slack().bytes;
+            if needed && self.slack.entries <= max.entries && bytes <= max.bytes {
                 break;
             }
             self.pop_oldest();
@@ -220,9 +384,10 @@ impl Ring {
 
     fn pop_oldest(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
+        self.gone_ms = entry.time_ms;
         for topic in &entry.topics {
-            if let Some((topic, dropped)) = self.topics.pop(topic) {
-                self.dropped.remember(topic, dropped);
+            if let Some((topic, run)) = self.topics.pop(topic, entry.time_ms) {
+                self.dropped.remember(topic, run);
             }
         }
         self.slack.entries -= 1;
@@ -231,7 +396,7 @@ impl Ring {
 
     /// All that the retention counts: entries of the history, topic names, summary.
     fn bytes(&self) -> usize {
-        self.history.bytes + self.topics.bytes() + self.dropped.bytes()
+        self.history.bytes + self.topics.in_history().bytes + self.dropped.bytes()
     }
 
     /// The number of the oldest entry that can be read.
@@ -240,25 +405,25 @@ impl Ring {
     }
 
     fn index_of(&self, sequence: u64) -> usize {
-        usize::try_from(sequence.saturating_sub(self.front())).unwrap_or(usize::MAX)
+        usize::try_from(sequence.saturating_sub(self.front())).unwrap_or(usize::MAX).min(self.entries.len())
     }
 
-    fn begin(&self, start: &Start, matchers: &Matchers, epoch: Epoch) -> Begin {
-        let history = self.history_start.saturating_sub(1).min(self.head);
-        match start {
-            Start::Live => Begin { cursor: self.head, gap: None },
-            Start::Earliest => Begin { cursor: history, gap: None },
-            Start::Last(number) => Begin { cursor: self.before_last(*number, matchers).max(history), gap: None },
-            Start::Id(id) => match self.find(id, epoch) {
-                Ok(sequence) => self.resume(After::Sequence(sequence), sequence, id, matchers, epoch),
-                Err(reason) => self.begin_with_gap(reason, id, None, matchers, epoch),
-            },
-            Start::Time(ms, written) => {
-                let index = self.entries.partition_point(|entry| entry.time_ms < *ms);
-                let cursor = self.front() + index as u64 - 1;
-                self.resume(After::Time(*ms), cursor, written, matchers, epoch)
-            }
+    /// The oldest entry of the history.
+    fn oldest(&self) -> Option<&Arc<Entry>> {
+        self.entries.get(self.index_of(self.history_start))
+    }
+
+    /// The entries with higher numbers than `cursor`.
+    fn behind(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.range(self.index_of(cursor + 1)..)
+    }
+
+    /// The time of an entry, or for those that are gone a time at which all of them were there.
+    fn time_of(&self, sequence: u64) -> u64 {
+        if sequence < self.front() {
+            return self.gone_ms;
         }
+        self.entries.get(self.index_of(sequence)).map_or(self.newest_ms, |entry| entry.time_ms)
     }
 
     /// The sequence number that an id stands for, or why none does.
@@ -272,124 +437,129 @@ impl Ring {
             Ok(position) => Ok(position.sequence),
             Err(_) => {
                 let id = EventId::new(id).map_err(|_| Reason::Unknown)?;
-                self.publisher_ids.get(&id).copied().ok_or(Reason::Unknown)
+                self.publisher_ids.get(&id).map(|uses| uses.first).ok_or(Reason::Unknown)
             }
         }
     }
 
-    fn resume(&self, after: After, cursor: u64, requested: &str, matchers: &Matchers, epoch: Epoch) -> Begin {
-        match self.missed(after, matchers) {
-            Missed::Nothing => {
-                Begin { cursor: cursor.max(self.history_start.saturating_sub(1)).min(self.head), gap: None }
-            }
-            Missed::Events(number) => self.begin_with_gap(Reason::Expired, requested, Some(number), matchers, epoch),
-            Missed::Unknown => self.begin_with_gap(Reason::Expired, requested, None, matchers, epoch),
+    fn resume_at(&self, ms: u64, matchers: &Matchers) -> Result<u64, Lost> {
+        let earlier = self.entries.partition_point(|entry| entry.time_ms < ms);
+        self.resume(After::Time(ms), self.front() + earlier as u64 - 1, matchers)
+    }
+
+    /// Where a resume reads on: at `cursor`, if all that it asks for is still in the history.
+    fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<u64, Lost> {
+        let oldest = self.history_start - 1;
+        let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest };
+        match self.missed(after, matchers, self.history_start) {
+            Missed::Nothing => Ok(cursor.max(oldest)),
+            Missed::Events(number) => Err(lost(Some(number))),
+            Missed::Unknown => Err(lost(None)),
         }
     }
 
-    fn begin_with_gap(
-        &self,
-        reason: Reason,
-        requested: &str,
-        missed: Option<u64>,
-        matchers: &Matchers,
-        epoch: Epoch,
-    ) -> Begin {
-        let gap = self.gap(reason, requested, missed, self.history_start.saturating_sub(1), matchers, epoch);
-        Begin { cursor: gap.position.sequence, gap: Some(gap) }
-    }
-
-    /// A gap that ends before the first entry behind `cursor` that matches, or at the head.
-    fn gap(
-        &self,
-        reason: Reason,
-        requested: &str,
-        missed: Option<u64>,
-        cursor: u64,
-        matchers: &Matchers,
-        epoch: Epoch,
-    ) -> Gap {
-        let first = self.next_match(cursor, matchers);
-        let oldest = first.and_then(|sequence| self.entries.get(self.index_of(sequence)));
-        Gap {
-            reason,
-            requested: requested.to_owned(),
-            oldest: oldest.map(|entry| entry.event_id(epoch)),
-            missed,
-            position: Position { epoch, sequence: first.map_or(self.head, |first| first - 1) },
+    /// What of the entries before `horizon` a reader behind `after` should have had.
+    fn missed(&self, after: After, matchers: &Matchers, horizon: u64) -> Missed {
+        let newest = horizon - 1;
+        if !after.is_before(newest, self.time_of(newest)) {
+            return Missed::Nothing;
         }
-    }
-
-    fn missed(&self, after: After, matchers: &Matchers) -> Missed {
-        self.dropped.missed(after, matchers, |topic| self.topics.dropped(topic), self.topics.all_dropped())
-    }
-
-    fn next_match(&self, cursor: u64, matchers: &Matchers) -> Option<u64> {
-        if matchers.is_exact() {
-            return Merge::new(self, cursor, matchers).next();
-        }
-        let mut behind = self.entries.iter().skip(self.index_of(cursor + 1));
-        behind.find(|entry| is_match(entry, matchers)).map(|entry| entry.sequence)
-    }
-
-    /// The cursor behind which the newest `number` entries that match lie.
-    fn before_last(&self, number: usize, matchers: &Matchers) -> u64 {
-        if number == 0 {
-            return self.head;
-        }
-        let oldest_of_them = if matchers.is_exact() {
-            let mut newest: Vec<u64> = Vec::new();
-            for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
-                newest.extend(positions.iter().rev().take(number));
-            }
-            newest.sort_unstable_by(|a, b| b.cmp(a));
-            newest.dedup(); // an entry of two of the topics
-            newest.get(number - 1).copied()
-        } else {
-            let mut newest_first = self.entries.iter().rev().filter(|entry| is_match(entry, matchers));
-            newest_first.nth(number - 1).map(|entry| entry.sequence)
-        };
-        oldest_of_them.map_or(0, |sequence| sequence - 1)
-    }
-
-    fn read(&self, cursor: u64, matchers: &Matchers, epoch: Epoch) -> Page {
-        let front = self.front();
-        if cursor + 1 < front {
-            let missed = match self.missed(After::Sequence(cursor), matchers) {
-                Missed::Nothing => return self.read(front - 1, matchers, epoch),
-                Missed::Events(number) => Some(number),
-                Missed::Unknown => None,
+        if matchers.is_all() {
+            return match after {
+                After::Sequence(sequence) => Missed::Events(newest - sequence),
+                After::Time(_) => Missed::Unknown,
             };
-            let requested = Position { epoch, sequence: cursor }.to_string();
-            // open streams may still read the slack, so less is missing than has left the history
-            let missed = missed.filter(|_| self.slack.entries == 0);
-            return Page::Lost(self.gap(Reason::Policy, &requested, missed, front - 1, matchers, epoch));
+        }
+        let time_of = |sequence| self.time_of(sequence);
+        if matchers.is_exact() {
+            let run = |topic| self.topics.run(topic, horizon, time_of).unwrap_or_else(|| self.dropped.run(topic));
+            let missed = matchers.exact.iter().map(|topic| run(topic).missed(after));
+            let mut missed = missed.filter(|missed| *missed != Missed::Nothing);
+            return match (missed.next(), missed.next()) {
+                (None, _) => Missed::Nothing,
+                (Some(only), None) => only,
+                // an entry of two topics would be counted twice
+                (Some(_), Some(_)) => Missed::Unknown,
+            };
+        }
+        let runs = self.topics.runs(horizon, time_of).chain(self.dropped.runs());
+        let mut behind = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
+        let checks = MISSED_CHECKS / matchers.len();
+        let found = behind.by_ref().take(checks).any(|topic| matchers.matches(topic));
+        // with more topics than we may look at, one of the others could match
+        if found || behind.next().is_some() { Missed::Unknown } else { self.dropped.missed_of_forgotten(after) }
+    }
+
+    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many.
+    fn before_last_exact(&self, number: usize, matchers: &Matchers) -> u64 {
+        let mut newest: Vec<u64> = Vec::new();
+        for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
+            newest.extend(positions.iter().rev().take(number));
+        }
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.dedup(); // an entry of two of the topics
+        newest.get(number - 1).map_or(0, |sequence| sequence - 1)
+    }
+
+    /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
+    /// cursor before the last one looked at.
+    fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers) -> u64 {
+        let steps = scan_entries(matchers);
+        let mut cursor = end;
+        for entry in self.entries.range(..self.index_of(end + 1)).rev().take(steps) {
+            cursor = entry.sequence - 1;
+            if is_match(entry, matchers) {
+                *left -= 1;
+                if *left == 0 {
+                    return cursor;
+                }
+            }
+        }
+        if cursor < self.front() { 0 } else { cursor }
+    }
+
+    fn read(&self, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
+        let mut cursor = cursor;
+        let gone = self.front() - 1;
+        if cursor < gone {
+            let lost = |missed| Lost { reason: Reason::Policy, missed, cursor: gone };
+            match self.missed(After::Sequence(cursor), matchers, gone + 1) {
+                Missed::Nothing => cursor = gone,
+                Missed::Events(number) => return Err(lost(Some(number))),
+                Missed::Unknown => return Err(lost(None)),
+            }
         }
         let mut page = PageBuilder::default();
         if matchers.is_exact() {
             let mut merge = Merge::new(self, cursor, matchers);
             while let Some(sequence) = merge.next() {
                 if page.is_full() {
-                    return page.finish(sequence - 1, true);
+                    return Ok(page.finish(sequence - 1, true));
                 }
                 page.push(self.entries.get(self.index_of(sequence)));
             }
         } else {
-            for (looked_at, entry) in self.entries.iter().skip(self.index_of(cursor + 1)).enumerate() {
-                if page.is_full() || looked_at == SCAN_ENTRIES {
-                    return page.finish(entry.sequence - 1, true);
+            let steps = scan_entries(matchers);
+            for (looked_at, entry) in self.behind(cursor).enumerate() {
+                if page.is_full() || looked_at == steps {
+                    return Ok(page.finish(entry.sequence - 1, true));
                 }
                 if is_match(entry, matchers) {
                     page.push(Some(entry));
                 }
             }
         }
-        page.finish(self.head, false)
+        Ok(page.finish(self.head, false))
     }
 }
 
 fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
     entry.topics.iter().any(|topic| matchers.matches(topic))
+}
+
+/// How many entries one step may look at: fewer with many patterns, so that a step takes about as long.
+fn scan_entries(matchers: &Matchers) -> usize {
+    (SCAN_ENTRIES / matchers.patterns.len().max(1)).max(PAGE_ENTRIES)
 }
 
 #[derive(Default)]
@@ -410,8 +580,8 @@ impl PageBuilder {
         }
     }
 
-    fn finish(self, cursor: u64, more: bool) -> Page {
-        Page::Read { entries: self.entries, cursor, more }
+    fn finish(self, cursor: u64, more: bool) -> Read {
+        Read { entries: self.entries, cursor, more }
     }
 }
 

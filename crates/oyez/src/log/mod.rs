@@ -2,11 +2,12 @@
 
 mod dropped;
 mod entry;
+mod lines;
 mod memory;
 mod retention;
 mod topics;
 
 pub(crate) use entry::{Entry, Line};
-pub(crate) use memory::{Begin, Log, Page, Start};
+pub(crate) use memory::{Begin, Bounds, Log, Page, Start};
 pub(crate) use retention::Retained;
 pub use retention::Retention;

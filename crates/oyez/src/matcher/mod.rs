@@ -7,6 +7,8 @@ use smallvec::SmallVec;
 use crate::{Error, Topic};
 
 pub(crate) use pattern::Pattern;
+#[cfg(test)]
+pub(crate) use pattern::selects;
 
 /// The expression that selects topics: an exact name, `*` for all, or a pattern in which each `*` stands for a run of
 /// any characters but `/`. Braces and colons are literal.
