@@ -32,6 +32,8 @@ mod frame;
 mod gap;
 mod hub;
 mod index;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod limiter;
 mod limits;
 mod log;
