@@ -15,7 +15,7 @@ use tracing::debug;
 ///   the first price.
 ///
 /// Cancel-safe: it holds nothing that a drop would lose.
-pub async fn run(hub: Hub<Event>) {
+pub(crate) async fn run(hub: Hub<Event>) {
     tokio::join!(clock(&hub), stock(&hub));
 }
 

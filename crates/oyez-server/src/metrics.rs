@@ -16,7 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 /// What the server counts about requests. Labels are words of the source code, never topics, ids or addresses: their number
 /// is bounded, and nothing private gets out. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Family<[Label; 2], Counter>,
     refused: Family<[Label; 1], Counter>,
     publish_duration: Histogram,
@@ -25,7 +25,7 @@ pub struct Metrics {
 impl Metrics {
     /// All counts at zero.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: Family::default(),
             refused: Family::default(),
@@ -34,23 +34,23 @@ impl Metrics {
     }
 
     /// A request to `route` has got its answer; for a stream that is its beginning.
-    pub fn answered(&self, route: &'static str, status: StatusCode) {
+    pub(crate) fn answered(&self, route: &'static str, status: StatusCode) {
         self.requests.get_or_create(&[("route", route), ("status", class(status))]).inc();
     }
 
     /// A request was refused; `reason` is one word, such as `host`, `origin`, `rate`, `limit`, `body`.
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A publish was acknowledged, so long after its body was there.
-    pub fn published(&self, after: Duration) {
+    pub(crate) fn published(&self, after: Duration) {
         self.publish_duration.observe(after.as_secs_f64());
     }
 
     /// The page in the OpenMetrics text format, [`Metrics::CONTENT_TYPE`].
     #[must_use]
-    pub fn render(&self, hub: &HubStats) -> String {
+    pub(crate) fn render(&self, hub: &HubStats) -> String {
         let mut registry = Registry::with_prefix("oyez");
         self.register(&mut registry);
         register_hub(&mut registry, hub);
@@ -66,7 +66,7 @@ impl Metrics {
     }
 
     /// The media type of [`Metrics::render`].
-    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    pub(crate) const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
     fn register(&self, registry: &mut Registry) {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
