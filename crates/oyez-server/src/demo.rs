@@ -40,7 +40,7 @@ async fn stock(hub: &Hub<Event>) {
         let chosen = (random % quotes.len() as u64) as usize;
         let quote = quotes[chosen].step(random / quotes.len() as u64);
         quotes[chosen] = quote;
-        if !publish(hub, "stock", quote.json(nearest_second(Timestamp::now()))).await {
+        if !publish(hub, "stock", quote.json(whole_second(Timestamp::now()))).await {
             return;
         }
     }
@@ -109,7 +109,11 @@ fn until_next_second(now: Timestamp) -> Duration {
 
 /// A tick comes a little after the second that it is for, and after a correction of the clock perhaps a little before.
 fn nearest_second(now: Timestamp) -> Timestamp {
-    let seconds = (now + SignedDuration::from_millis(500)).as_nanosecond().div_euclid(i128::from(NANOS));
+    whole_second(now + SignedDuration::from_millis(500))
+}
+
+fn whole_second(now: Timestamp) -> Timestamp {
+    let seconds = now.as_nanosecond().div_euclid(i128::from(NANOS));
     Timestamp::from_second(seconds as i64).expect("a second of a time is a time")
 }
 
@@ -164,6 +168,7 @@ mod tests {
         check("2026-08-01T09:30:04.001Z", "2026-08-01T09:30:04Z");
         check("2026-08-01T09:30:03.999Z", "2026-08-01T09:30:04Z");
         check("2026-12-31T23:59:59.9Z", "2027-01-01T00:00:00Z");
+        assert_eq!(whole_second(time("2026-08-01T09:30:03.999Z")), time("2026-08-01T09:30:03Z"));
         assert_eq!(until_next_second(time("2026-08-01T09:30:03.75Z")), Duration::from_millis(250));
         assert_eq!(until_next_second(time("2026-08-01T09:30:03Z")), Duration::from_secs(1));
     }
