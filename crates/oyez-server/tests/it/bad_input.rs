@@ -60,9 +60,11 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     reader.send(head("GET", "/events/*?topic=*", &[])).await;
     reader.read_until("id: ").await;
 
-    let json = "Content-Type: application/json";
-    let ndjson = "Content-Type: application/x-ndjson; charset=utf-8";
-    let rows: &[(&str, &[&str], &[u8], u16, &str)] = &[
+    const JSON: &str = "Content-Type: application/json";
+    const NDJSON: &str = "Content-Type: application/x-ndjson; charset=utf-8";
+    // target, headers, body; status, what the answer names
+    type Row = (&'static str, &'static [&'static str], &'static [u8], u16, &'static str);
+    let rows: &[Row] = &[
         ("/events/a*", &[], b"x", 400, "a*"),
         ("/events/a%0d", &[], b"x", 400, "control character"),
         ("/events/a?evnt=x", &[], b"x", 400, "evnt"),
@@ -91,22 +93,22 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         ("/events/a", &["Origin: null"], b"x", 403, "null"),
         ("/events/a", &["Sec-Fetch-Site: same-site"], b"x", 403, "same-site"),
         ("/events/a", &[], b"\xff\xfe", 415, "base64"),
-        ("/events", &[json], b"{", 400, "JSON"),
-        ("/events", &[json], b"\xff", 415, "base64"),
-        ("/events", &[json], br#"{"topics":"a"}"#, 400, "data"),
-        ("/events?event=x", &[json], br#"{"topics":"a","data":""}"#, 400, "event"),
-        ("/events", &[json, "Event-Id: x"], br#"{"topics":"a","data":""}"#, 400, "event-id"),
-        ("/events", &[json], br#"{"topics":"a","data":"","private":true}"#, 400, "private"),
-        ("/events", &[ndjson], b"", 400, "empty"),
-        ("/events", &[ndjson], b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"*\",\"data\":\"\"}\n", 400, "line 2"),
+        ("/events", &[JSON], b"{", 400, "JSON"),
+        ("/events", &[JSON], b"\xff", 415, "base64"),
+        ("/events", &[JSON], br#"{"topics":"a"}"#, 400, "data"),
+        ("/events?event=x", &[JSON], br#"{"topics":"a","data":""}"#, 400, "event"),
+        ("/events", &[JSON, "Event-Id: x"], br#"{"topics":"a","data":""}"#, 400, "event-id"),
+        ("/events", &[JSON], br#"{"topics":"a","data":"","private":true}"#, 400, "private"),
+        ("/events", &[NDJSON], b"", 400, "empty"),
+        ("/events", &[NDJSON], b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"*\",\"data\":\"\"}\n", 400, "line 2"),
         (
             "/events",
-            &[ndjson],
+            &[NDJSON],
             b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"a\",\"data\":\"\",\"event\":\"oyez.x\"}\n",
             400,
             "event 2 of the batch",
         ),
-        ("/events", &[ndjson], b"[1]\n", 400, "line 1"),
+        ("/events", &[NDJSON], b"[1]\n", 400, "line 1"),
     ];
     for (target, headers, body, status, part) in rows {
         let answer = server.post(target, headers, body).await;
@@ -119,9 +121,9 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     check(&server.post("/events/a", &[], vec![b'x'; (1 << 20) + 1]).await, "large body", 413, "1048576");
     let topics: Vec<String> = (0..101).map(|n| format!("\"t{n}\"")).collect();
     let many = format!("{{\"topics\":[{}],\"data\":\"\"}}", topics.join(","));
-    check(&server.post("/events", &[json], many).await, "many topics", 400, "101 topics");
+    check(&server.post("/events", &[JSON], many).await, "many topics", 400, "101 topics");
     let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
-    check(&server.post("/events", &[ndjson], batch).await, "large batch", 400, "1001 events");
+    check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
 
     for method in ["PATCH", "QUERY", "TRACE", "DELETE", "FOO"] {
         let answer = server.ask(head(method, "/events/a", &["Content-Length: 0"])).await;
