@@ -1,12 +1,13 @@
 //! What `sub` and `decode` print: one JSON object a line, or something for people.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use oyez_proto::{Event, EventId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pretty;
 
@@ -98,10 +99,10 @@ impl Output {
         self.write(&text)
     }
 
-    /// Prints a line of newline-delimited JSON as it came.
-    pub(crate) fn print_raw(&mut self, line: &str, source: Option<&str>) -> io::Result<()> {
+    /// Prints a line of newline-delimited JSON, with its kind in front of the fields that it came with.
+    pub(crate) fn print_ndjson(&mut self, line: &str, source: Option<&str>) -> io::Result<()> {
         let text = match self.format {
-            Format::Json => format!("{line}\n"),
+            Format::Json => with_kind(line),
             Format::Human => format!("{}{}\n", head(&clock(), source), body(line)),
         };
         self.write(&text)
@@ -130,6 +131,26 @@ fn json(line: &Line<'_>, source: Option<&str>) -> io::Result<String> {
     };
     text.push('\n');
     Ok(text)
+}
+
+/// A line that is no JSON object stays as it is.
+fn with_kind(line: &str) -> String {
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(rename = "type", borrow)]
+        event_type: Option<Cow<'a, str>>,
+    }
+    let Ok(typed) = serde_json::from_str::<Typed<'_>>(line) else { return format!("{line}\n") };
+    let kind = match typed.event_type.as_deref() {
+        Some("oyez.gap") => "gap",
+        Some("oyez.end") => "end",
+        Some("oyez.open") => "open",
+        _ => "event",
+    };
+    match line.trim_start().strip_prefix('{') {
+        Some(fields) if fields.trim_start() != "}" => format!("{{\"kind\":\"{kind}\",{fields}\n"),
+        _ => format!("{line}\n"),
+    }
 }
 
 fn clock() -> String {

@@ -229,7 +229,7 @@ fn print(item: &Result<Item, Error>, url: Option<&str>, output: &mut Output) -> 
         Ok(Item::Session(event)) => Line::Open { status: 200, data: Some(event.data_str()) },
         Ok(Item::Event { event, last_event_id }) => Line::event(event, last_event_id.as_ref()),
         Ok(Item::Comment(comment)) => Line::Comment { comment },
-        Ok(Item::Line { text, .. }) => return output.print_raw(text, url),
+        Ok(Item::Line { text, .. }) => return output.print_ndjson(text, url),
         Ok(Item::Gap(gap)) => Line::Gap {
             reason: &gap.reason,
             requested: gap.requested.as_deref(),

@@ -187,7 +187,7 @@ fn each_url_is_a_stream_of_its_own() {
 }
 
 #[test]
-fn newline_delimited_json_passes_as_it_came() {
+fn newline_delimited_json_keeps_its_fields_and_gets_a_kind() {
     let server = Server::new();
     let oyez = sub([server.url("/").as_str(), "--format", "ndjson", "--max-events", "2"]);
     let mut connection = server.accept();
@@ -195,7 +195,11 @@ fn newline_delimited_json_passes_as_it_came() {
     connection.open_with("content-type: application/x-ndjson\r\n");
     connection
         .send("{\"id\":\"k:1\", \"type\":\"t\",\"data\":\"é\"}\n\n\n{\"type\":\"oyez.gap\",\"id\":\"k:2\"}\n{\"id\":");
-    oyez.prints(&[OPEN, r#"{"id":"k:1", "type":"t","data":"é"}"#, r#"{"type":"oyez.gap","id":"k:2"}"#]);
+    oyez.prints(&[
+        OPEN,
+        r#"{"kind":"event","id":"k:1", "type":"t","data":"é"}"#,
+        r#"{"kind":"gap","type":"oyez.gap","id":"k:2"}"#,
+    ]);
     drop(connection);
     oyez.prints(&[ENDED]);
     let mut connection = server.accept();
