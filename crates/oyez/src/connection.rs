@@ -129,7 +129,9 @@ impl Feed {
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let ends_at = self.control.watch(cx.waker());
         if ends_at.is_some_and(|time| time <= now) {
-            return Poll::Ready(None);
+            // nothing more is taken; what was taken is still sent
+            self.queue.close();
+            self.ended.send_replace(true);
         }
         if let Poll::Ready(frame) = self.queue.poll_recv(cx) {
             self.keep_alive_at = Some(now + KEEP_ALIVE);
@@ -140,6 +142,7 @@ impl Feed {
             self.keep_alive_at = Some(now + KEEP_ALIVE);
             return Poll::Ready(Some(comment()));
         }
+        let ends_at = ends_at.filter(|time| *time > now);
         let next = [self.keep_alive_at, ends_at].into_iter().flatten().min();
         if self.timer.poll(next, cx).is_ready() {
             cx.waker().wake_by_ref();

@@ -1,16 +1,14 @@
 //! How often each key may.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
-
-use crate::limits::LIMITER_KEYS_MAX;
+use crate::clock;
+use crate::limits::{LIMITER_KEYS_MAX, LIMITER_SWEEP_PAUSE};
+use crate::sync::Mutex;
 
 /// A rate limit for each key: an address, a user, a topic. Each key may do `burst` at once and regains
 /// `per_second` a second. At most 65,536 keys are remembered: those that have regained everything are forgotten,
@@ -24,10 +22,19 @@ use crate::limits::LIMITER_KEYS_MAX;
 /// assert!(limiter.check(&"ann").is_err());
 /// assert!(limiter.check(&"bob").is_ok());
 /// ```
-pub struct Limiter<K: Hash + Eq + Clone, C: Clock + Clone = DefaultClock> {
-    rates: RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<C::Instant>>,
-    clock: C,
+pub struct Limiter<K> {
+    /// What one costs: it takes this long to regain it.
+    interval: Duration,
+    /// How far ahead of the clock a key may be.
+    ahead_max: Duration,
     keys_max: usize,
+    state: Mutex<State<K>>,
+}
+
+struct State<K> {
+    /// When each key will have regained everything.
+    whole_at: HashMap<K, Instant>,
+    sweep_at: Option<Instant>,
 }
 
 /// The key may not, yet.
@@ -46,17 +53,16 @@ impl fmt::Display for TooMany {
 impl std::error::Error for TooMany {}
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    /// A limiter on the system's clock.
+    /// A limiter without keys yet.
     #[must_use]
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
-        Self::with_clock(per_second, burst, DefaultClock::default(), LIMITER_KEYS_MAX)
+        Self::with_keys(per_second, burst, LIMITER_KEYS_MAX)
     }
-}
 
-impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
-    fn with_clock(per_second: NonZeroU32, burst: NonZeroU32, clock: C, keys_max: usize) -> Self {
-        let quota = Quota::per_second(per_second).allow_burst(burst);
-        Self { rates: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()), clock, keys_max }
+    fn with_keys(per_second: NonZeroU32, burst: NonZeroU32, keys_max: usize) -> Self {
+        let interval = Duration::from_secs(1) / per_second.get();
+        let state = State { whole_at: HashMap::new(), sweep_at: None };
+        Self { interval, ahead_max: interval * (burst.get() - 1), keys_max, state: Mutex::new(state) }
     }
 
     /// Counts one for `key` if it may.
@@ -64,19 +70,42 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
     /// # Errors
     /// [`TooMany`] when it may not; nothing is counted then.
     pub fn check(&self, key: &K) -> Result<(), TooMany> {
-        if self.rates.len() >= self.keys_max {
-            self.rates.retain_recent();
-            if self.rates.len() >= self.keys_max {
-                return Err(TooMany { retry_after: Duration::from_secs(1) });
+        self.check_at(key, clock::now())
+    }
+
+    fn check_at(&self, key: &K, now: Instant) -> Result<(), TooMany> {
+        let mut state = self.state.lock();
+        if let Some(whole_at) = state.whole_at.get_mut(key) {
+            let ahead = whole_at.saturating_duration_since(now);
+            if ahead > self.ahead_max {
+                return Err(TooMany { retry_after: ahead - self.ahead_max });
             }
+            *whole_at = now + ahead + self.interval;
+            return Ok(());
         }
-        self.rates
-            .check_key(key)
-            .map_err(|not_until| TooMany { retry_after: not_until.wait_time_from(self.clock.now()) })
+        if state.whole_at.len() >= self.keys_max {
+            state.sweep(now);
+        }
+        if state.whole_at.len() >= self.keys_max {
+            return Err(TooMany { retry_after: LIMITER_SWEEP_PAUSE });
+        }
+        state.whole_at.insert(key.clone(), now + self.interval);
+        Ok(())
     }
 }
 
-impl<K: Hash + Eq + Clone, C: Clock + Clone> fmt::Debug for Limiter<K, C> {
+impl<K: Hash + Eq> State<K> {
+    /// Forgets the keys that have regained everything: all are looked at, so not for every caller.
+    fn sweep(&mut self, now: Instant) {
+        if self.sweep_at.is_some_and(|time| now < time) {
+            return;
+        }
+        self.sweep_at = Some(now + LIMITER_SWEEP_PAUSE);
+        self.whole_at.retain(|_, whole_at| *whole_at > now);
+    }
+}
+
+impl<K> fmt::Debug for Limiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Limiter").finish_non_exhaustive()
     }
@@ -84,20 +113,34 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> fmt::Debug for Limiter<K, C> {
 
 #[cfg(test)]
 mod tests {
-    use governor::clock::FakeRelativeClock;
-
     use super::*;
+
+    fn limiter(per_second: u32, burst: u32, keys_max: usize) -> Limiter<u32> {
+        Limiter::with_keys(NonZeroU32::new(per_second).unwrap(), NonZeroU32::new(burst).unwrap(), keys_max)
+    }
+
+    #[test]
+    fn a_key_may_do_its_burst_and_then_its_rate() {
+        let (limiter, start) = (limiter(10, 3, 10), clock::now());
+        let may = |ms| limiter.check_at(&1, start + Duration::from_millis(ms));
+        assert_eq!([may(0), may(0), may(0)], [Ok(()); 3]);
+        assert_eq!(may(0), Err(TooMany { retry_after: Duration::from_millis(100) }));
+        assert_eq!(may(60), Err(TooMany { retry_after: Duration::from_millis(40) }));
+        assert_eq!((may(100), may(100).is_err()), (Ok(()), true));
+        assert_eq!([may(5_000), may(5_000), may(5_000)], [Ok(()); 3], "nobody saves up more than a burst");
+        assert!(may(5_000).is_err());
+    }
 
     #[test]
     fn keys_that_have_regained_everything_are_forgotten() {
-        let clock = FakeRelativeClock::default();
-        let limiter = Limiter::with_clock(NonZeroU32::MIN, NonZeroU32::MIN, clock.clone(), 10);
+        let (limiter, start) = (limiter(1, 2, 10), clock::now());
         for key in 0..10 {
-            assert!(limiter.check(&key).is_ok());
+            assert!(limiter.check_at(&key, start).is_ok());
         }
-        assert!(limiter.check(&10).is_err(), "every place is held by a busy key");
-        clock.advance(Duration::from_secs(2));
-        assert!(limiter.check(&10).is_ok());
-        assert_eq!(limiter.rates.len(), 1);
+        assert!(limiter.check_at(&10, start).is_err(), "every place is held by a busy key");
+        assert!(limiter.check_at(&3, start).is_ok(), "a key that has its place is not refused for want of one");
+        let later = start + Duration::from_secs(3);
+        assert!(limiter.check_at(&10, later).is_ok());
+        assert_eq!(limiter.state.lock().whole_at.len(), 1);
     }
 }

@@ -92,6 +92,9 @@ pub(crate) const CONNECTION_QUEUE_FRAMES: usize = 16;
 /// Keys that a [`Limiter`](crate::Limiter) remembers at once. A key is a few dozen bytes: some MiB at most.
 pub(crate) const LIMITER_KEYS_MAX: usize = 65_536;
 
+/// The least time between two looks for keys that can be forgotten: each passes all of them.
+pub(crate) const LIMITER_SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
 /// Streams per second that a drain may end however short its window: 10,000 leave in the default 20 s.
 pub(crate) const DRAIN_STREAMS_PER_SECOND: u32 = 500;
 
@@ -137,6 +140,12 @@ pub(crate) mod serve {
 
     /// The least time between two lines in the log about such errors.
     pub(crate) const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(5);
+
+    /// What a longer timeout is taken for: for ever, in numbers that clocks can add.
+    pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+    /// The part of a drain's window that is kept for the last streams to leave in, but at most a second.
+    pub(crate) const DRAIN_LEAVE: u32 = 10;
 
     /// How long a drain may take.
     pub(crate) const DRAIN: Duration = Duration::from_secs(20);

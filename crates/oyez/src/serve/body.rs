@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::clock;
+use crate::limits::serve::FOREVER;
 use crate::serve::BoxError;
 use crate::timer::Timer;
 
@@ -27,7 +28,7 @@ impl BodyTimeout {
 
     /// Bounds the silence before the next byte from now on.
     pub fn set(&self, timeout: Duration) {
-        self.0.store(milliseconds(timeout), Relaxed);
+        self.0.store(milliseconds(timeout.min(FOREVER)), Relaxed);
     }
 
     fn value(&self) -> Duration {

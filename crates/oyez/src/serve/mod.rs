@@ -85,31 +85,31 @@ impl<S, F> Serve<S, F> {
     /// How long a drain may take: streams end spread over it (a few need less), and what else is open at its end is
     /// cut. 20 s by default.
     pub fn drain(mut self, window: Duration) -> Self {
-        self.drain = window;
+        self.drain = window.min(limits::FOREVER);
         self
     }
 
     /// From the connection to the end of its first request's head. 10 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.header = timeout;
+        self.timeouts.header = timeout.min(limits::FOREVER);
         self
     }
 
     /// Without a request between two on one connection. 75 s by default.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
+        self.timeouts.idle = timeout.min(limits::FOREVER);
         self
     }
 
     /// Without a byte of a request's body. 30 s by default; a handler can change it for its request by [`BodyTimeout`].
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.body = timeout;
+        self.timeouts.body = timeout.min(limits::FOREVER);
         self
     }
 
     /// Without a byte taken by a reader while there are some to take; it is cut then. 30 s by default.
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.stall = timeout;
+        self.timeouts.stall = timeout.min(limits::FOREVER);
         self
     }
 
@@ -147,7 +147,9 @@ where
         }
         drop(acceptor);
         debug!(connections = connections.len(), "drains");
-        drain.start(clock::now(), window);
+        // a stream that is told to end at the window's end would be cut there
+        let leave = (window / limits::DRAIN_LEAVE).min(Duration::from_secs(1));
+        drain.start(clock::now(), window - leave);
         let all = async {
             while let Some(ended) = connections.join_next().await {
                 log_panic(ended);

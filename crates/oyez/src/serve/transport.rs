@@ -54,13 +54,24 @@ impl Transport {
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.blocked_since = None;
-            return written;
+            return written.map(|written| self.note_timeout(written));
         }
         let since = *self.blocked_since.get_or_insert_with(clock::now);
         ready!(self.timer.poll(Some(since + self.stall), cx));
         self.current.mark_stalled();
         let message = format!("the reader took no byte for {} s", self.stall.as_secs());
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+}
+
+impl Transport {
+    /// The kernel's own timeout is the same one and may be the first to see it.
+    fn note_timeout<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::TimedOut {
+                self.current.mark_stalled();
+            }
+        })
     }
 }
 
@@ -82,7 +93,8 @@ impl hyper::rt::Read for Transport {
         let mut chunk = [0; READ_BYTES];
         let room = chunk.len().min(buf.remaining());
         let mut read = ReadBuf::new(&mut chunk[..room]);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
+        self.note_timeout(result)?;
         buf.put_slice(read.filled());
         Poll::Ready(Ok(()))
     }
