@@ -83,3 +83,62 @@ pub(crate) fn text(bytes: Bytes, what: &str) -> Result<String, Problem> {
     // a body that came in one piece is its own text, without a copy
     String::from_utf8(Vec::from(bytes)).map_err(|_| Problem::NotText { what: what.to_owned(), done: String::new() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use tokio::time::{Interval, interval};
+
+    use super::*;
+
+    /// A body of `left` pieces, one each time its clock ticks.
+    struct Trickle {
+        clock: Interval,
+        piece: Bytes,
+        left: usize,
+    }
+
+    impl http_body::Body for Trickle {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            self.clock.poll_tick(cx).map(|_| {
+                self.left -= 1;
+                Some(Ok(Frame::data(self.piece.clone())))
+            })
+        }
+    }
+
+    async fn read_trickle(piece_bytes: usize, every: Duration, pieces: usize) -> Result<usize, Problem> {
+        let piece = Bytes::from(vec![b'x'; piece_bytes]);
+        let body = Body::new(Trickle { clock: interval(every), piece, left: pieces });
+        read(body, &HeaderMap::new(), "the body", 1 << 20).await.map(|read| read.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_refused_and_a_slow_one_is_not() {
+        let started = Instant::now();
+        let problem = read_trickle(1, Duration::from_secs(10), 1_000).await.unwrap_err();
+        assert!(matches!(problem, Problem::TooSlow(_)), "{problem:?}");
+        assert!(started.elapsed() < Duration::from_secs(31));
+        // 1,100 bytes a second for ten minutes
+        assert_eq!(read_trickle(1_100, Duration::from_secs(1), 600).await, Ok(660_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_grows_too_large_is_refused_where_it_does() {
+        let problem = read_trickle(1 << 19, Duration::from_secs(1), 1_000).await.unwrap_err();
+        assert_eq!(problem, Problem::TooLarge { what: "the body".to_owned(), max: 1 << 20 });
+    }
+}
