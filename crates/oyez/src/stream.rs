@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_core::Stream;
@@ -82,8 +82,11 @@ impl<T: Payload> EventStream<T> {
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {
         loop {
-            if let Some(item) = self.ready.pop_front() {
-                return Poll::Ready(Some(item));
+            if !self.ready.is_empty() {
+                // nothing else makes a busy stream let others run: it waits for no socket
+                let turn = ready!(tokio::task::coop::poll_proceed(cx));
+                turn.made_progress();
+                return Poll::Ready(self.ready.pop_front());
             }
             match self.subscriber.poll(clock::now(), cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
