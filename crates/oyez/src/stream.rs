@@ -23,6 +23,21 @@ use crate::{Position, Topic};
 
 /// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but
 /// its cursor, and meets its [`SlowPolicy`](crate::SlowPolicy) when it falls behind what is kept.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use oyez::{Hub, StreamItem};
+/// let hub = Hub::<String>::new();
+/// let mut stream = hub.subscribe("log/*").into_stream()?;
+/// hub.publish("log/web", "started".to_owned()).await?;
+/// match stream.next().await {
+///     Some(StreamItem::Event(event)) => assert_eq!(*event.value, "started"),
+///     Some(StreamItem::Gap(gap)) => println!("{:?} events missed: {}", gap.missed, gap.reason),
+///     Some(_) | None => {}
+/// }
+/// # Ok::<(), oyez::Error>(())
+/// # }).unwrap();
+/// ```
 pub struct EventStream<T> {
     core: Arc<Core>,
     subscriber: Subscriber,

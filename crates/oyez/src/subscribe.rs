@@ -22,6 +22,21 @@ use crate::{Error, ErrorKind};
 /// A subscription being set up: what it selects, where it begins, how it is told. Made by
 /// [`Hub::subscribe`](crate::Hub::subscribe); turned into a stream by [`into_response`](Subscribe::into_response) or
 /// [`into_stream`](Subscribe::into_stream).
+///
+/// ```
+/// # let hub = oyez::Hub::<serde_json::Value>::new();
+/// # let resume = oyez::LastEventId::none();
+/// use std::time::Duration;
+/// use oyez::SlowPolicy;
+/// let response = hub
+///     .subscribe("orders/*")
+///     .and("news")
+///     .resume(resume)
+///     .filter(|order| order["total"].as_u64() > Some(100))
+///     .keep_alive(Duration::from_secs(20))
+///     .slow(SlowPolicy::Skip)
+///     .into_response();
+/// ```
 #[must_use = "a subscription does nothing until it is turned into a response or a stream"]
 pub struct Subscribe<T> {
     core: Arc<Core>,
