@@ -4,6 +4,7 @@
 //! - [`Event::encode`] writes a frame into the caller's buffer; [`encode_comment`] and [`encode_cursor`] write the
 //!   blocks that dispatch nothing.
 //! - [`Decoder`] reads a stream of bytes, cut anywhere, as [`Item`]s.
+//! - [`EventSource`] says when to connect, wait, deliver and stop; [`Backoff`] says how long to wait.
 //!
 //! ```
 //! use oyez_proto::Event;
@@ -17,18 +18,28 @@
 //!
 //! Source: HTML Standard, section 9.2, "Server-sent events".
 
+mod action;
+mod backoff;
 mod base64;
 mod decode;
 mod encode;
 mod error;
 mod event;
+mod head;
 mod limits;
+mod lines;
+mod mime;
+mod source;
 mod text;
 mod utf8;
 
+pub use action::{Action, Attempt, Cause, Delivery, Redirect, Stop};
+pub use backoff::Backoff;
 pub use decode::{Decoder, Item};
 pub use encode::{encode_comment, encode_cursor};
 pub use error::{Error, ErrorKind};
 pub use event::Event;
+pub use head::{Format, Head};
 pub use limits::EVENT_BYTES_MAX;
+pub use source::EventSource;
 pub use text::{EventId, EventType};

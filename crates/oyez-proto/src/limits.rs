@@ -5,6 +5,10 @@
 // (images in base64, whole documents of a language model) stay below 10 MB.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How many redirects in a row an [`EventSource`](crate::EventSource) follows.
+// The Fetch Standard allows 20; a chain that long is a mistake, and each hop costs a connection.
+pub(crate) const REDIRECTS_MAX: u32 = 5;
+
 /// What the buffer for ids, types and comments may keep allocated from one line to the next.
 // Ids and types are far shorter, so it is allocated once per stream; a long comment gives its memory back.
 pub(crate) const VALUE_BYTES_KEPT: usize = 4 * 1024;

@@ -11,8 +11,8 @@ use crate::Error;
 /// last event id of whoever reads it.
 ///
 /// Source: HTML Standard, "Interpreting an event stream", field `id`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(Box<str>);
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(String);
 
 /// An event type as it stands in an `event:` field: any text without NUL, CR and LF that is not empty (an empty
 /// type is the default type `message`, which an [`Event`](crate::Event) says by having none). One that comes from a
@@ -30,12 +30,23 @@ impl EventId {
     pub fn new(id: impl Into<Box<str>>) -> Result<Self, Error> {
         let id = id.into();
         refuse_line_breaks("event id", &id)?;
-        Ok(Self(id))
+        Ok(Self(id.into()))
     }
 
     /// The value of an `id:` field, which cannot hold a line end. With NUL in it the field is ignored.
     pub(crate) fn from_field(value: &str) -> Option<Self> {
         memchr(b'\0', value.as_bytes()).is_none().then(|| Self(value.into()))
+    }
+}
+
+impl Clone for EventId {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    // per event of a stream: a decoder keeps its last event id in the memory of the one before
+    fn clone_from(&mut self, source: &Self) {
+        self.0.clone_from(&source.0);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Text that arrives as bytes, in pieces that may end inside a sequence.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use std::str;
+use std::{mem, str};
 
 /// Valid text and the sequence that its newest bytes have begun. What is not UTF-8 becomes U+FFFD, one for each
 /// maximal subpart, wherever the pieces end.
@@ -32,6 +32,13 @@ impl Utf8Buffer {
         }
     }
 
+    /// Appends `line`, whose bytes end no sequence begun, and an LF.
+    pub(crate) fn push_line(&mut self, line: &str, bytes_max: usize) {
+        self.reserve(line.len() + 1, bytes_max);
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
     /// Says that nothing continues the sequence begun.
     pub(crate) fn end(&mut self) {
         if self.begun_len > 0 {
@@ -50,20 +57,22 @@ impl Utf8Buffer {
         &self.text
     }
 
-    pub(crate) fn into_string(self) -> String {
-        self.text
+    /// The text up to the last [`end`](Self::end), which leaves nothing.
+    pub(crate) fn take(&mut self) -> String {
+        mem::take(&mut self.text)
     }
 
-    /// Empties it, and keeps at most `kept` bytes allocated.
+    /// Empties it after [`end`](Self::end), and keeps at most `kept` bytes allocated.
     pub(crate) fn clear(&mut self, kept: usize) {
         self.text.clear();
-        self.begun_len = 0;
         self.text.shrink_to(kept);
     }
 
     fn reserve(&mut self, additional: usize, bytes_max: usize) {
         let (len, capacity) = (self.text.len(), self.text.capacity());
-        if additional > capacity - len {
+        if capacity == 0 {
+            self.text = String::with_capacity(additional);
+        } else if additional > capacity - len {
             let doubled = (2 * capacity).min(bytes_max).saturating_sub(len);
             self.text.reserve_exact(additional.max(doubled));
         }
@@ -72,7 +81,6 @@ impl Utf8Buffer {
     /// Takes from the front of `bytes` what belongs to the sequence begun.
     fn go_on<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         while let Some((byte, rest)) = bytes.split_first().filter(|_| self.begun_len > 0) {
-            let before = self.begun_len;
             self.begin(*byte);
             let sequence = self.begun;
             match str::from_utf8(sequence.get(..self.begun_len).unwrap_or_default()) {
@@ -82,8 +90,7 @@ impl Utf8Buffer {
                 }
                 Err(error) if error.error_len().is_none() => {}
                 Err(_) => {
-                    // the byte does not continue the sequence: it is read again, on its own
-                    self.begun_len = before;
+                    // the byte does not continue the sequence: that ends, and the byte is read again, on its own
                     self.end();
                     return bytes;
                 }
@@ -113,6 +120,9 @@ impl Utf8Buffer {
 
 /// How many bytes at the end of `bytes` begin a sequence that later bytes may complete.
 fn begun_len(bytes: &[u8]) -> usize {
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     let continuations = bytes.iter().rev().take(SEQUENCE_BYTES_MAX).take_while(|byte| is_continuation(**byte)).count();
     let tail = bytes.len().checked_sub(continuations + 1).and_then(|start| bytes.get(start..)).unwrap_or_default();
     match str::from_utf8(tail) {
@@ -127,12 +137,12 @@ fn is_continuation(byte: u8) -> bool {
 }
 
 #[cfg(feature = "simdutf8")]
-fn validate(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn validate(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
 #[cfg(not(feature = "simdutf8"))]
-fn validate(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn validate(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok()
 }
 
@@ -156,7 +166,7 @@ mod tests {
                 assert!(buffer.len() >= before + piece.len(), "{bytes:?}");
             }
             buffer.end();
-            assert_eq!(buffer.into_string(), expected, "{bytes:?}");
+            assert_eq!(buffer.take(), expected, "{bytes:?}");
         }
     }
 

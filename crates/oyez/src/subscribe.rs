@@ -14,7 +14,7 @@ use crate::matcher::{Matcher, Matchers};
 use crate::publish::at_most;
 use crate::response::{LastEventId, Sse};
 use crate::stream::EventStream;
-use crate::subscriber::{Filter, Options, SlowPolicy, Subscriber, UntilTime, Verdict};
+use crate::subscriber::{Filter, Held, Options, SlowPolicy, Subscriber, UntilTime, Verdict};
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::typed::Payload;
 use crate::{Error, ErrorKind};
@@ -55,6 +55,7 @@ pub struct Subscribe<T> {
     life: Option<Duration>,
     retry: Option<Duration>,
     format: Format,
+    held: Option<Held>,
     payload: PhantomData<fn(T) -> T>,
 }
 
@@ -88,6 +89,7 @@ impl<T: Payload> Subscribe<T> {
             life: None,
             retry: None,
             format: Format::default(),
+            held: None,
             payload: PhantomData,
         }
     }
@@ -191,7 +193,7 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
-    /// Ends the stream after this time, at a frame border; its reader comes back. Unlimited by default.
+    /// Ends the stream after this time ±20 %, at a frame border; its reader comes back. Unlimited by default.
     pub fn life(mut self, time: Duration) -> Self {
         self.life = Some(time);
         self
@@ -200,6 +202,12 @@ impl<T: Payload> Subscribe<T> {
     /// The reconnection time that the stream opens with. By default a random one between 2 and 5 s.
     pub fn retry(mut self, time: Duration) -> Self {
         self.retry = Some(time);
+        self
+    }
+
+    /// Drops `guard` when the stream ends: a place in a count of your own, for example.
+    pub fn hold(mut self, guard: impl Send + Sync + 'static) -> Self {
+        self.held = Some(Box::new(guard));
         self
     }
 
@@ -285,7 +293,8 @@ impl<T: Payload> Subscribe<T> {
             until_time,
             limit: self.limit,
             keep_alive: self.keep_alive,
-            life: self.life,
+            life: self.life.map(|life| life.mul_f64(core.random.within(800..=1_200) as f64 / 1_000.0)),
+            held: self.held,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };
         begin.gap = begin.gap.map(|gap| options.veil(gap));

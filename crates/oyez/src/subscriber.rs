@@ -1,6 +1,7 @@
 //! One stream: a cursor into the log and a matcher, as a state machine without I/O.
 #![deny(clippy::disallowed_methods)]
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -31,7 +32,12 @@ pub(crate) struct Options {
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) life: Option<Duration>,
     pub(crate) retry: Duration,
+    /// The caller's guard, dropped with the stream.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) held: Option<Held>,
 }
+
+pub(crate) type Held = Box<dyn Any + Send + Sync>;
 
 impl Options {
     /// A gap as this reader may know it: what a filter or an access check would have held back is not missed, and a

@@ -340,15 +340,16 @@ impl Ring {
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
     fn trim(&mut self, now_ms: u64) {
-        while let Some(oldest) = self.oldest().cloned() {
+        loop {
+            // before the check: the summary of what goes is counted as well
+            self.trim_slack();
+            let Some(oldest) = self.oldest().cloned() else { return };
             let kept = Retained { bytes: self.bytes(), ..self.history };
             if !self.retention.is_exceeded(kept, oldest.time_ms, now_ms) {
-                break;
+                return;
             }
             self.leave_history(&oldest);
-            self.trim_slack();
         }
-        self.trim_slack();
     }
 
     fn leave_history(&mut self, entry: &Entry) {

@@ -41,6 +41,13 @@ impl Retention {
         Self::last(0)
     }
 
+    /// At most so many events, over all topics.
+    #[must_use]
+    pub fn events(mut self, events: usize) -> Self {
+        self.events = events;
+        self
+    }
+
     /// At most so many bytes of memory, the log's index and the topic names counted.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {

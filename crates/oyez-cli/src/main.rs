@@ -1,0 +1,56 @@
+//! `oyez`: serve, publish, subscribe and decode Server-Sent Events on the command line.
+
+mod decode;
+mod failure;
+mod input;
+mod lines;
+mod not_yet;
+mod output;
+mod pretty;
+mod publish;
+mod request;
+mod serve;
+mod signals;
+mod sub;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Server-Sent Events on the command line.
+#[derive(Parser)]
+#[command(name = "oyez", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+    Sub(Box<sub::Sub>),
+    Pub(Box<publish::Publish>),
+    Decode(decode::Decode),
+    #[command(flatten)]
+    NotYet(not_yet::NotYet),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Sub(sub) => sub.run(),
+        Command::Pub(publish) => publish.run(),
+        Command::Decode(decode) => decode.run(),
+        Command::NotYet(command) => Err(command.refuse()),
+    }
+}

@@ -1,0 +1,41 @@
+//! Commands that this build does not have: refused by name, so that nobody takes them for a slip of the pen.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum NotYet {
+    #[command(hide = true)]
+    Token(Anything),
+    #[command(hide = true)]
+    Bench(Anything),
+    #[command(hide = true)]
+    Top(Anything),
+    #[command(hide = true)]
+    Doctor(Anything),
+    #[command(hide = true)]
+    Log(Anything),
+}
+
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<OsString>,
+}
+
+impl NotYet {
+    pub(crate) fn refuse(&self) -> Failure {
+        let name = match self {
+            Self::Token(_) => "token",
+            Self::Bench(_) => "bench",
+            Self::Top(_) => "top",
+            Self::Doctor(_) => "doctor",
+            Self::Log(_) => "log",
+        };
+        Failure::not_yet(name)
+    }
+}

@@ -1,0 +1,135 @@
+//! `oyez pub`: one event, or each line of a stream as an event.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use oyez_client::{Error, Event, Publisher};
+use oyez_proto::EVENT_BYTES_MAX;
+
+use crate::failure::Failure;
+use crate::lines;
+use crate::request::RequestOptions;
+use crate::sub::runtime;
+use crate::target::Target;
+
+/// Publish an event, or each line of the input as one
+///
+/// Without DATA and --file the data is all of standard input, exactly. The id of the event is printed. With --lines
+/// each line is an event as soon as it is there: tail -F app.log | oyez pub --lines URL
+#[derive(Args)]
+pub(crate) struct Publish {
+    /// The URL of the topic, such as http://127.0.0.1:8888/events/news
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// The data of the event
+    #[arg(value_name = "DATA", conflicts_with_all = ["file", "lines"], allow_negative_numbers = true)]
+    data: Option<String>,
+
+    /// Read the data from this file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Publish each line of the input as an event, in batches
+    #[arg(long)]
+    lines: bool,
+
+    #[command(flatten)]
+    request: RequestOptions,
+
+    /// The type of the event
+    #[arg(long, value_name = "T")]
+    event: Option<String>,
+
+    /// The id of the event; the hub makes one without it
+    #[arg(long, value_name = "ID", conflicts_with = "lines")]
+    id: Option<String>,
+
+    /// The reconnection time of those who read it, in milliseconds
+    #[arg(long, value_name = "MS")]
+    retry: Option<u64>,
+}
+
+impl Publish {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        // what is wrong on the command line is told before any input is read
+        let url = self.url.as_str();
+        Publisher::new(url).map_err(|error| Failure::of(&error))?;
+        let template = self.dress(Event::data(""))?;
+        if self.lines {
+            let target = Target::of(url)?;
+            let publisher = self.publisher(&target.url)?;
+            return runtime()?.block_on(lines::publish(publisher, &target, &template, self.input()?));
+        }
+        let publisher = self.publisher(url)?;
+        let event = self.dress(Event::data(self.read()?))?;
+        let runtime = runtime()?;
+        let id = runtime.block_on(publisher.publish(&event)).map_err(|error| Failure::of(&error))?;
+        if let Some(id) = id {
+            // whoever does not read the id does not need it
+            let _ = writeln!(io::stdout(), "{id}");
+        }
+        Ok(())
+    }
+
+    fn publisher(&self, url: &str) -> Result<Publisher, Failure> {
+        let invalid = |error: Error| Failure::of(&error);
+        let mut builder = Publisher::builder(url).map_err(invalid)?.connect(self.request.connect()?);
+        for (name, value) in self.request.headers()? {
+            builder = builder.header(name, value).map_err(invalid)?;
+        }
+        builder.build().map_err(invalid)
+    }
+
+    /// Gives an event the type, id and reconnection time of the command line.
+    fn dress(&self, mut event: Event) -> Result<Event, Failure> {
+        let invalid = |error: oyez_proto::Error| Failure::usage(error.to_string());
+        if let Some(event_type) = &self.event {
+            event = event.event(event_type.as_str()).map_err(invalid)?;
+        }
+        if let Some(id) = &self.id {
+            event = event.id(id.as_str()).map_err(invalid)?;
+        }
+        if let Some(milliseconds) = self.retry {
+            event = event.retry(Duration::from_millis(milliseconds));
+        }
+        Ok(event)
+    }
+
+    fn input(&self) -> Result<Box<dyn Read + Send>, Failure> {
+        Ok(match &self.file {
+            None => Box::new(io::stdin()),
+            Some(file) => match File::open(file) {
+                Ok(file) => Box::new(file),
+                Err(error) => return Err(Failure::failed(format!("{}: {error}", file.display()))),
+            },
+        })
+    }
+
+    fn input_name(&self) -> String {
+        self.file.as_ref().map_or_else(|| "standard input".to_owned(), |file| file.display().to_string())
+    }
+
+    fn read(&self) -> Result<String, Failure> {
+        if let Some(data) = &self.data {
+            return Ok(data.clone());
+        }
+        let name = self.input_name();
+        let mut data = Vec::new();
+        let bytes_max = EVENT_BYTES_MAX as u64;
+        let read = self.input()?.take(bytes_max + 1).read_to_end(&mut data);
+        read.map_err(|error| Failure::failed(format!("{name}: {error}")))?;
+        if data.len() > EVENT_BYTES_MAX {
+            return Err(Failure::failed(format!(
+                "{name} is larger than {EVENT_BYTES_MAX} bytes, too much for one event"
+            )));
+        }
+        String::from_utf8(data).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Failure::failed(format!("{name} is not UTF-8 at byte {at}: publish binary data as base64"))
+        })
+    }
+}

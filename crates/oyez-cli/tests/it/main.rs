@@ -1,0 +1,11 @@
+//! The binary `oyez` as its users see it: arguments and input in, lines and a status out, against a server that does
+//! what it is told.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod command;
+mod decode;
+mod publish;
+#[path = "../../../oyez-client/tests/it/script.rs"]
+mod script;
+mod sub;
+mod usage;

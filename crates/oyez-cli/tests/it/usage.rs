@@ -1,0 +1,58 @@
+//! What is wrong on the command line is told in one line, with status 2 and before anything is done.
+
+use crate::command::Oyez;
+
+#[track_caller]
+fn check(arguments: &[&str], errors: &str) {
+    Oyez::start(arguments.iter().copied()).ends(2, errors);
+}
+
+#[test]
+fn a_bad_url_is_one_clear_line() {
+    check(&["sub", "nowhere"], "oyez: not an http or https URL: \"nowhere\": relative URL without a base\n");
+    check(&["sub", "ftp://x/"], "oyez: not an http or https URL: \"ftp://x/\": its scheme is \"ftp\"\n");
+    check(&["pub", "localhost:80/x", "hi"], "oyez: not an http or https URL: \"localhost:80/x\": its scheme…");
+    check(
+        &["pub", "--lines", "http://h/x"],
+        "oyez: --lines wants a URL whose path has a segment \"events\", not \"/x\"\n",
+    );
+}
+
+#[test]
+fn what_a_request_cannot_carry_is_refused() {
+    check(&["sub", "http://h/", "-H", "nothing"], "oyez: not a header, which is 'Name: value': \"nothing\"\n");
+    check(&["sub", "http://h/", "-H", "a b: c"], "oyez: not the name of a header: \"a b\"\n");
+    check(&["sub", "http://h/", "-X", "A B"], "oyez: not a method: \"A B\"\n");
+    check(
+        &["sub", "http://h/", "--last-event-id", "a\nb"],
+        "oyez: event id holds NUL, CR or LF at byte 1: \"a\\nb\"\n",
+    );
+    check(&["sub", "http://h/", "--cacert", "/nowhere.pem"], "oyez: /nowhere.pem: No such file…");
+    check(&["pub", "http://h/", "x", "--event", ""], "oyez: event type is empty\n");
+    check(&["pub", "http://h/", "x", "--id", "a\nb"], "oyez: event id holds NUL, CR or LF at byte 1: \"a\\nb\"\n");
+}
+
+#[test]
+fn what_this_build_does_not_have_is_refused_by_name() {
+    for name in ["token", "bench", "top", "doctor", "log"] {
+        check(&[name], &format!("oyez {name} is not in this build yet\n"));
+        check(&[name, "show", "--x", "y", "--help"], &format!("oyez {name} is not in this build yet\n"));
+    }
+    check(&["nonsense"], "error: unrecognized subcommand 'nonsense'…");
+}
+
+#[test]
+fn arguments_that_exclude_each_other_are_refused() {
+    for arguments in [
+        &["pub", "http://h/events/x", "data", "--lines"][..],
+        &["pub", "http://h/events/x", "data", "--file", "f"],
+        &["pub", "http://h/events/x", "--lines", "--id", "1"],
+        &["sub"],
+        &["sub", "http://h/", "--max-events", "0"],
+        &["sub", "http://h/", "--format", "xml"],
+        &["pub"],
+        &[],
+    ] {
+        check(arguments, "…");
+    }
+}

@@ -1,0 +1,142 @@
+//! What an EventSource asks for, and how.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{ACCEPT, CACHE_CONTROL};
+use oyez_proto::{EventId, Format};
+
+use crate::limits::READ_TIMEOUT;
+use crate::request::Request;
+use crate::{Connect, Error, EventSource, HttpConnect};
+
+/// An [`EventSource`] to be: what to ask for, and how.
+pub struct EventSourceBuilder {
+    machine: oyez_proto::EventSource,
+    connect: Option<Arc<dyn Connect>>,
+    request: Request,
+    format: Format,
+    read_timeout: Option<Duration>,
+}
+
+impl EventSourceBuilder {
+    pub(crate) fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            machine: oyez_proto::EventSource::new(),
+            connect: None,
+            request: Request::new(url)?,
+            format: Format::EventStream,
+            read_timeout: Some(READ_TIMEOUT),
+        })
+    }
+
+    /// Adds a header to each request. `Authorization` and `Cookie` stay behind when a redirect leaves the origin.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when HTTP cannot carry it.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.request.add_header(name, value)?;
+        Ok(self)
+    }
+
+    /// The method of each request; GET unless set.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.request.method = method;
+        self
+    }
+
+    /// The body of each request, sent again with every attempt.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.request.body = body.into();
+        self
+    }
+
+    /// What the stream is made of; [`Format::EventStream`] unless set. It decides the default of the header `Accept`.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Resumes after this id.
+    #[must_use]
+    pub fn last_event_id(mut self, id: EventId) -> Self {
+        self.machine.set_last_event_id(Some(id));
+        self
+    }
+
+    /// Gives up a connection on which no byte comes for so long, before or after the head of the answer, and
+    /// reconnects. 5 minutes unless set; `None` waits for ever.
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.read_timeout = timeout.into();
+        self
+    }
+
+    /// The reconnection time until the stream sets it; 3 s unless set, and never under 100 ms.
+    #[must_use]
+    pub fn initial_delay(mut self, time: Duration) -> Self {
+        self.machine = self.machine.initial_delay(time);
+        self
+    }
+
+    /// Whether waits are spread at random, so that many clients do not return in one moment. On unless set.
+    #[must_use]
+    pub fn jitter(mut self, jitter: bool) -> Self {
+        self.machine = self.machine.jitter(jitter);
+        self
+    }
+
+    /// Whether comments are yielded.
+    #[must_use]
+    pub fn comments(mut self, yield_them: bool) -> Self {
+        self.machine = self.machine.comments(yield_them);
+        self
+    }
+
+    /// Bounds the bytes of one event or line; 16 MiB unless set. A larger one is an error.
+    #[must_use]
+    pub fn event_bytes_max(mut self, bytes: usize) -> Self {
+        self.machine = self.machine.event_bytes_max(bytes);
+        self
+    }
+
+    /// Gives up with an error when so many attempts in a row failed. Unbounded unless set.
+    #[must_use]
+    pub fn attempts_max(mut self, attempts: NonZeroU32) -> Self {
+        self.machine = self.machine.attempts_max(attempts);
+        self
+    }
+
+    /// How to connect; [`HttpConnect::new`] unless set.
+    #[must_use]
+    pub fn connect(mut self, connect: impl Connect) -> Self {
+        self.connect = Some(Arc::new(connect));
+        self
+    }
+
+    /// The EventSource. It connects when it is polled.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when HTTP cannot ask for the URL.
+    pub fn build(self) -> Result<EventSource, Error> {
+        let mut request = self.request;
+        request.default_header(ACCEPT, self.format.mime_type());
+        request.default_header(CACHE_CONTROL, "no-cache");
+        request.to_http()?;
+        let connect = self.connect.unwrap_or_else(|| Arc::new(HttpConnect::new()));
+        Ok(EventSource::start(self.machine.format(self.format), connect, request, self.read_timeout))
+    }
+}
+
+impl fmt::Debug for EventSourceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSourceBuilder").field("host", &self.request.url.host_str()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,46 @@
+//! Server-Sent Events for those who read and publish them: an EventSource that resumes and backs off, and a
+//! publisher.
+//!
+//! ```no_run
+//! use oyez_client::{EventSource, Item};
+//!
+//! # async fn run() -> Result<(), oyez_client::Error> {
+//! let mut source = EventSource::builder("https://example.com/events/news")?
+//!     .header("authorization", "Bearer …")?
+//!     .build()?;
+//! while let Some(item) = source.next().await {
+//!     match item? {
+//!         Item::Event { event, last_event_id } => println!("{last_event_id:?} {}", event.data_str()),
+//!         Item::Disconnected { error, wait } => eprintln!("{error}, next attempt in {wait:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rules are those of [`oyez_proto::EventSource`]; this crate gives them sockets, time and randomness. It speaks
+//! to any server that sends `text/event-stream`; it knows nothing of the hub but what stands on the wire.
+
+mod batch;
+mod builder;
+mod connect;
+mod error;
+mod http_connect;
+mod item;
+mod limits;
+mod problem;
+mod publisher;
+mod request;
+mod retry_after;
+mod source;
+
+pub use batch::Batch;
+pub use builder::EventSourceBuilder;
+pub use connect::{BoxError, Chunks, Connect, ConnectError, Connecting};
+pub use error::{Error, ErrorKind};
+pub use http_connect::HttpConnect;
+pub use item::{Gap, Item};
+pub use oyez_proto::{Event, EventId, EventType, Format};
+pub use publisher::{Publisher, PublisherBuilder};
+pub use source::EventSource;

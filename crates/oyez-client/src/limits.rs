@@ -1,0 +1,33 @@
+//! The bounds of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// How long a TCP and TLS handshake may take.
+// Ten seconds cover three lost SYNs; whoever has not answered by then is tried again like any failed attempt.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an unused connection is kept for the next request.
+// Servers close theirs after 5 s (Node) to 75 s (nginx). A publish that meets a connection just being closed has an
+// unknown outcome, so ours is closed first.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long a stream may be silent before it is given up, unless the caller says otherwise.
+// TCP keep-alives find a dead peer in about a minute, but not a proxy that lost its upstream. Twenty of the hub's
+// keep-alives (15 s), and longer than the idle limits of common proxies (1 to 4 minutes): a stream that is silent
+// for so long would hardly have survived, and if it has, a reconnection resumes it.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// How long a publish may take until its outcome counts as unknown.
+// The hub answers within a commit, or refuses; a minute leaves room for slow uplinks.
+pub(crate) const PUBLISH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is read of the body of a refusal, and for how long, to find out what it says.
+pub(crate) const REFUSAL_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much of a refusal's text is told.
+pub(crate) const DETAIL_CHARS_MAX: usize = 300;
+
+/// What is read of the answer to a publish.
+// 1,000 ids of at most 128 bytes and their punctuation, eight times over.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;

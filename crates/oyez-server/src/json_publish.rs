@@ -1,0 +1,139 @@
+//! Events as JSON: one object, or a batch of them as lines.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use oyez::{EventId, EventType, Publish, Topic};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::problem::Problem;
+use crate::request::EventTemplate;
+
+/// The publish that one JSON object describes.
+pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
+    let object: Result<Object, _> = serde_json::from_str(text);
+    object.map_err(|error| Problem::invalid(format!("the JSON is wrong: {error}")))?.into_publish()
+}
+
+/// The publishes of a batch, one object a line; empty lines are passed over. All or none.
+pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(index, line)| object(line).map_err(|problem| in_line(index + 1, problem))).collect()
+}
+
+fn in_line(number: usize, problem: Problem) -> Problem {
+    match problem {
+        Problem::Invalid(detail) => Problem::Invalid(format!("line {number}: {detail}")),
+        Problem::NotYet { what } => Problem::NotYet { what: format!("line {number}: {what}") },
+        other => other,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object<'a> {
+    #[serde(borrow)]
+    topics: Topics<'a>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    event: Option<String>,
+    id: Option<String>,
+    retry: Option<u64>,
+    #[serde(default)]
+    private: bool,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ttl: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Topics<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(Vec<String>),
+}
+
+impl Object<'_> {
+    fn into_publish(self) -> Result<Publish, Problem> {
+        let missing = [("private", self.private), ("key", self.key.is_some()), ("ttl", self.ttl.is_some())];
+        if let Some((name, _)) = missing.iter().find(|(_, asked)| *asked) {
+            return Err(Problem::NotYet { what: format!("the field {name}") });
+        }
+        let names = match self.topics {
+            Topics::One(name) => vec![name.into_owned()],
+            Topics::Many(names) => names,
+        };
+        let mut topics = names.iter().map(|name| Topic::new(name).map_err(Problem::refused));
+        let first = topics.next().ok_or_else(|| Problem::invalid("topics is empty"))??;
+        let template = EventTemplate {
+            event_type: self.event.map(EventType::new).transpose().map_err(Problem::refused)?,
+            id: self.id.map(EventId::new).transpose().map_err(Problem::refused)?,
+            retry: self.retry.map(Duration::from_millis),
+        };
+        let publish = Publish::new(first, template.with_data(data(self.data)));
+        topics.try_fold(publish, |publish, topic| Ok(publish.topic(topic?)))
+    }
+}
+
+/// A string is its own text; any other value is kept as it is written, without the white space.
+fn data(value: &RawValue) -> String {
+    serde_json::from_str(value.get()).unwrap_or_else(|_| compact(value.get()))
+}
+
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|c| {
+        if in_string {
+            let ends = *c == '"' && !escaped;
+            escaped = *c == '\\' && !escaped;
+            in_string = !ends;
+            return true;
+        }
+        in_string = *c == '"';
+        !c.is_ascii_whitespace()
+    });
+    kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_that_is_not_a_string_keeps_its_compact_text() {
+        let check = |json: &str, expected: &str| {
+            assert_eq!(data(&RawValue::from_string(json.to_owned()).unwrap()), expected);
+        };
+        check(r#""a b""#, "a b");
+        check(r#""é\n""#, "é\n");
+        check(r#"{ "b" : 1.50 , "a" : [ 1 , "x \" y" ] }"#, r#"{"b":1.50,"a":[1,"x \" y"]}"#);
+        check(r#"{"a": "\\" , "b": 2}"#, r#"{"a":"\\","b":2}"#);
+        check("null", "null");
+        check("12345678901234567890.0", "12345678901234567890.0");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, part) in [
+            ("{}", "topics"),
+            (r#"{"topics":"a"}"#, "data"),
+            (r#"{"topics":[],"data":""}"#, "topics is empty"),
+            (r#"{"topics":"a*","data":""}"#, "a*"),
+            (r#"{"topics":"a","data":"","evnt":"x"}"#, "evnt"),
+            (r#"{"topics":"a","data":"","event":"x\ny"}"#, "event type"),
+            (r#"{"topics":"a","data":"","id":"x\u0000"}"#, "event id"),
+            (r#"{"topics":"a","data":"","retry":-1}"#, "-1"),
+            (r#"{"topics":"a","data":"","private":true}"#, "private"),
+            (r#"{"topics":"a","data":"","key":"k"}"#, "key"),
+            (r#"{"topics":"a","data":"","ttl":5}"#, "ttl"),
+            ("[]", "JSON"),
+            ("nonsense", "JSON"),
+        ] {
+            let good = r#"{"topics":"a","data":"x"}"#;
+            let problem = batch(&format!("{good}\n\n{text}\n")).unwrap_err().to_string();
+            assert!(problem.contains(part) && problem.contains("line 3"), "{text}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The Oyez hub over HTTP, as a library: configuration, routes, limits, metrics, page. The command `oyez serve` is a thin
+//! layer over it.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use oyez_server::{Server, Settings};
+//!
+//! let server = Server::bind(Settings::default().resolve()?).await?;
+//! println!("listening on http://{}", server.address()?);
+//! server.run(std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod app;
+mod body;
+mod callers;
+mod config;
+mod demo;
+mod guard;
+mod json_publish;
+mod limits;
+mod metrics;
+mod page;
+mod problem;
+mod request;
+mod routes;
+mod server;
+mod units;
+
+pub use config::{Config, ConfigError, Cors, NOT_YET, Settings, Text};
+pub use server::Server;

@@ -1,0 +1,54 @@
+//! Every bound of the server, with its default and its reason. What the library bounds is in its own `limits.rs`.
+
+use std::time::Duration;
+
+/// Bytes of one event over HTTP. 1 MiB, as Mercure hubs have it.
+pub(crate) const DATA_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a batch. 1 MiB of data grows in JSON, at worst sixfold; the batch is held whole, since it is atomic.
+pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Events of a batch, or of the lines that are published together.
+pub(crate) const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// Bytes of a request's target. 8 KiB: what proxies pass; longer lists of topics belong into patterns.
+pub(crate) const URI_BYTES_MAX: usize = 8 << 10;
+
+/// A body has this long, and beyond it must come at [`BODY_RATE`] at least. Live lines have no such bound.
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes per second that a body comes at on average: a dial-up line is faster, a slowloris is not.
+pub(crate) const BODY_RATE: u32 = 1_024;
+
+/// Silence of a live stream of lines: a log that is quiet for an hour is opened again.
+pub(crate) const LINES_IDLE: Duration = Duration::from_secs(3_600);
+
+/// Streams of one address (an IPv6 /64 is one) that is not loopback. 1,000: an office behind one address.
+pub(crate) const STREAMS_PER_ADDRESS: usize = 1_000;
+
+/// Descriptors kept back for everything but connections: listeners, log, files.
+pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// Connections at once, where the descriptors allow it.
+pub(crate) const CONNECTIONS_MAX: usize = 100_000;
+
+/// Fewer connections than this are no server: refuse to start rather than refuse everyone.
+pub(crate) const CONNECTIONS_MIN: usize = 64;
+
+/// How long a stream lives, ±20 %: readers move to other nodes and tokens are looked at again. Zero is for ever.
+pub(crate) const STREAM_LIFE: Duration = Duration::from_secs(3_600);
+
+/// Keep-alive: two fit into the shortest idle limit in the field, 30 s.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a drain may take.
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+
+/// Memory for the history.
+pub(crate) const HISTORY_BYTES: usize = 64 << 20;
+
+/// How long a browser may remember the answer to a preflight. Two hours: Chromium's maximum.
+pub(crate) const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
+
+/// Seconds after which a refusal that passes by itself may be tried again, spread at random.
+pub(crate) const RETRY_SECONDS: std::ops::RangeInclusive<u64> = 2..=5;

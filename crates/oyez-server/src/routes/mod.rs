@@ -1,0 +1,192 @@
+//! What answers where. Each path is named once, here.
+
+mod admin;
+mod page;
+mod publish;
+mod subscribe;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::app::App;
+use crate::problem::Problem;
+use crate::request::path_topic;
+
+pub(crate) use admin::router as admin;
+
+/// The routes of the public listener: all of them, so that a test can try every rule on every route.
+const PUBLIC: [Route; 6] = [
+    Route { path: "/", answer: Answer::Page, demo: false },
+    Route { path: "/events", answer: Answer::Events, demo: false },
+    Route { path: "/events/", answer: Answer::Events, demo: false },
+    Route { path: "/events/{*topic}", answer: Answer::Events, demo: false },
+    Route { path: "/clock", answer: Answer::Events, demo: true },
+    Route { path: "/stock", answer: Answer::Events, demo: true },
+];
+
+struct Route {
+    path: &'static str,
+    answer: Answer,
+    /// Only with the demo.
+    demo: bool,
+}
+
+enum Answer {
+    Page,
+    Events,
+}
+
+/// The router of the public listener.
+pub(crate) fn public(demo: bool) -> Router<Arc<App>> {
+    let routes = PUBLIC.iter().filter(|route| demo || !route.demo);
+    let router = routes.fold(Router::new(), |router, route| match route.answer {
+        Answer::Page => router.route(route.path, any(page::answer)),
+        Answer::Events => router.route(route.path, any(events)),
+    });
+    router.fallback(nowhere)
+}
+
+/// The name under which requests to a path are counted: few and fixed, never a topic.
+pub(crate) fn name(path: &str) -> &'static str {
+    match path {
+        "/" => "page",
+        "/clock" | "/stock" => "demo",
+        path if path == "/events" || path.starts_with("/events/") => "events",
+        _ => "other",
+    }
+}
+
+async fn events(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let path = request.uri().path().to_owned();
+    let topic = match &*path {
+        "/clock" => Some(Cow::Borrowed("clock")),
+        "/stock" => Some(Cow::Borrowed("stock")),
+        path => path_topic(path)?,
+    };
+    let allow = if topic.is_some() { "GET, HEAD, OPTIONS, POST, PUT" } else { "GET, HEAD, OPTIONS, POST" };
+    match (request.method().clone(), topic.as_deref()) {
+        (Method::GET | Method::HEAD, topic) => Ok(subscribe::answer(&app, peer, topic, &request)),
+        (Method::POST | Method::PUT, Some(topic)) => publish::to_topic(&app, peer, topic, request).await,
+        (Method::POST, None) => publish::to_root(&app, peer, request).await,
+        (Method::OPTIONS, _) => Ok(options(allow)),
+        (method @ Method::DELETE, Some(_)) => Err(Problem::MethodNotYet { method, allow }),
+        (method, _) => Err(Problem::Method { method, allow }),
+    }
+}
+
+async fn nowhere(request: Request) -> Problem {
+    let path = request.uri().path();
+    let not_yet = match path {
+        path if path.starts_with("/.well-known/mercure") => Some("(the Mercure protocol)"),
+        path if path.starts_with("/control/") => Some("(control of open streams)"),
+        "/stats" => Some("(statistics)"),
+        _ => None,
+    };
+    match not_yet {
+        Some(what) => Problem::RouteNotYet { path: path.to_owned(), what },
+        None => Problem::NoRoute { path: path.to_owned() },
+    }
+}
+
+fn options(allow: &'static str) -> Response {
+    (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static(allow))]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn app() -> Arc<App> {
+        let settings = Settings { demo: Some(true), ..Settings::default() };
+        Arc::new(App::new(settings.resolve().unwrap()))
+    }
+
+    async fn status(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+        for (name, value) in headers {
+            request.headers_mut().append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8888);
+
+    /// Every path of both listeners, and some that are none.
+    fn every_route(app: &Arc<App>) -> Vec<(Router, String)> {
+        let (public, admin) = (app.public(ADDRESS.into()), app.admin(ADDRESS.into()));
+        let mut routes = Vec::new();
+        for path in PUBLIC.iter().map(|route| route.path).chain(["/nowhere", "/stats", "/control/1", "/metrics"]) {
+            routes.push((public.clone(), path.replace("{*topic}", "a/b")));
+        }
+        for path in ["/healthz", "/readyz", "/metrics", "/", "/events"] {
+            routes.push((admin.clone(), path.to_owned()));
+        }
+        routes
+    }
+
+    #[tokio::test]
+    async fn every_route_refuses_foreign_hosts_and_origins() {
+        let app = app();
+        for (router, path) in every_route(&app) {
+            for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "QUERY"] {
+                let foreign = [("host", "evil.example")];
+                assert_eq!(status(&router, method, &path, &foreign).await, 421, "{method} {path}");
+                let changes = !matches!(method, "GET" | "HEAD" | "OPTIONS");
+                for origin in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
+                {
+                    let found = status(&router, method, &path, &[("host", "localhost:8888"), origin]).await;
+                    assert_eq!(found == StatusCode::FORBIDDEN, changes, "{method} {path} {origin:?}: {found}");
+                }
+            }
+        }
+        assert_eq!(app.hub.stats().published, 0);
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_the_security_headers() {
+        for (router, path) in every_route(&app()) {
+            for host in ["localhost:8888", "evil.example"] {
+                let mut request = Request::builder().uri(&path).header("host", host).body(Body::empty()).unwrap();
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+                let response = router.clone().oneshot(request).await.unwrap();
+                for name in ["x-content-type-options", "referrer-policy", "cross-origin-resource-policy"] {
+                    assert!(response.headers().contains_key(name), "{path} {host} {name}");
+                }
+                assert!(!response.headers().contains_key("server"), "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_told_to_come_back_where_others_get_503() {
+        let reader = |headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap()));
+            oyez::LastEventId::from_request(&"/events".parse().unwrap(), &headers.collect())
+        };
+        let busy = || Problem::Busy { reason: "full".to_owned(), retry: std::time::Duration::from_secs(3) };
+        let browser = [("accept", "text/event-stream"), ("sec-fetch-mode", "cors")];
+        let response = busy().into_stream_response(&reader(&browser));
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "retry: 3000\n\n");
+        let response = busy().into_stream_response(&reader(&browser[..1]));
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(3)));
+    }
+}

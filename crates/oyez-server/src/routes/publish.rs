@@ -1,0 +1,191 @@
+//! `POST` and `PUT /events…`: bodies become entries.
+
+use std::net::SocketAddr;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use oyez::{BodyTimeout, EventId, Publish, Topic};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::app::{App, retry};
+use crate::body;
+use crate::json_publish;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
+use crate::problem::Problem;
+use crate::request::{PublishRequest, RootBody, default_topic, read_json_publish};
+
+/// The body is the data of one event, or each of its lines is.
+pub(super) async fn to_topic(app: &App, peer: SocketAddr, topic: &str, request: Request) -> Result<Response, Problem> {
+    check_caller(app, peer, request.headers())?;
+    plain(app, Topic::new(topic).map_err(Problem::refused)?, request).await
+}
+
+/// The body says all about its events, or is the data of the plain broadcast.
+pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Result<Response, Problem> {
+    check_caller(app, peer, request.headers())?;
+    let kind = RootBody::of(request.headers());
+    if kind == RootBody::Data {
+        return plain(app, default_topic(), request).await;
+    }
+    read_json_publish(request.uri(), request.headers())?;
+    let (parts, body) = request.into_parts();
+    let max = if kind == RootBody::Batch { BATCH_BYTES_MAX } else { DATA_BYTES_MAX };
+    let text = body::text(body::read(body, &parts.headers, "the body", max).await?, "the body")?;
+    if kind == RootBody::Object {
+        let ids = publish(app, vec![json_publish::object(&text)?]).await?;
+        return Ok(one_id(&ids));
+    }
+    let batch = json_publish::batch(&text)?;
+    if batch.is_empty() {
+        return Err(Problem::invalid("the batch is empty"));
+    }
+    let ids = publish(app, batch).await?;
+    Ok(json_answer(&json!({ "ids": ids.iter().map(|id| &**id).collect::<Vec<_>>() })))
+}
+
+/// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
+fn check_caller(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    let denied = |reason| {
+        app.metrics.refused("publish");
+        Err(Problem::PublishDenied(reason))
+    };
+    if headers.contains_key(http::header::AUTHORIZATION) {
+        return Err(Problem::NotYet { what: "the header Authorization".to_owned() });
+    }
+    if !app.config.anonymous_publish {
+        return denied("publishing without a key is off, because public_urls is set");
+    }
+    if !app.is_local(peer, headers) {
+        return denied("only callers on this machine may publish without a key, and a proxy's callers may be anyone");
+    }
+    Ok(())
+}
+
+async fn plain(app: &App, topic: Topic, request: Request) -> Result<Response, Problem> {
+    let asked = PublishRequest::read(topic, request.uri(), request.headers())?;
+    if asked.lines {
+        return Lines::new(app, asked).answer(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let data = body::read(body, &parts.headers, "the body", DATA_BYTES_MAX).await?;
+    let event = asked.template.with_data(body::text(data, "the body")?);
+    Ok(one_id(&publish(app, vec![Publish::new(asked.topic, event)]).await?))
+}
+
+async fn publish(app: &App, batch: Vec<Publish>) -> Result<Vec<EventId>, Problem> {
+    let started = Instant::now();
+    let ids = app.hub.publish_batch(batch).await.map_err(|error| Problem::from_hub(&error, retry()))?;
+    app.metrics.published(started.elapsed());
+    Ok(ids)
+}
+
+/// A body whose lines are events, published as they come.
+struct Lines<'a> {
+    app: &'a App,
+    asked: PublishRequest,
+    /// The beginning of a line whose end has not come.
+    rest: BytesMut,
+    accepted: usize,
+    last: Option<EventId>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(app: &'a App, asked: PublishRequest) -> Self {
+        Self { app, asked, rest: BytesMut::new(), accepted: 0, last: None }
+    }
+
+    async fn answer(mut self, request: Request) -> Result<Response, Problem> {
+        if let Some(timeout) = request.extensions().get::<BodyTimeout>() {
+            timeout.set(LINES_IDLE);
+        }
+        let mut draining = self.app.draining.subscribe();
+        let mut body = request.into_body();
+        let all = async {
+            while let Some(chunk) = body::next_chunk(&mut body).await? {
+                self.take(chunk).await?;
+            }
+            Ok(())
+        };
+        let read = tokio::select! {
+            read = all => read,
+            // an error cannot be: the sender lives in the app
+            _ = draining.wait_for(|draining| *draining) => {
+                Err(Problem::Busy { reason: "the hub drains".to_owned(), retry: retry() })
+            }
+        };
+        match read {
+            Ok(()) => Ok(json_answer(&json!({ "accepted": self.accepted, "last": self.last.as_deref() }))),
+            Err(problem) => Err(problem.after(&self.done())),
+        }
+    }
+
+    async fn take(&mut self, chunk: Bytes) -> Result<(), Problem> {
+        self.rest.extend_from_slice(&chunk);
+        let mut batch = Vec::new();
+        // the part that was there before holds no line end
+        let mut searched = self.rest.len() - chunk.len();
+        while let Some(end) = self.rest.get(searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n')) {
+            let line = self.rest.split_to(searched + end + 1);
+            searched = 0;
+            match self.event(&line, batch.len()) {
+                Ok(event) => batch.push(event),
+                Err(problem) => {
+                    self.publish(batch).await?;
+                    return Err(problem);
+                }
+            }
+            if batch.len() == BATCH_EVENTS_MAX {
+                self.publish(std::mem::take(&mut batch)).await?;
+            }
+        }
+        self.publish(batch).await?;
+        if self.rest.len() > DATA_BYTES_MAX {
+            return Err(Problem::TooLarge { what: format!("line {}", self.accepted + 1), max: DATA_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    fn event(&self, line: &[u8], waiting: usize) -> Result<Publish, Problem> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let name = || format!("line {}", self.accepted + waiting + 1);
+        if line.len() > DATA_BYTES_MAX {
+            return Err(Problem::TooLarge { what: name(), max: DATA_BYTES_MAX });
+        }
+        let text = std::str::from_utf8(line).map_err(|_| Problem::NotText { what: name(), done: String::new() })?;
+        Ok(Publish::new(self.asked.topic.clone(), self.asked.template.clone().with_data(text.to_owned())))
+    }
+
+    async fn publish(&mut self, batch: Vec<Publish>) -> Result<(), Problem> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let ids = publish(self.app, batch).await?;
+        self.accepted += ids.len();
+        self.last = ids.into_iter().next_back();
+        Ok(())
+    }
+
+    fn done(&self) -> String {
+        match &self.last {
+            None => "no line was published".to_owned(),
+            Some(last) => format!("{} lines before were published, the last as {last}", self.accepted),
+        }
+    }
+}
+
+fn one_id(ids: &[EventId]) -> Response {
+    json_answer(&json!({ "id": ids.first().map(|id| &**id) }))
+}
+
+fn json_answer(value: &serde_json::Value) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (StatusCode::OK, headers, format!("{value}\n")).into_response()
+}

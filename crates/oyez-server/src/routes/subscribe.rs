@@ -1,0 +1,74 @@
+//! `GET /events…`: a subscription becomes a stream.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use oyez::{Event, LastEventId, Sse, Subscribe};
+
+use crate::app::{App, retry};
+use crate::guard::caller;
+use crate::problem::Problem;
+use crate::request::{Bound, Start, SubscribeRequest};
+
+pub(super) fn answer(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Response {
+    let reader = LastEventId::from_request(request.uri(), request.headers());
+    match stream(app, peer, topic, request) {
+        Ok(sse) => sse.into_response(),
+        Err(problem) => problem.into_stream_response(&reader),
+    }
+}
+
+fn stream(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Result<Sse, Problem> {
+    let asked = SubscribeRequest::read(topic, request.uri(), request.headers(), SystemTime::now())?;
+    let mut subscribe = asked.subscribe(app);
+    if !app.is_local(peer, request.headers()) {
+        let place = app.callers.take(caller(peer)).ok_or_else(|| {
+            app.metrics.refused("address");
+            let max = app.config.streams_per_address;
+            Problem::Busy {
+                reason: format!("this address has {max} streams open, which is all it may have"),
+                retry: retry(),
+            }
+        })?;
+        subscribe = subscribe.hold(place);
+    }
+    subscribe.try_into_response().map_err(|error| Problem::from_hub(&error, retry()))
+}
+
+impl SubscribeRequest {
+    fn subscribe(self, app: &App) -> Subscribe<Event> {
+        let config = &app.config;
+        let mut matchers = self.matchers.into_iter();
+        let first = matchers.next().expect("a request names a topic, or means `events`");
+        let mut subscribe = matchers.fold(app.hub.subscribe(first), Subscribe::and);
+        subscribe = match self.start {
+            Start::Live => subscribe,
+            Start::Earliest => subscribe.earliest(),
+            Start::Last(number) => subscribe.last(number),
+            Start::Since(Bound::Id(id), _) => subscribe.since_id(&id),
+            Start::Since(Bound::Time(time), written) => subscribe.since(time, &written),
+        };
+        subscribe = match self.until {
+            None => subscribe,
+            Some(Bound::Id(id)) => subscribe.until_id(&id),
+            Some(Bound::Time(time)) => subscribe.until(time),
+        };
+        if let Some(limit) = self.limit {
+            subscribe = subscribe.limit(limit);
+        }
+        if self.poll {
+            subscribe = subscribe.poll();
+        }
+        if !config.stream_life.is_zero() {
+            subscribe = subscribe.life(config.stream_life);
+        }
+        subscribe
+            .resume(self.resume)
+            .on_gap(self.on_gap)
+            .format(self.format)
+            .slow(config.slow)
+            .keep_alive(config.keep_alive)
+    }
+}

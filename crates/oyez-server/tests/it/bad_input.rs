@@ -1,0 +1,210 @@
+//! Whatever comes: a clear answer, nothing published, nobody else disturbed.
+
+use crate::harness::{Answer, Hosted, head};
+
+#[track_caller]
+fn check(answer: &Answer, what: &str, status: u16, part: &str) {
+    assert_eq!(answer.status(), status, "{what}: {answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}: {answer:?}");
+    assert!(answer.detail().contains(part), "{what}: {:?} does not name {part:?}", answer.detail());
+}
+
+#[tokio::test]
+async fn subscribing_wrongly_names_what_is_wrong() {
+    let server = Hosted::start().await;
+    for (target, part) in [
+        ("/events?topic=", "topic is empty"),
+        ("/events/a%00b", "control character"),
+        ("/events/a%ffb", "a%ffb"),
+        ("/events/a%0ab", "control character"),
+        ("/events?topic=%ff", "%ff"),
+        ("/events/a?since=", "since"),
+        ("/events/a?since=1m&since=2m", "since"),
+        ("/events/a?since=1m&last=2", "exclude"),
+        ("/events/a?last=-1", "last=\"-1\""),
+        ("/events/a?last=many", "many"),
+        ("/events/a?limit=1.5", "limit=\"1.5\""),
+        ("/events/a?limit=99999999999999999999", "99999999999999999999"),
+        ("/events/a?poll=maybe", "maybe"),
+        ("/events/a?format=xml", "xml"),
+        ("/events/a?on_gap=panic", "panic"),
+        ("/events/a?until=nonsense", "nonsense"),
+        ("/events/a?snapshot=1", "snapshot"),
+        ("/events/a?envelope=1", "envelope"),
+        ("/events/a?control=1", "control"),
+        ("/events/a?authorization=secret", "authorization"),
+        ("/events/a?access_token=secret", "access_token"),
+    ] {
+        let answer = server.get(target, &[]).await;
+        check(&answer, target, 400, part);
+        assert!(!answer.body().contains("secret"), "{answer:?}");
+    }
+    let long = format!("/events/{}", "x".repeat(1_025));
+    check(&server.get(&long, &[]).await, "long topic", 400, "1025 bytes");
+    let many: String = (0..101).map(|n| format!("topic=t{n}&")).collect();
+    check(&server.get(&format!("/events?{many}"), &[]).await, "many topics", 400, "101 matchers");
+    let target = format!("/events/a?x={}", "y".repeat(9_000));
+    check(&server.get(&target, &[]).await, "long target", 414, "target");
+    check(&server.get("/nowhere", &[]).await, "no route", 404, "/nowhere");
+    check(&server.get("/stats", &[]).await, "not yet", 404, "not in this build yet");
+    check(&server.get("/.well-known/mercure?topic=a", &[]).await, "not yet", 404, "Mercure");
+    check(&server.get("/metrics", &[]).await, "admin on the public listener", 404, "/metrics");
+    check(&server.get("/clock", &[]).await, "no demo", 404, "/clock");
+    assert_eq!(server.hub.stats().subscribers, 0);
+}
+
+#[tokio::test]
+async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
+    let server = Hosted::start().await;
+    let mut reader = server.connect().await;
+    reader.send(head("GET", "/events/*?topic=*", &[])).await;
+    reader.read_until("id: ").await;
+
+    const JSON: &str = "Content-Type: application/json";
+    const NDJSON: &str = "Content-Type: application/x-ndjson; charset=utf-8";
+    // target, headers, body; status, what the answer names
+    type Row = (&'static str, &'static [&'static str], &'static [u8], u16, &'static str);
+    let rows: &[Row] = &[
+        ("/events/a*", &[], b"x", 400, "a*"),
+        ("/events/a%0d", &[], b"x", 400, "control character"),
+        ("/events/a?evnt=x", &[], b"x", 400, "evnt"),
+        ("/events/a?event=oyez.gap", &[], b"x", 400, "oyez.gap"),
+        ("/events/a?event=", &[], b"x", 400, "event type is empty"),
+        ("/events/a?event=a%0Ab", &[], b"x", 400, "a\\nb"),
+        ("/events/a?event=x", &["Event-Type: y"], b"x", 400, "contradict"),
+        ("/events/a?id=", &[], b"x", 400, "event id is empty"),
+        ("/events/a?id=a%00", &[], b"x", 400, "NUL"),
+        ("/events/a?id=k4f9zq71:7", &[], b"x", 400, "k4f9zq71:7"),
+        ("/events/a?id=earliest", &[], b"x", 400, "earliest"),
+        ("/events/a?retry=3s", &[], b"x", 400, "retry=\"3s\""),
+        ("/events/a?retry=-1", &[], b"x", 400, "-1"),
+        ("/events/a?private", &[], b"x", 400, "private"),
+        ("/events/a?key=k", &[], b"x", 400, "key"),
+        ("/events/a?ttl=5", &[], b"x", 400, "ttl"),
+        ("/events/a?end", &[], b"x", 400, "end"),
+        ("/events/a?lines&id=x", &[], b"x\n", 400, "id"),
+        ("/events/a", &["Idempotency-Key: k"], b"x", 400, "Idempotency-Key"),
+        ("/events/a", &["Authorization: Bearer x"], b"x", 400, "Authorization"),
+        ("/events/a", &["Content-Encoding: gzip"], b"x", 415, "gzip"),
+        ("/events/a", &["X-Forwarded-For: 10.0.0.1"], b"x", 403, "proxy"),
+        ("/events/a", &["Forwarded: for=10.0.0.1"], b"x", 403, "proxy"),
+        ("/events/a", &["Via: 1.1 proxy"], b"x", 403, "proxy"),
+        ("/events/a", &["Origin: https://evil.example"], b"x", 403, "evil.example"),
+        ("/events/a", &["Origin: null"], b"x", 403, "null"),
+        ("/events/a", &["Sec-Fetch-Site: same-site"], b"x", 403, "same-site"),
+        ("/events/a", &[], b"\xff\xfe", 415, "base64"),
+        ("/events", &[JSON], b"{", 400, "JSON"),
+        ("/events", &[JSON], b"\xff", 415, "base64"),
+        ("/events", &[JSON], br#"{"topics":"a"}"#, 400, "data"),
+        ("/events?event=x", &[JSON], br#"{"topics":"a","data":""}"#, 400, "event"),
+        ("/events", &[JSON, "Event-Id: x"], br#"{"topics":"a","data":""}"#, 400, "event-id"),
+        ("/events", &[JSON], br#"{"topics":"a","data":"","private":true}"#, 400, "private"),
+        ("/events", &[NDJSON], b"", 400, "empty"),
+        ("/events", &[NDJSON], b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"*\",\"data\":\"\"}\n", 400, "line 2"),
+        (
+            "/events",
+            &[NDJSON],
+            b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"a\",\"data\":\"\",\"event\":\"oyez.x\"}\n",
+            400,
+            "event 2 of the batch",
+        ),
+        ("/events", &[NDJSON], b"[1]\n", 400, "line 1"),
+    ];
+    for (target, headers, body, status, part) in rows {
+        let answer = server.post(target, headers, body).await;
+        check(&answer, &format!("{target} {headers:?} {}", String::from_utf8_lossy(body)), *status, part);
+    }
+    let long_id = format!("/events/a?id={}", "x".repeat(129));
+    check(&server.post(&long_id, &[], "x").await, "long id", 400, "129 bytes");
+    let long_type = format!("/events/a?event={}", "x".repeat(257));
+    check(&server.post(&long_type, &[], "x").await, "long type", 400, "257 bytes");
+    check(&server.post("/events/a", &[], vec![b'x'; (1 << 20) + 1]).await, "large body", 413, "1048576");
+    let topics: Vec<String> = (0..101).map(|n| format!("\"t{n}\"")).collect();
+    let many = format!("{{\"topics\":[{}],\"data\":\"\"}}", topics.join(","));
+    check(&server.post("/events", &[JSON], many).await, "many topics", 400, "101 topics");
+    let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
+    check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
+
+    for method in ["PATCH", "QUERY", "TRACE", "DELETE", "FOO"] {
+        let answer = server.ask(head(method, "/events/a", &["Content-Length: 0"])).await;
+        check(&answer, method, 405, method);
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS, POST, PUT"), "{method}");
+    }
+    check(&server.ask(head("PUT", "/events", &["Content-Length: 0"])).await, "PUT /events", 405, "PUT");
+    check(&server.ask(head("POST", "/", &["Content-Length: 0"])).await, "POST /", 405, "POST");
+
+    assert_eq!(server.hub.stats().published, 0, "nothing was published");
+    let id = server.post("/events/good", &[], "still here").await.id();
+    let seen = reader.read_until("still here").await;
+    assert!(seen.contains(&format!("id: {id}\n")) && id.ends_with(":1"), "the reader was not disturbed: {seen}");
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_answered_and_closed() {
+    let server = Hosted::start().await;
+    for (request, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /events HTTP/1.1\r\n\r\n", 400),
+        ("GET /events HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET /events HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421),
+        ("GET http://evil.example/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 421),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\nx", 400),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\nx", 400),
+        ("GET /events HTTP/1.1\r\nHost: localhost\r\nA:\r\n b\r\n\r\n", 400),
+        ("GET /events HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+    ] {
+        let mut caller = server.connect().await;
+        caller.send(request).await;
+        caller.finish().await;
+        assert_eq!(caller.answer().await.status(), status, "{request:?}");
+    }
+    let large = format!("GET /events HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    assert_eq!(server.ask(large).await.status(), 431);
+    assert_eq!(server.hub.stats().published, 0);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_publishes_nothing() {
+    let server = Hosted::start().await;
+    for request in [
+        head("POST", "/events/a", &["Content-Length: 10"]) + "half",
+        head("POST", "/events/a", &["Transfer-Encoding: chunked"]) + "4\r\nhalf\r\n",
+        head("POST", "/events/a", &["Transfer-Encoding: chunked"]) + "zz\r\n",
+    ] {
+        let mut caller = server.connect().await;
+        caller.send(&request).await;
+        caller.finish().await;
+        let answer = caller.answer().await;
+        assert!([0, 400].contains(&answer.status()), "{request:?}: {answer:?}");
+    }
+    let id = server.post("/events/a", &[], "whole").await.id();
+    assert!(id.ends_with(":1"), "{id}");
+}
+
+#[tokio::test]
+async fn an_announced_body_that_is_too_large_is_refused_before_it_comes() {
+    let server = Hosted::start().await;
+    let answer = server.ask(head("POST", "/events/a", &["Content-Length: 1073741824"])).await;
+    check(&answer, "a gigabyte announced", 413, "1048576");
+}
+
+#[tokio::test]
+async fn lines_say_how_far_they_came() {
+    let server = Hosted::start().await;
+    let answer = server.post("/events/log?lines", &[], b"one\ntwo\n\xff\nfour\n").await;
+    check(&answer, "not UTF-8", 415, "line 3");
+    assert!(answer.detail().contains("2 lines before were published"), "{}", answer.detail());
+    let mut long = b"one\n".to_vec();
+    long.resize((1 << 20) + 10, b'x');
+    check(&server.post("/events/log?lines", &[], long).await, "long line", 413, "line 2");
+    assert_eq!(server.hub.stats().published, 3);
+}
+
+#[tokio::test]
+async fn a_public_url_turns_publishing_off() {
+    let server = Hosted::with(|settings| settings.public_urls = Some(vec!["https://hub.example.com".to_owned()])).await;
+    check(&server.post("/events/a", &[], "x").await, "publish", 403, "public_urls");
+    let request = "GET /events/a?poll=1 HTTP/1.1\r\nHost: hub.example.com\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.ask(request).await.status(), 200);
+}

@@ -1,0 +1,7 @@
+//! The server over real sockets, as its callers meet it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod bad_input;
+mod harness;
+mod publish;
+mod subscribe;
