@@ -293,7 +293,7 @@ impl<T: Payload> Subscribe<T> {
             until_time,
             limit: self.limit,
             keep_alive: self.keep_alive,
-            life: self.life.map(|life| life.mul_f64(core.random.within(800..=1_200) as f64 / 1_000.0)),
+            life: self.life.map(|life| core.random.about(life, 200)),
             held: self.held,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };
