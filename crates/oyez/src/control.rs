@@ -7,7 +7,15 @@ use std::time::{Duration, Instant};
 use crate::limits::DRAIN_STREAMS_PER_SECOND;
 use crate::sync::Mutex;
 
-/// Ends one stream at a frame border, at a time. Cheap to clone; it keeps nothing of the stream alive.
+/// Ends one stream at a frame border, at a time. Cheap to clone; it keeps nothing of the stream alive. It is among the
+/// extensions of the response of an [`Sse`](crate::Sse):
+///
+/// ```
+/// use oyez::{Hub, StreamControl};
+/// let response = Hub::<String>::new().subscribe("news").into_response().into_http();
+/// let control = response.extensions().get::<StreamControl>().cloned().expect("every stream has one");
+/// control.end_at(std::time::Instant::now()); // when its token expires, say
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct StreamControl(Arc<Mutex<State>>);
 

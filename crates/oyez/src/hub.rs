@@ -100,6 +100,13 @@ impl<T: Payload> Hub<T> {
     }
 
     /// Sets up a hub.
+    ///
+    /// ```
+    /// use oyez::{Event, Hub, Limits, Retention};
+    /// let mut limits = Limits::default();
+    /// limits.subscribers_max = 10_000;
+    /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
+    /// ```
     pub fn builder() -> HubBuilder<T> {
         HubBuilder { retention: Retention::default(), limits: Limits::default(), payload: PhantomData }
     }

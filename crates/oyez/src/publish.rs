@@ -13,7 +13,15 @@ use crate::subscribe::EARLIEST;
 use crate::{Error, Topic};
 
 /// One event and the topics it is published to. An id that the event carries is the publisher's own: it is kept
-/// verbatim and can be resumed from like any other.
+/// verbatim and can be resumed from like any other for as long as its entry is in the history. Ids are to be unique: one
+/// that is used again stands for the first entry that had it, until all of them have left the history.
+///
+/// ```
+/// use oyez::{Event, Publish, Topic};
+/// let event = Event::data("{}").event("order")?.id("order-7")?;
+/// let publish = Publish::new(Topic::new("orders/7")?, event).topic(Topic::new("orders")?);
+/// # Ok::<(), oyez::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Publish {
     pub(crate) topics: SmallVec<[Topic; 1]>,

@@ -1,5 +1,7 @@
 //! Numbers that spread streams out in time. Not for secrets.
 
+use std::time::Duration;
+
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// SplitMix64: a counter and a mixer, so that threads share it without a lock.
@@ -23,6 +25,12 @@ impl Random {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
+    }
+
+    /// `time` and up to so many thousandths of it more or less. However long it is.
+    pub(crate) fn about(&self, time: Duration, thousandths: u32) -> Duration {
+        let factor = self.within(u64::from(1_000 - thousandths)..=u64::from(1_000 + thousandths));
+        (time / 1_000).saturating_mul(u32::try_from(factor).unwrap_or(1_000))
     }
 
     pub(crate) fn within(&self, range: std::ops::RangeInclusive<u64>) -> u64 {

@@ -80,6 +80,12 @@ fn query_parameter(query: &str, name: &str) -> Option<String> {
 /// The response of a stream: status, headers and a body that lives as long as its reader. Returned from an axum handler
 /// as it is; for other frameworks [`Sse::into_http`] gives the `http` response.
 ///
+/// ```
+/// # let hub = oyez::Hub::<String>::new();
+/// let response: http::Response<oyez::SseBody> = hub.subscribe("news").into_response().into_http();
+/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+/// ```
+///
 /// Its extensions hold a [`StreamControl`](crate::StreamControl), by which [`oyez::serve`](crate::serve()) ends it at a drain.
 pub struct Sse {
     response: Response<SseBody>,

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_core::Stream;
@@ -23,6 +23,21 @@ use crate::{Position, Topic};
 
 /// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but
 /// its cursor, and meets its [`SlowPolicy`](crate::SlowPolicy) when it falls behind what is kept.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use oyez::{Hub, StreamItem};
+/// let hub = Hub::<String>::new();
+/// let mut stream = hub.subscribe("log/*").into_stream()?;
+/// hub.publish("log/web", "started".to_owned()).await?;
+/// match stream.next().await {
+///     Some(StreamItem::Event(event)) => assert_eq!(*event.value, "started"),
+///     Some(StreamItem::Gap(gap)) => println!("{:?} events missed: {}", gap.missed, gap.reason),
+///     Some(_) | None => {}
+/// }
+/// # Ok::<(), oyez::Error>(())
+/// # }).unwrap();
+/// ```
 pub struct EventStream<T> {
     core: Arc<Core>,
     subscriber: Subscriber,
@@ -82,8 +97,11 @@ impl<T: Payload> EventStream<T> {
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {
         loop {
-            if let Some(item) = self.ready.pop_front() {
-                return Poll::Ready(Some(item));
+            if !self.ready.is_empty() {
+                // nothing else makes a busy stream let others run: it waits for no socket
+                let turn = ready!(tokio::task::coop::poll_proceed(cx));
+                turn.made_progress();
+                return Poll::Ready(self.ready.pop_front());
             }
             match self.subscriber.poll(clock::now(), cx.waker(), &mut self.turn) {
                 Turn::Deliver => {

@@ -22,6 +22,21 @@ use crate::{Error, ErrorKind};
 /// A subscription being set up: what it selects, where it begins, how it is told. Made by
 /// [`Hub::subscribe`](crate::Hub::subscribe); turned into a stream by [`into_response`](Subscribe::into_response) or
 /// [`into_stream`](Subscribe::into_stream).
+///
+/// ```
+/// # let hub = oyez::Hub::<serde_json::Value>::new();
+/// # let resume = oyez::LastEventId::none();
+/// use std::time::Duration;
+/// use oyez::SlowPolicy;
+/// let response = hub
+///     .subscribe("orders/*")
+///     .and("news")
+///     .resume(resume)
+///     .filter(|order| order["total"].as_u64() > Some(100))
+///     .keep_alive(Duration::from_secs(20))
+///     .slow(SlowPolicy::Skip)
+///     .into_response();
+/// ```
 #[must_use = "a subscription does nothing until it is turned into a response or a stream"]
 pub struct Subscribe<T> {
     core: Arc<Core>,
@@ -278,7 +293,7 @@ impl<T: Payload> Subscribe<T> {
             until_time,
             limit: self.limit,
             keep_alive: self.keep_alive,
-            life: self.life.map(|life| life.mul_f64(core.random.within(800..=1_200) as f64 / 1_000.0)),
+            life: self.life.map(|life| core.random.about(life, 200)),
             held: self.held,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };

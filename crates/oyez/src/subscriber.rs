@@ -358,8 +358,8 @@ impl Subscriber {
 
     fn has_sent(&mut self, now: Instant) {
         // ±10 %, so that streams that opened together do not stay together
-        let spread = |time: Duration| (time / 1_000).saturating_mul(self.hub.random.within(900..=1_100) as u32);
-        self.keep_alive_at = self.options.keep_alive.and_then(|time| now.checked_add(spread(time)));
+        let keep_alive = self.options.keep_alive.map(|time| self.hub.random.about(time, 100));
+        self.keep_alive_at = keep_alive.and_then(|time| now.checked_add(time));
     }
 
     fn next_time(&self, waker: &Waker) -> Option<Instant> {

@@ -6,6 +6,9 @@ use crate::limits::HISTORY_BYTES;
 
 /// What a hub keeps for those who come later or come back. Each bound holds; the oldest entries go first.
 ///
+/// Beside it a hub with a short history keeps up to 1,024 entries or 4 MiB (and always the newest entry) that have left
+/// the history, for streams that are open already: a burst is not to cut them off.
+///
 /// ```
 /// use std::time::Duration;
 /// use oyez::Retention;

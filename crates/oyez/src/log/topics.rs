@@ -1,8 +1,11 @@
 //! The index from topic to positions, so that a quiet topic is read without passing the busy ones.
 
-use std::collections::hash_map::Entry as Place;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::mem::size_of;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 use crate::Topic;
 use crate::log::dropped::DroppedRun;
@@ -10,7 +13,9 @@ use crate::log::dropped::DroppedRun;
 /// Every topic that has entries in the ring.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    slots: HashMap<Topic, Slot>,
+    /// Of pointers alone: a table under churn is mostly empty, and there twice when it grows.
+    slots: HashTable<Box<Slot>>,
+    hasher: RandomState,
     history: Names,
     slack: Names,
 }
@@ -24,10 +29,11 @@ pub(crate) struct Names {
 
 #[derive(Debug)]
 struct Slot {
+    name: Topic,
     /// Sequence numbers of the topic's entries in the ring, ascending.
     positions: VecDeque<u64>,
-    /// What has left the ring.
-    gone: DroppedRun,
+    /// What has left the ring; apart, since most topics of a hub with many have lost nothing or everything.
+    gone: Option<Box<DroppedRun>>,
 }
 
 impl Topics {
@@ -40,24 +46,28 @@ impl Topics {
         history_start: u64,
         recall: impl FnOnce(&Topic) -> DroppedRun,
     ) -> Topic {
-        match self.slots.entry(topic) {
+        let hash = self.hasher.hash_one(&topic);
+        match self.slots.entry(hash, |slot| slot.name == topic, |slot| self.hasher.hash_one(&slot.name)) {
             Place::Occupied(mut place) => {
-                let name = place.key().clone();
-                let positions = &mut place.get_mut().positions;
+                let Slot { name, positions, .. } = &mut **place.get_mut();
                 if positions.back().is_some_and(|newest| *newest < history_start) {
-                    self.slack.remove(&name);
-                    self.history.add(&name);
+                    self.slack.remove(name);
+                    self.history.add(name);
                 }
                 positions.push_back(sequence);
-                name
+                name.clone()
             }
             Place::Vacant(place) => {
-                let name = place.key().clone();
-                self.history.add(&name);
-                place.insert(Slot { positions: VecDeque::from([sequence]), gone: recall(&name) });
-                name
+                self.history.add(&topic);
+                let gone = Some(recall(&topic)).filter(|run| *run != DroppedRun::default()).map(Box::new);
+                place.insert(Box::new(Slot { name: topic.clone(), positions: VecDeque::from([sequence]), gone }));
+                topic
             }
         }
+    }
+
+    fn slot(&self, topic: &Topic) -> Option<&Slot> {
+        self.slots.find(self.hasher.hash_one(topic), |slot| slot.name == *topic).map(|slot| &**slot)
     }
 
     /// Notes that an entry of `topic` has left the history. It stays in the ring.
@@ -72,13 +82,14 @@ impl Topics {
     /// Removes the oldest entry of `topic`, which has left the history before; what is known of the topic comes back
     /// with its last one.
     pub(crate) fn pop(&mut self, topic: &Topic, time_ms: u64) -> Option<(Topic, DroppedRun)> {
-        let slot = self.slots.get_mut(topic)?;
+        let mut place = self.slots.find_entry(self.hasher.hash_one(topic), |slot| slot.name == *topic).ok()?;
+        let slot = place.get_mut();
         let sequence = slot.positions.pop_front()?;
-        slot.gone.add(sequence, time_ms);
+        slot.gone.get_or_insert_default().add(sequence, time_ms);
         if slot.positions.is_empty() {
             self.slack.remove(topic);
-            let (topic, slot) = self.slots.remove_entry(topic)?;
-            return Some((topic, slot.gone));
+            let (slot, _) = place.remove();
+            return Some((slot.name, slot.gone.map(|gone| *gone).unwrap_or_default()));
         }
         // what a burst took is given back: room is counted by entries, not by what a list once held
         if slot.positions.capacity() > 4 * slot.positions.len().max(SHRINK_FROM) {
@@ -89,12 +100,12 @@ impl Topics {
 
     /// The positions of `topic`, ascending.
     pub(crate) fn positions(&self, topic: &Topic) -> Option<&VecDeque<u64>> {
-        self.slots.get(topic).map(|slot| &slot.positions)
+        self.slot(topic).map(|slot| &slot.positions)
     }
 
     /// What `topic` has lost before `horizon`, if it has a place here. `time_of` tells an entry's time.
     pub(crate) fn run(&self, topic: &Topic, horizon: u64, time_of: impl Fn(u64) -> u64) -> Option<DroppedRun> {
-        self.slots.get(topic).map(|slot| slot.run(horizon, time_of))
+        self.slot(topic).map(|slot| slot.run(horizon, time_of))
     }
 
     pub(crate) fn runs(
@@ -102,7 +113,7 @@ impl Topics {
         horizon: u64,
         time_of: impl Fn(u64) -> u64,
     ) -> impl Iterator<Item = (&Topic, DroppedRun)> {
-        self.slots.iter().map(move |(topic, slot)| (topic, slot.run(horizon, &time_of)))
+        self.slots.iter().map(move |slot| (&slot.name, slot.run(horizon, &time_of)))
     }
 
     /// Topics that have entries in the history.
@@ -119,7 +130,7 @@ impl Topics {
 impl Slot {
     fn run(&self, horizon: u64, time_of: impl Fn(u64) -> u64) -> DroppedRun {
         let number = self.positions.partition_point(|sequence| *sequence < horizon);
-        self.gone.and(&self.positions, number, time_of)
+        self.gone.as_deref().copied().unwrap_or_default().and(&self.positions, number, time_of)
     }
 }
 
@@ -135,9 +146,10 @@ impl Names {
     }
 }
 
-/// A name, its counts and rounding, its slot in a table that may be less than half full, and a first list of positions.
+/// A name, a slot and a first list of positions, with what an allocation costs beside its bytes, and a place in the table,
+/// which may be only a quarter full when topics come and go (`tests/it/memory.rs`).
 fn cost(topic: &Topic) -> usize {
-    topic.len() + 2 * (size_of::<Topic>() + size_of::<Slot>()) + 88
+    topic.len() + size_of::<Slot>() + 96 + 4 * (size_of::<Box<Slot>>() + 1)
 }
 
 /// Lists shorter than this are left as they are.

@@ -3,6 +3,8 @@
 use http_body_util::BodyExt;
 use oyez::{Event, Hub, LastEventId, Retention, Sse};
 
+use crate::web::within;
+
 /// The text of a response whose stream ends by itself.
 async fn text(sse: Sse) -> String {
     let bytes = sse.into_http().into_body().collect().await.unwrap().to_bytes();
@@ -37,4 +39,66 @@ async fn a_resume_behind_a_dropped_entry_is_told_so() {
     let gap = format!(r#"{{"reason":"expired","requested":"{}","oldest":"{}","missed":2}}"#, ids[0], ids[3]);
     assert!(got.contains(&format!("event: oyez.gap\nid: {}\ndata: {gap}\n\n", ids[2])), "{got}");
     assert!(got.ends_with(&format!("id: {}\ndata: 3\n\nid: {}\ndata: 4\n\n", ids[3], ids[4])), "{got}");
+}
+
+/// Several publishers, and readers that leave in the middle of things and come back with the last id they have got.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
+    const PUBLISHERS: usize = 4;
+    let long = std::env::var_os("OYEZ_TEST_LONG").is_some();
+    let events: usize = if long { 100_000 } else { 5_000 };
+    let hub = Hub::<String>::new();
+    let start = hub.position().to_string();
+    let readers: Vec<_> = (0..16u64)
+        .map(|reader| {
+            let (hub, start) = (hub.clone(), start.clone());
+            let (matcher, wanted) = if reader % 2 == 0 { ("*", PUBLISHERS * events) } else { ("topic/1", events) };
+            tokio::spawn(async move {
+                let mut random = reader;
+                let mut got: Vec<(u64, String)> = Vec::new();
+                let mut last = start;
+                while got.len() < wanted {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let mut stream = hub.subscribe(matcher).since_id(&last).into_stream().unwrap();
+                    for _ in 0..(random >> 33) % 300 {
+                        if got.len() == wanted {
+                            break;
+                        }
+                        let event = stream.next().await.unwrap().event().expect("no gap: everything is kept");
+                        last = event.id.to_string();
+                        got.push((event.position.sequence, event.value.to_string()));
+                    }
+                }
+                (matcher, got)
+            })
+        })
+        .collect();
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|publisher| {
+            let hub = hub.clone();
+            tokio::spawn(async move {
+                for number in 0..events {
+                    let text = format!("{publisher} {number}");
+                    hub.publish(&format!("topic/{publisher}"), text).await.unwrap();
+                    if number % 64 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let mut log = Vec::new();
+    let mut replay = hub.subscribe("*").earliest().poll().into_stream().unwrap();
+    while let Some(item) = replay.next().await {
+        let event = item.event().unwrap();
+        log.push((event.position.sequence, event.value.to_string()));
+    }
+    for reader in readers {
+        let (matcher, got) = within("a reader", reader).await.unwrap();
+        let wanted = log.iter().filter(|(_, text)| matcher == "*" || text.starts_with("1 "));
+        assert!(got.iter().eq(wanted), "{matcher}: live and replay differ");
+    }
 }

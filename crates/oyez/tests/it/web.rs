@@ -86,7 +86,7 @@ impl Client {
 
     /// Reads until `text` stands in what was read, and takes all up to its end.
     pub(crate) async fn read_to(&mut self, text: &str) -> String {
-        let mut bytes = [0; 64 << 10];
+        let mut bytes = vec![0; 64 << 10];
         let read = async {
             loop {
                 if let Some(at) = self.read.find(text) {
@@ -103,7 +103,7 @@ impl Client {
 
     /// Reads to the end of the connection, a reset included.
     pub(crate) async fn read_to_end(mut self) -> String {
-        let mut bytes = [0; 64 << 10];
+        let mut bytes = vec![0; 64 << 10];
         let read = async {
             while let Ok(number @ 1..) = self.stream.read(&mut bytes).await {
                 self.read.push_str(std::str::from_utf8(&bytes[..number]).unwrap());
