@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod base64;
 #[cfg(test)]
+mod choices;
+#[cfg(test)]
 mod decoder;
 #[cfg(test)]
 mod encoder;
@@ -22,3 +24,11 @@ mod oracle;
 #[cfg(test)]
 #[path = "../../crates/oyez-proto/tests/it/parts.rs"]
 mod parts;
+#[cfg(test)]
+mod position;
+#[cfg(test)]
+mod request;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod topic;

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use oyez::{Event, Hub};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -52,6 +53,16 @@ impl Server {
     #[must_use]
     pub fn hub(&self) -> Hub<Event> {
         self.app.hub.clone()
+    }
+
+    /// What the public listener answers, as a service: for tests without sockets, and for listeners of your own. Each
+    /// request carries the caller's address as `axum::extract::ConnectInfo<SocketAddr>`; the rules for hosts are those
+    /// of [`Server::address`].
+    ///
+    /// # Errors
+    /// When the system does not tell that address.
+    pub fn app(&self) -> io::Result<Router> {
+        Ok(self.app.public(self.address()?))
     }
 
     /// Serves until `stop` resolves, then drains: streams end at a frame border spread over the configured time, publishes

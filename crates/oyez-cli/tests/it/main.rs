@@ -5,6 +5,7 @@
 mod command;
 mod decode;
 mod publish;
+mod resume;
 #[path = "../../../oyez-client/tests/it/script.rs"]
 mod script;
 mod sub;
