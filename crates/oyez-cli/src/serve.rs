@@ -268,4 +268,4 @@ impl Banner {
 }
 
 /// Variables of ours that are no settings.
-const OWN_VARIABLES: [&str; 3] = ["OYEZ_LOG_LEVEL", "OYEZ_BIN", "OYEZ_TEST_LONG"];
+const OWN_VARIABLES: [&str; 4] = ["OYEZ_LOG_LEVEL", "OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];
