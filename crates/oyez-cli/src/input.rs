@@ -15,12 +15,24 @@ pub(crate) enum Unreadable {
     Io(io::Error),
 }
 
+/// What becomes of bytes that are not UTF-8, which an event stream cannot carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotUtf8 {
+    /// The line ends the input.
+    Refuse,
+    /// They become U+FFFD.
+    Replace,
+}
+
 /// Reads lines in a thread of their own, which ends with the process: a read of standard input cannot be called off.
 /// What is there at once comes at once; little is read ahead, so a pipe fills up when the hub is slow.
-pub(crate) fn read(mut input: Box<dyn Read + Send>) -> mpsc::Receiver<Result<Vec<String>, Unreadable>> {
+pub(crate) fn read(
+    mut input: Box<dyn Read + Send>,
+    not_utf8: NotUtf8,
+) -> mpsc::Receiver<Result<Vec<String>, Unreadable>> {
     let (sender, receiver) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut splitter = Splitter { line_bytes_max: EVENT_BYTES_MAX, held: Vec::new() };
+        let mut splitter = Splitter { line_bytes_max: EVENT_BYTES_MAX, held: Vec::new(), not_utf8 };
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let mut lines = Vec::new();
@@ -50,6 +62,7 @@ pub(crate) fn read(mut input: Box<dyn Read + Send>) -> mpsc::Receiver<Result<Vec
 struct Splitter {
     line_bytes_max: usize,
     held: Vec<u8>,
+    not_utf8: NotUtf8,
 }
 
 impl Splitter {
@@ -84,7 +97,11 @@ impl Splitter {
     }
 
     fn line(&mut self) -> Result<String, Unreadable> {
-        String::from_utf8(std::mem::take(&mut self.held)).map_err(|_| Unreadable::NotUtf8)
+        match (String::from_utf8(std::mem::take(&mut self.held)), self.not_utf8) {
+            (Ok(line), _) => Ok(line),
+            (Err(error), NotUtf8::Replace) => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            (Err(_), NotUtf8::Refuse) => Err(Unreadable::NotUtf8),
+        }
     }
 }
 
@@ -96,7 +113,12 @@ mod tests {
 
     #[track_caller]
     fn check_lines(chunks: &[&[u8]], expected: &[&str]) {
-        let mut splitter = Splitter { line_bytes_max: 8, held: Vec::new() };
+        check_lines_with(NotUtf8::Refuse, chunks, expected);
+    }
+
+    #[track_caller]
+    fn check_lines_with(not_utf8: NotUtf8, chunks: &[&[u8]], expected: &[&str]) {
+        let mut splitter = Splitter { line_bytes_max: 8, held: Vec::new(), not_utf8 };
         let mut lines = Vec::new();
         let mut outcome = chunks.iter().try_for_each(|chunk| splitter.split(chunk, &mut lines));
         if outcome.is_ok() {
@@ -121,5 +143,10 @@ mod tests {
         check_lines(&[b"a\n\xff\nb\n"], &["a", "NotUtf8"]);
         check_lines(&[b"a\n\xff"], &["a", "NotUtf8"]);
         check_lines(&[b"12345678\n", b"123456", b"789\n"], &["12345678", "TooLong"]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_can_be_replaced() {
+        check_lines_with(NotUtf8::Replace, &[b"a\xff\nb\n", b"\xc3"], &["a\u{fffd}", "b", "\u{fffd}"]);
     }
 }

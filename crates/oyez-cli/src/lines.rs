@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::failure::{Failure, one_line};
-use crate::input::{self, Unreadable};
+use crate::input::{self, NotUtf8, Unreadable};
 use crate::signals;
 use crate::target::Target;
 
@@ -22,6 +22,7 @@ pub(crate) async fn publish(
     target: &Target,
     template: &Event,
     input: Box<dyn Read + Send>,
+    not_utf8: NotUtf8,
 ) -> Result<(), Failure> {
     let mut stop = signals::stop(GRACE * 2, INTERRUPTED);
     let mut lines = Publishing::new(publisher, target, template);
@@ -31,7 +32,7 @@ pub(crate) async fn publish(
         sleep(GRACE).await;
     };
     tokio::select! {
-        outcome = lines.run(input::read(input), &mut stop) => outcome,
+        outcome = lines.run(input::read(input, not_utf8), &mut stop) => outcome,
         () = unanswered => Err(lines.given_up()),
     }
 }
@@ -163,7 +164,9 @@ impl<'a> Publishing<'a> {
         let certain = certain(self.certain);
         let line = self.certain + 1; // all before it are published
         match error {
-            Unreadable::NotUtf8 => Failure::failed(format!("{certain}; line {line} is not UTF-8")),
+            Unreadable::NotUtf8 => {
+                Failure::failed(format!("{certain}; line {line} is not UTF-8 (--lossy replaces such bytes)"))
+            }
             Unreadable::TooLong => {
                 Failure::failed(format!("{certain}; line {line} is longer than {EVENT_BYTES_MAX} bytes"))
             }

@@ -10,6 +10,7 @@ use oyez_client::{Error, Event, Publisher};
 use oyez_proto::EVENT_BYTES_MAX;
 
 use crate::failure::Failure;
+use crate::input::NotUtf8;
 use crate::lines;
 use crate::request::RequestOptions;
 use crate::sub::runtime;
@@ -37,6 +38,10 @@ pub(crate) struct Publish {
     #[arg(long)]
     lines: bool,
 
+    /// With --lines: replace bytes that are not UTF-8 by U+FFFD instead of stopping at them
+    #[arg(long, requires = "lines")]
+    lossy: bool,
+
     #[command(flatten)]
     request: RequestOptions,
 
@@ -62,7 +67,8 @@ impl Publish {
         if self.lines {
             let target = Target::of(url)?;
             let publisher = self.publisher(&target.url)?;
-            return runtime()?.block_on(lines::publish(publisher, &target, &template, self.input()?));
+            let not_utf8 = if self.lossy { NotUtf8::Replace } else { NotUtf8::Refuse };
+            return runtime()?.block_on(lines::publish(publisher, &target, &template, self.input()?, not_utf8));
         }
         let publisher = self.publisher(url)?;
         let event = self.dress(Event::data(self.read()?))?;
