@@ -1,9 +1,10 @@
 //! What a stream says, as bytes: once for each format, shared by all who get it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use oyez_proto::{encode_comment, encode_cursor};
+use oyez_proto::encode_comment;
 
 use crate::gap::Gap;
 use crate::limits::GATHER_BYTES;
@@ -38,9 +39,9 @@ impl Format {
             (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
             (Self::Sse, Output::Gap(gap)) => gap.frame(),
             (Self::Ndjson, Output::Gap(gap)) => gap_line(gap, now_ms),
-            (Self::Sse, Output::Open { cursor: Some(cursor), retry }) => cursor_frame(*cursor, Some(*retry), log),
+            (Self::Sse, Output::Open { cursor: Some(cursor), retry }) => log.position(*cursor).frame(Some(*retry)),
             (Self::Sse, Output::Open { cursor: None, retry }) => retry_frame(*retry),
-            (Self::Sse, Output::KeepAlive(Some(cursor))) => cursor_frame(*cursor, None, log),
+            (Self::Sse, Output::KeepAlive(Some(cursor))) => log.place_frame(*cursor),
             (Self::Sse, Output::KeepAlive(None)) => comment(),
             (Self::Ndjson, Output::Open { .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
         }
@@ -71,17 +72,14 @@ impl Format {
     }
 }
 
-/// A comment without text: what keeps an idle connection open.
+/// A comment without text: what keeps an idle connection open. One for all.
 pub(crate) fn comment() -> Bytes {
-    let mut frame = BytesMut::with_capacity(3);
-    encode_comment("", &mut frame);
-    frame.freeze()
-}
-
-fn cursor_frame(cursor: u64, retry: Option<Duration>, log: &Log) -> Bytes {
-    let mut frame = BytesMut::with_capacity(64);
-    encode_cursor(&log.position(cursor).event_id(), retry, &mut frame);
-    frame.freeze()
+    static COMMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut frame = BytesMut::with_capacity(3);
+        encode_comment("", &mut frame);
+        frame.freeze()
+    });
+    COMMENT.clone()
 }
 
 /// A block that sets the reconnection time and nothing else.

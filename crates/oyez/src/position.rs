@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use oyez_proto::EventId;
+use bytes::{Bytes, BytesMut};
+use oyez_proto::{EventId, encode_cursor};
 
 use crate::Error;
 
@@ -57,6 +59,13 @@ impl Position {
     #[must_use]
     pub fn event_id(&self) -> EventId {
         EventId::new(self.to_string()).expect("a position holds no line break")
+    }
+
+    /// The block that tells a reader this place, and when to come back if that is said. It dispatches nothing.
+    pub(crate) fn frame(&self, reconnection_time: Option<Duration>) -> Bytes {
+        let mut frame = BytesMut::with_capacity(64);
+        encode_cursor(&self.event_id(), reconnection_time, &mut frame);
+        frame.freeze()
     }
 }
 

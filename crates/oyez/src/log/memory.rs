@@ -21,7 +21,7 @@ use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
-use crate::sync::RwLock;
+use crate::sync::{Mutex, RwLock};
 
 /// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
 /// lock for a page of references or a bounded number of entries looked at, however much there is to read.
@@ -29,6 +29,8 @@ pub(crate) struct Log {
     pub(crate) epoch: Epoch,
     ring: RwLock<Ring>,
     lines: Lines,
+    /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
+    place_frame: Mutex<(u64, Bytes)>,
 }
 
 /// Where a subscription wants to begin.
@@ -70,7 +72,12 @@ pub(crate) enum Page {
 
 impl Log {
     pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds) -> Self {
-        Self { epoch, ring: RwLock::new(Ring::new(retention, bounds)), lines: Lines::default() }
+        Self {
+            epoch,
+            ring: RwLock::new(Ring::new(retention, bounds)),
+            lines: Lines::default(),
+            place_frame: Mutex::default(),
+        }
     }
 
     /// Appends all of `batch`, in order and without anything in between. Returns their ids.
@@ -211,6 +218,15 @@ impl Log {
     /// The entry as a line of `application/x-ndjson`. Near the tail it is made once for all who read it.
     pub(crate) fn line(&self, entry: &Entry) -> Bytes {
         self.lines.get(entry, self.epoch)
+    }
+
+    /// The block that tells a reader its place, shared by all who stand there.
+    pub(crate) fn place_frame(&self, sequence: u64) -> Bytes {
+        let mut shared = self.place_frame.lock();
+        if shared.0 != sequence || shared.1.is_empty() {
+            *shared = (sequence, self.position(sequence).frame(None));
+        }
+        shared.1.clone()
     }
 
     /// The oldest sequence number that an open stream can still read.
