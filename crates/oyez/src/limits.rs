@@ -62,6 +62,10 @@ pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
 pub(crate) const PAGE_ENTRIES: usize = 64;
 /// Frame bytes after which a page is full. At most one event more is taken.
 pub(crate) const PAGE_BYTES: usize = 32 << 10;
+/// Reads and waits in one turn of a subscriber: more than one, because a turn that ends in a wait has to look once more.
+pub(crate) const TURN_ROUNDS: usize = 8;
+/// Entries that a shard takes from the log at a time, so that it holds the log's lock shortly.
+pub(crate) const FOLLOW_ENTRIES: usize = 256;
 /// Entries that one turn looks at when a pattern skips most of them.
 pub(crate) const SCAN_ENTRIES: usize = 1_024;
 
@@ -127,6 +131,10 @@ pub(crate) mod serve {
 
     /// Bytes that hyper may hold for one connection in either direction.
     pub(crate) const BUFFER_BYTES: usize = 64 << 10;
+
+    /// Bytes read from a socket at a time, on the stack: hyper's own buffer is filled by unsafe code only, which this
+    /// crate does without.
+    pub(crate) const READ_BYTES: usize = 8 << 10;
 
     /// Unsent bytes in the kernel above which a socket does not ask for more: what waits is then in the log, where it
     /// is shared, and not in the socket's buffer.

@@ -8,6 +8,7 @@ use slab::Slab;
 
 use crate::control::StreamControl;
 use crate::index::{Index, Key, Places};
+use crate::limits::FOLLOW_ENTRIES;
 use crate::log::{Entry, Log};
 use crate::matcher::Matchers;
 use crate::sync::Mutex;
@@ -101,7 +102,7 @@ impl Shard {
         let mut state = self.state.lock();
         let mut step = std::mem::take(&mut state.step);
         loop {
-            let gone = log.follow(state.followed, STEP_ENTRIES, &mut step);
+            let gone = log.follow(state.followed, FOLLOW_ENTRIES, &mut step);
             if gone > state.followed {
                 state.announce_loss(gone, &mut woken);
             }
@@ -152,6 +153,3 @@ impl State {
         });
     }
 }
-
-/// Entries that are taken from the log at a time.
-const STEP_ENTRIES: usize = 256;

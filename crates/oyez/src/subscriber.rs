@@ -13,6 +13,7 @@ use crate::control::StreamControl;
 use crate::gap::Gap;
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
+use crate::limits::TURN_ROUNDS;
 use crate::log::{Begin, Entry, Log, Page};
 use crate::matcher::Matchers;
 use crate::shard::Tail;
@@ -178,7 +179,7 @@ impl Subscriber {
         if let Some(end) = self.is_over(now, waker) {
             return self.end(end);
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..TURN_ROUNDS {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(gap) => Some(self.open(gap, now, out)),
                 State::Reading => self.read(now, out),
@@ -386,6 +387,3 @@ impl Drop for Subscriber {
 
 /// The caller's filter or access check panicked.
 struct Panicked;
-
-/// Reads and waits in one turn: more than one, because a turn that ends in a wait has to look once more.
-const ROUNDS: usize = 8;

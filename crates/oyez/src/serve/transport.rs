@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::clock;
 use crate::control::StreamControl;
-use crate::limits::serve::{NOT_SENT_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::serve::{NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
 use crate::sync::Mutex;
 use crate::timer::Timer;
 
@@ -127,6 +127,3 @@ impl hyper::rt::Write for Transport {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
-
-/// Read at a time, on the stack: hyper's cursor is filled by unsafe code only, which this crate does without.
-const READ_BYTES: usize = 8 << 10;
