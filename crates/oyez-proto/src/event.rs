@@ -95,6 +95,13 @@ impl Event {
         self
     }
 
+    /// The same event with other data.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<String>) -> Self {
+        self.data = data.into();
+        self
+    }
+
     /// The same event without an id of its own.
     #[must_use]
     pub fn without_id(mut self) -> Self {

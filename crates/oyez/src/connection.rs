@@ -127,7 +127,7 @@ impl Feed {
     }
 
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let ends_at = self.control.watch(cx.waker());
+        let ends_at = self.control.watch(cx.waker()).map(|(time, _)| time);
         if ends_at.is_some_and(|time| time <= now) {
             // nothing more is taken; what was taken is still sent
             self.queue.close();

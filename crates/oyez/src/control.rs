@@ -1,14 +1,18 @@
-//! The handle by which others end a stream: the hub's drain, the server's drain.
+//! The handle by which others end a stream and see how far it has come.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64 as StdAtomicU64;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::limits::DRAIN_STREAMS_PER_SECOND;
+use crate::stats::End;
 use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Ends one stream at a frame border, at a time. Cheap to clone; it keeps nothing of the stream alive. It is among the
-/// extensions of the response of an [`Sse`](crate::Sse):
+/// extensions of the response of an [`Sse`](crate::Sse), or made before the stream and given to it with
+/// [`Subscribe::control`](crate::Subscribe::control):
 ///
 /// ```
 /// use oyez::{Hub, StreamControl};
@@ -16,22 +20,58 @@ use crate::sync::Mutex;
 /// let control = response.extensions().get::<StreamControl>().cloned().expect("every stream has one");
 /// control.end_at(std::time::Instant::now()); // when its token expires, say
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct StreamControl(Arc<Mutex<State>>);
+#[derive(Debug, Clone)]
+pub struct StreamControl(Arc<Stream>);
+
+#[derive(Debug)]
+struct Stream {
+    number: u64,
+    /// Everything up to here was handed to the reader, or did not concern it.
+    cursor: AtomicU64,
+    delivered: AtomicU64,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    ends_at: Option<Instant>,
+    ends: Option<(Instant, End)>,
     stalled: bool,
     waker: Option<Waker>,
 }
 
 impl StreamControl {
+    /// The control of one stream that is yet to be.
+    #[must_use]
+    pub fn new() -> Self {
+        // not under the model checker: a number is no part of what it tries
+        static NUMBERS: StdAtomicU64 = StdAtomicU64::new(1);
+        let number = NUMBERS.fetch_add(1, Relaxed);
+        let (cursor, delivered) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self(Arc::new(Stream { number, cursor, delivered, state: Mutex::default() }))
+    }
+
+    /// The number of the stream: each of this process has its own, as [`StreamStats`](crate::StreamStats) shows it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
     /// Lets the stream end at `time`, or earlier if that was said before. It ends between two frames and by itself:
     /// its reader sees a complete response, not an error.
     pub fn end_at(&self, time: Instant) {
-        let mut state = self.0.lock();
-        state.ends_at = Some(state.ends_at.map_or(time, |before| before.min(time)));
+        self.end(time, End::Dropped);
+    }
+
+    /// [`StreamControl::end_at`], because the hub or the server drains.
+    pub(crate) fn drain_at(&self, time: Instant) {
+        self.end(time, End::Drain);
+    }
+
+    fn end(&self, time: Instant, why: End) {
+        let mut state = self.0.state.lock();
+        if state.ends.is_none_or(|(before, _)| time < before) {
+            state.ends = Some((time, why));
+        }
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -41,31 +81,51 @@ impl StreamControl {
 
     /// Ends all of `streams`, spread evenly over `window` so that their readers do not come back at once. A few streams
     /// do not need all of it: see [`DRAIN_STREAMS_PER_SECOND`].
-    pub(crate) fn end_all(streams: &[Self], now: Instant, window: Duration) {
+    pub(crate) fn drain_all(streams: &[Self], now: Instant, window: Duration) {
         let number = u32::try_from(streams.len()).unwrap_or(u32::MAX);
         let window = window.min(Duration::from_secs(1) * number / DRAIN_STREAMS_PER_SECOND);
         for (stream, index) in streams.iter().zip(1..=number) {
-            stream.end_at(now + window.mul_f64(f64::from(index) / f64::from(number)));
+            stream.drain_at(now + window.mul_f64(f64::from(index) / f64::from(number)));
         }
     }
 
     /// Notes that the stream's reader takes no bytes: whoever says so is about to drop the stream.
     #[cfg(feature = "serve")]
     pub(crate) fn mark_stalled(&self) {
-        self.0.lock().stalled = true;
+        self.0.state.lock().stalled = true;
     }
 
     pub(crate) fn is_stalled(&self) -> bool {
-        self.0.lock().stalled
+        self.0.state.lock().stalled
     }
 
-    /// When the stream is to end. Whoever drives it is woken when that changes.
-    pub(crate) fn watch(&self, waker: &Waker) -> Option<Instant> {
-        let mut state = self.0.lock();
+    /// When the stream is to end, and why. Whoever drives it is woken when that changes.
+    pub(crate) fn watch(&self, waker: &Waker) -> Option<(Instant, End)> {
+        let mut state = self.0.state.lock();
         match &mut state.waker {
             Some(known) if known.will_wake(waker) => {}
             other => *other = Some(waker.clone()),
         }
-        state.ends_at
+        state.ends
+    }
+
+    /// Notes how far the stream has come, for those who look.
+    pub(crate) fn note(&self, cursor: u64, delivered: u64) {
+        self.0.cursor.store(cursor, Relaxed);
+        self.0.delivered.store(delivered, Relaxed);
+    }
+
+    pub(crate) fn cursor(&self) -> u64 {
+        self.0.cursor.load(Relaxed)
+    }
+
+    pub(crate) fn delivered(&self) -> u64 {
+        self.0.delivered.load(Relaxed)
+    }
+}
+
+impl Default for StreamControl {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use oyez_proto::encode_comment;
+use oyez_proto::{Event, EventType, encode_comment};
 
 use crate::gap::Gap;
 use crate::limits::GATHER_BYTES;
@@ -18,6 +18,8 @@ pub enum Format {
     /// `text/event-stream`: Server-Sent Events.
     #[default]
     Sse,
+    /// Server-Sent Events whose data is JSON, `{"topics":[…],"time":"…","data":"…"}`: for readers of several topics.
+    Envelope,
     /// `application/x-ndjson`: one JSON object a line, with topics and time, for `jq` and programs.
     Ndjson,
 }
@@ -27,7 +29,7 @@ impl Format {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Sse => "text/event-stream",
+            Self::Sse | Self::Envelope => "text/event-stream",
             Self::Ndjson => "application/x-ndjson",
         }
     }
@@ -36,14 +38,26 @@ impl Format {
     fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {
             (Self::Sse, Output::Entry(entry)) => entry.frame().clone(),
+            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry),
             (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
-            (Self::Sse, Output::Gap(gap)) => gap.frame(),
-            (Self::Ndjson, Output::Gap(gap)) => gap_line(gap, now_ms),
-            (Self::Sse, Output::Open { cursor: Some(cursor), retry }) => log.position(*cursor).frame(Some(*retry)),
-            (Self::Sse, Output::Open { cursor: None, retry }) => retry_frame(*retry),
-            (Self::Sse, Output::KeepAlive(Some(cursor))) => log.place_frame(*cursor),
-            (Self::Sse, Output::KeepAlive(None)) => comment(),
-            (Self::Ndjson, Output::Open { .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
+            (Self::Ndjson, Output::Gap(gap)) => {
+                own_line(Some(&gap.position.event_id()), Gap::EVENT_TYPE, &gap.data(), now_ms)
+            }
+            (Self::Ndjson, Output::Open { said: Some(data), .. }) => own_line(None, OPEN, data, now_ms),
+            (Self::Ndjson, Output::Open { said: None, .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
+            (_, Output::Gap(gap)) => gap.frame(),
+            (_, Output::Open { cursor, retry, said }) => {
+                let start = match cursor {
+                    Some(cursor) => log.position(*cursor).frame(Some(*retry)),
+                    None => retry_frame(*retry),
+                };
+                match said {
+                    Some(data) => with_open(&start, data),
+                    None => start,
+                }
+            }
+            (_, Output::KeepAlive(Some(cursor))) => log.place_frame(*cursor),
+            (_, Output::KeepAlive(None)) => comment(),
         }
     }
 
@@ -87,14 +101,19 @@ pub(crate) fn retry_frame(time: Duration) -> Bytes {
     Bytes::from(format!("retry: {}\n\n", time.as_millis()))
 }
 
-fn gap_line(gap: &Gap, now_ms: u64) -> Bytes {
-    Line {
-        id: Some(&gap.position.event_id()),
-        event_type: Gap::EVENT_TYPE,
-        data: &gap.data(),
-        topics: &[],
-        time_ms: now_ms,
-        retry: None,
-    }
-    .to_bytes()
+/// `start` and, behind it, `oyez.open`.
+fn with_open(start: &Bytes, data: &str) -> Bytes {
+    let open = Event::data(data).with_type(EventType::new(OPEN).expect("a type of ours is one"));
+    let mut bytes = BytesMut::with_capacity(start.len() + open.encoded_len());
+    bytes.extend_from_slice(start);
+    open.encode(&mut bytes);
+    bytes.freeze()
 }
+
+/// A line of the hub's own.
+fn own_line(id: Option<&str>, event_type: &str, data: &str, time_ms: u64) -> Bytes {
+    Line { id, event_type, data, topics: &[], time_ms, retry: None }.to_bytes()
+}
+
+/// What a stream says of itself at its start.
+const OPEN: &str = "oyez.open";

@@ -16,7 +16,7 @@ use crate::position::Epoch;
 use crate::publish::{Publish, at_most};
 use crate::random::Random;
 use crate::shard::Shard;
-use crate::stats::{Counters, HubStats};
+use crate::stats::{Counters, HubStats, StreamStats};
 use crate::subscribe::Subscribe;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::typed::Payload;
@@ -167,6 +167,13 @@ impl<T: Payload> Hub<T> {
         self.core.stats()
     }
 
+    /// The open streams that lag most, at most `max` of them; among equals the oldest first. Looks at every stream, so
+    /// it is for people who look, a few times a second at most.
+    #[must_use]
+    pub fn streams(&self, max: usize) -> Vec<StreamStats> {
+        self.core.shard.slowest(max, &self.core.log)
+    }
+
     /// Refuses new subscriptions and publishes from now on, lets every stream end at a frame border, spread over
     /// `window` (a few streams do not need all of it), and returns when the last one has gone or a second after the
     /// window is over. Readers come back to another server with their last event id.
@@ -174,7 +181,7 @@ impl<T: Payload> Hub<T> {
     /// Cancel-safe: the streams end as planned even if nobody waits for it.
     pub async fn drain(&self, window: Duration) {
         self.core.draining.store(true, Ordering::SeqCst);
-        self.core.shard.end_all(clock::now(), window);
+        self.core.shard.drain_all(clock::now(), window);
         let gone = async {
             loop {
                 let freed = self.core.place_freed.notified();
@@ -243,6 +250,7 @@ impl Core {
             subscribers: self.shard.len() as u64,
             published: self.counters.published.load(Ordering::Relaxed),
             delivered: self.counters.delivered.load(Ordering::Relaxed),
+            lag_max: self.shard.lag_max(&self.log),
             gaps: self.counters.gaps.load(Ordering::Relaxed),
             refused: self.counters.refused.load(Ordering::Relaxed),
             ended: self.counters.ended(),

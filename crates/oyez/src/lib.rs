@@ -76,7 +76,7 @@ pub use response::{LastEventId, Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
 
-pub use stats::{Ended, HubStats};
+pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem};
 pub use subscribe::{OnGap, Subscribe};
 pub use subscriber::SlowPolicy;

@@ -38,6 +38,9 @@ pub(crate) const TOPIC_BYTES_MAX: usize = 1_024;
 /// Bytes of a `*` pattern. 4,096: longer than any topic it could match usefully, short enough to match in microseconds.
 pub(crate) const PATTERN_BYTES_MAX: usize = 4_096;
 
+/// Topics and patterns named of one stream to those who look at streams. Ten: a line of a table.
+pub(crate) const STATS_TOPICS: usize = 10;
+
 /// Bytes of an id that a publisher chose or a subscriber sends. 128: beyond it a browser's cross-origin reconnection
 /// needs a preflight, and the id index is counted per entry.
 pub(crate) const EVENT_ID_BYTES_MAX: usize = 128;

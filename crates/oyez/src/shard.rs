@@ -1,16 +1,19 @@
 //! The owner of a set of subscribers: it follows the log and wakes those who have something to read.
 
+use std::cmp::Reverse;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use slab::Slab;
 
 use crate::control::StreamControl;
 use crate::index::{Index, Key, Places};
-use crate::limits::FOLLOW_ENTRIES;
+use crate::limits::{FOLLOW_ENTRIES, STATS_TOPICS};
 use crate::log::{Entry, Log};
 use crate::matcher::Matchers;
+use crate::stats::StreamStats;
 use crate::sync::Mutex;
 
 /// A reader of the log on behalf of its subscribers. Those that have read everything keep no cursor of their own: they
@@ -33,9 +36,18 @@ struct State {
     step: Vec<Arc<Entry>>,
 }
 
+/// Who reads a stream, for those who look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reader {
+    pub(crate) peer: Option<SocketAddr>,
+    /// When the stream began, in milliseconds since 1970.
+    pub(crate) since_ms: u64,
+}
+
 struct Slot {
     places: Places,
     control: StreamControl,
+    reader: Reader,
     /// The subscriber has read up to here by itself.
     read: u64,
     /// The first entry that concerns it behind that; 0 when there is none. Later ones are not noted.
@@ -54,11 +66,11 @@ pub(crate) enum Tail {
 }
 
 impl Shard {
-    pub(crate) fn join(&self, matchers: &Matchers, cursor: u64, control: StreamControl) -> Key {
+    pub(crate) fn join(&self, matchers: &Matchers, cursor: u64, control: StreamControl, reader: Reader) -> Key {
         let mut state = self.state.lock();
         let vacant = state.slots.vacant_key();
         let places = state.index.join(vacant, matchers);
-        state.slots.insert(Slot { places, control, read: cursor, unread: 0, waker: None })
+        state.slots.insert(Slot { places, control, reader, read: cursor, unread: 0, waker: None })
     }
 
     pub(crate) fn leave(&self, key: Key) {
@@ -118,13 +130,59 @@ impl Shard {
     }
 
     /// Ends every stream, spread evenly over `window`.
-    pub(crate) fn end_all(&self, now: Instant, window: Duration) {
+    pub(crate) fn drain_all(&self, now: Instant, window: Duration) {
         let controls: Vec<_> = self.state.lock().slots.iter().map(|(_, slot)| slot.control.clone()).collect();
-        StreamControl::end_all(&controls, now, window);
+        StreamControl::drain_all(&controls, now, window);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.state.lock().slots.len()
+    }
+
+    /// The most entries that a stream has still to read. Looks at every stream.
+    pub(crate) fn lag_max(&self, log: &Log) -> u64 {
+        let state = self.state.lock();
+        let head = log.head();
+        state.slots.iter().map(|(_, slot)| slot.lag(head)).max().unwrap_or_default()
+    }
+
+    /// The streams that lag most, at most so many; among equals the oldest first. Looks at every stream.
+    pub(crate) fn slowest(&self, max: usize, log: &Log) -> Vec<StreamStats> {
+        let state = self.state.lock();
+        let head = log.head();
+        let order = |slot: &Slot| (Reverse(slot.lag(head)), slot.control.number());
+        let mut slots: Vec<&Slot> = state.slots.iter().map(|(_, slot)| slot).collect();
+        if slots.len() > max {
+            slots.select_nth_unstable_by_key(max, |slot| order(slot));
+            slots.truncate(max);
+        }
+        slots.sort_unstable_by_key(|slot| order(slot));
+        slots.into_iter().map(|slot| slot.stats(head, log)).collect()
+    }
+}
+
+impl Slot {
+    fn lag(&self, head: u64) -> u64 {
+        if self.is_live() { 0 } else { head.saturating_sub(self.control.cursor()) }
+    }
+
+    fn is_live(&self) -> bool {
+        self.waker.is_some() && self.unread == 0
+    }
+
+    fn stats(&self, head: u64, log: &Log) -> StreamStats {
+        let lag = self.lag(head);
+        StreamStats {
+            number: self.control.number(),
+            topics: self.places.iter().take(STATS_TOPICS).map(ToString::to_string).collect(),
+            topics_total: self.places.len(),
+            peer: self.reader.peer,
+            since: UNIX_EPOCH + Duration::from_millis(self.reader.since_ms),
+            position: log.position(head - lag),
+            lag,
+            delivered: self.control.delivered(),
+            live: self.is_live(),
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! Counts of a hub.
 
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
 use oyez_proto::EventId;
 
+use crate::Position;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The figures of a hub at one moment: counters since it was made, and gauges. Ready for a Prometheus page:
@@ -23,6 +27,8 @@ pub struct HubStats {
     pub delivered: u64,
     /// Gaps told to streams.
     pub gaps: u64,
+    /// The most entries that an open stream has still to read; see [`StreamStats::lag`].
+    pub lag_max: u64,
     /// Subscriptions refused because of a bound, a drain or an [`Access`](crate::Access).
     pub refused: u64,
     /// Streams that have ended, by reason.
@@ -39,6 +45,30 @@ pub struct HubStats {
     pub head: EventId,
 }
 
+/// One open stream at one moment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Its number; see [`StreamControl::number`](crate::StreamControl::number).
+    pub number: u64,
+    /// What it selects, as it was written: the first ten.
+    pub topics: Vec<String>,
+    /// How many topics and patterns it selects.
+    pub topics_total: usize,
+    /// Who reads it, where [`Subscribe::peer`](crate::Subscribe::peer) was told.
+    pub peer: Option<SocketAddr>,
+    /// When it opened.
+    pub since: SystemTime,
+    /// Everything up to here was handed to the reader's connection, or does not concern it.
+    pub position: Position,
+    /// Entries of the log behind that place, whether they concern it or not; 0 for a stream that waits for the next.
+    pub lag: u64,
+    /// Events handed to it.
+    pub delivered: u64,
+    /// It has read everything and waits.
+    pub live: bool,
+}
+
 /// One figure for each reason for which a stream ends.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -51,6 +81,8 @@ pub struct Ended<N> {
     pub life: N,
     /// The hub or the server drained.
     pub drain: N,
+    /// Whoever holds its [`StreamControl`](crate::StreamControl) ended it.
+    pub dropped: N,
     /// The reader fell behind the history and its policy is to disconnect.
     pub behind: N,
     /// The reader took no byte for too long while there was something to take.
@@ -66,6 +98,7 @@ pub(crate) enum End {
     Complete,
     Life,
     Drain,
+    Dropped,
     Behind,
     Stalled,
     Panic,
@@ -87,6 +120,7 @@ impl Counters {
             End::Complete => &self.ended.complete,
             End::Life => &self.ended.life,
             End::Drain => &self.ended.drain,
+            End::Dropped => &self.ended.dropped,
             End::Behind => &self.ended.behind,
             End::Stalled => &self.ended.stalled,
             End::Panic => &self.ended.panic,
@@ -100,6 +134,7 @@ impl Counters {
             complete: self.ended.complete.load(Relaxed),
             life: self.ended.life.load(Relaxed),
             drain: self.ended.drain.load(Relaxed),
+            dropped: self.ended.dropped.load(Relaxed),
             behind: self.ended.behind.load(Relaxed),
             stalled: self.ended.stalled.load(Relaxed),
             panic: self.ended.panic.load(Relaxed),

@@ -1,11 +1,13 @@
 //! A subscription before it is a stream.
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::Access;
 use crate::clock;
+use crate::control::StreamControl;
 use crate::frame::Format;
 use crate::hub::Core;
 use crate::limits::{KEEP_ALIVE, RETRY_MS};
@@ -13,6 +15,7 @@ use crate::log::{Entry, Start};
 use crate::matcher::{Matcher, Matchers};
 use crate::publish::at_most;
 use crate::response::{LastEventId, Sse};
+use crate::shard::Reader;
 use crate::stream::EventStream;
 use crate::subscriber::{Filter, Held, Options, SlowPolicy, Subscriber, UntilTime, Verdict};
 use crate::sync::atomic::Ordering::Relaxed;
@@ -55,6 +58,9 @@ pub struct Subscribe<T> {
     life: Option<Duration>,
     retry: Option<Duration>,
     format: Format,
+    opening: Option<String>,
+    control: StreamControl,
+    peer: Option<SocketAddr>,
     held: Option<Held>,
     payload: PhantomData<fn(T) -> T>,
 }
@@ -89,6 +95,9 @@ impl<T: Payload> Subscribe<T> {
             life: None,
             retry: None,
             format: Format::default(),
+            opening: None,
+            control: StreamControl::new(),
+            peer: None,
             held: None,
             payload: PhantomData,
         }
@@ -205,6 +214,24 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
+    /// Opens the stream with an event `oyez.open` of this data: what its reader has to know of it, as where to control it.
+    pub fn opening(mut self, data: impl Into<String>) -> Self {
+        self.opening = Some(data.into());
+        self
+    }
+
+    /// The handle that ends this stream and no other, made beforehand.
+    pub fn control(mut self, control: StreamControl) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// Who reads, for [`Hub::streams`](crate::Hub::streams).
+    pub fn peer(mut self, address: SocketAddr) -> Self {
+        self.peer = Some(address);
+        self
+    }
+
     /// Drops `guard` when the stream ends: a place in a count of your own, for example.
     pub fn hold(mut self, guard: impl Send + Sync + 'static) -> Self {
         self.held = Some(Box::new(guard));
@@ -294,6 +321,8 @@ impl<T: Payload> Subscribe<T> {
             limit: self.limit,
             keep_alive: self.keep_alive,
             life: self.life.map(|life| core.random.about(life, 200)),
+            opening: self.opening,
+            reader: Reader { peer: self.peer, since_ms: now_ms },
             held: self.held,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };
@@ -303,7 +332,7 @@ impl<T: Payload> Subscribe<T> {
             let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
             return Err(Error::new(ErrorKind::Gone, message));
         }
-        Ok(Subscriber::new(core, options, begin, ticket))
+        Ok(Subscriber::new(core, options, self.control, begin, ticket))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
 use crate::log::{Begin, Entry, Log, Page};
 use crate::matcher::Matchers;
-use crate::shard::Tail;
+use crate::shard::{Reader, Tail};
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -33,6 +33,9 @@ pub(crate) struct Options {
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) life: Option<Duration>,
     pub(crate) retry: Duration,
+    /// The stream opens with an `oyez.open` of this data.
+    pub(crate) opening: Option<String>,
+    pub(crate) reader: Reader,
     /// The caller's guard, dropped with the stream.
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) held: Option<Held>,
@@ -99,6 +102,8 @@ pub(crate) enum Output {
     Open {
         cursor: Option<u64>,
         retry: Duration,
+        /// The data of an `oyez.open`.
+        said: Option<String>,
     },
     Entry(Arc<Entry>),
     Gap(Gap),
@@ -149,11 +154,12 @@ enum State {
 }
 
 impl Subscriber {
-    pub(crate) fn new(hub: Arc<Core>, options: Options, begin: Begin, ticket: Ticket) -> Self {
+    pub(crate) fn new(hub: Arc<Core>, options: Options, control: StreamControl, begin: Begin, ticket: Ticket) -> Self {
+        control.note(begin.cursor, 0);
         Self {
             hub,
             options,
-            control: StreamControl::default(),
+            control,
             _ticket: ticket,
             state: State::Opening(begin.gap),
             key: None,
@@ -200,25 +206,22 @@ impl Subscriber {
         if self.state == State::Ended {
             return None;
         }
-        let has_come = |time: Option<Instant>| time.is_some_and(|time| time <= now);
-        if has_come(self.control.watch(waker)) {
-            return Some(End::Drain);
-        }
-        if has_come(self.ends_at) {
-            return Some(End::Life);
-        }
-        None
+        let told = self.control.watch(waker);
+        let life = self.ends_at.map(|time| (time, End::Life));
+        [told, life].into_iter().flatten().find(|(time, _)| *time <= now).map(|(_, why)| why)
     }
 
     fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) -> Turn {
-        self.key = Some(self.hub.shard.join(&self.options.matchers, self.cursor, self.control.clone()));
+        self.key =
+            Some(self.hub.shard.join(&self.options.matchers, self.cursor, self.control.clone(), self.options.reader));
         if self.hub.is_draining() {
-            self.control.end_at(now); // it was not among those that the drain has told
+            self.control.drain_at(now); // it was not among those that the drain has told
         }
         self.ends_at = self.options.life.and_then(|life| now.checked_add(life));
         // a reader that has the id of the gap's end without the gap would never hear of it
         let cursor = gap.is_none().then_some(self.cursor);
-        out.push(Output::Open { cursor, retry: self.options.retry });
+        let said = self.options.opening.take();
+        out.push(Output::Open { cursor, retry: self.options.retry, said });
         if let Some(gap) = gap {
             self.tell_gap(gap, out);
         }
@@ -255,6 +258,7 @@ impl Subscriber {
         }
         self.hub.counters.delivered.fetch_add(self.sent - sent, Relaxed);
         self.cursor = cursor;
+        self.control.note(cursor, self.sent);
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
@@ -365,7 +369,10 @@ impl Subscriber {
 
     fn next_time(&self, waker: &Waker) -> Option<Instant> {
         let until = self.options.until_time.and_then(|until| until.at);
-        [self.keep_alive_at, self.ends_at, until, self.control.watch(waker)].into_iter().flatten().min()
+        [self.keep_alive_at, self.ends_at, until, self.control.watch(waker).map(|(time, _)| time)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Leaves the hub. The first reason given is the one that counts.

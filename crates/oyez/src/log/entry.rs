@@ -4,7 +4,7 @@ use std::any::Any;
 use std::mem::size_of;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use oyez_proto::{Decoder, Event, EventId, Item};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -110,6 +110,24 @@ impl Entry {
             retry: event.reconnection_time().map(|time| time.as_millis()),
         }
         .to_bytes()
+    }
+
+    /// The entry as a frame whose data tells topics and time as well.
+    pub(crate) fn envelope(&self, epoch: Epoch) -> Bytes {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            topics: SmallVec<[&'a str; 4]>,
+            time: String,
+            data: &'a str,
+        }
+        let event = self.event();
+        let topics = self.topics.iter().map(|topic| &**topic).collect();
+        let data = serde_json::to_string(&Envelope { topics, time: rfc3339(self.time_ms), data: event.data_str() });
+        let data = data.expect("strings are JSON");
+        let event = event.with_data(data).with_id(self.event_id(epoch));
+        let mut frame = BytesMut::with_capacity(event.encoded_len());
+        event.encode(&mut frame);
+        frame.freeze()
     }
 
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {

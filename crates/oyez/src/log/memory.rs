@@ -29,6 +29,7 @@ pub(crate) struct Log {
     pub(crate) epoch: Epoch,
     ring: RwLock<Ring>,
     lines: Lines,
+    envelopes: Lines,
     /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
     place_frame: Mutex<(u64, Bytes)>,
 }
@@ -76,6 +77,7 @@ impl Log {
             epoch,
             ring: RwLock::new(Ring::new(retention, bounds)),
             lines: Lines::default(),
+            envelopes: Lines::default(),
             place_frame: Mutex::default(),
         }
     }
@@ -215,9 +217,14 @@ impl Log {
         Position { epoch: self.epoch, sequence }
     }
 
-    /// The entry as a line of `application/x-ndjson`. Near the tail it is made once for all who read it.
+    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who read it.
+    pub(crate) fn envelope(&self, entry: &Entry) -> Bytes {
+        self.envelopes.get(entry, |entry| entry.envelope(self.epoch))
+    }
+
+    /// The entry as a line of `application/x-ndjson`, made once as well.
     pub(crate) fn line(&self, entry: &Entry) -> Bytes {
-        self.lines.get(entry, self.epoch)
+        self.lines.get(entry, |entry| entry.line(self.epoch))
     }
 
     /// The block that tells a reader its place, shared by all who stand there.

@@ -38,7 +38,7 @@ impl Drain {
         // streams that are listed from here on see that it has begun
         self.0.started.send_replace(Some(now));
         let streams: Vec<_> = self.0.streams.lock().iter().map(|(_, stream)| stream.clone()).collect();
-        StreamControl::end_all(&streams, now, window);
+        StreamControl::drain_all(&streams, now, window);
     }
 
     /// Resolves when the drain begins.
@@ -51,7 +51,7 @@ impl Drain {
     pub(crate) fn list(&self, stream: &StreamControl) -> Listed {
         let key = self.0.streams.lock().insert(stream.clone());
         if let Some(now) = *self.0.started.borrow() {
-            stream.end_at(now);
+            stream.drain_at(now);
         }
         Listed { drain: self.clone(), key }
     }

@@ -1,7 +1,10 @@
 //! Publish, subscribe, resume.
 
+use std::time::Duration;
+
 use http_body_util::BodyExt;
-use oyez::{Event, Hub, LastEventId, Retention, Sse};
+use oyez::{Event, Hub, LastEventId, Retention, Sse, StreamControl, Subscribe};
+use tokio::time::timeout;
 
 use crate::web::within;
 
@@ -101,4 +104,43 @@ async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
         let wanted = log.iter().filter(|(_, text)| matcher == "*" || text.starts_with("1 "));
         assert!(got.iter().eq(wanted), "{matcher}: live and replay differ");
     }
+}
+
+#[tokio::test]
+async fn open_streams_are_listed_the_one_that_lags_most_first() {
+    let hub = Hub::<Event>::new();
+    let peer = "127.0.0.1:7".parse().unwrap();
+    let mut live = hub.subscribe("a").and("b/*").peer(peer).into_stream().unwrap();
+    let control = StreamControl::new();
+    let stopped = hub.subscribe("a").control(control.clone()).into_response().into_http();
+    let mut body = stopped.into_body();
+    body.frame().await.unwrap().unwrap();
+    let many: Vec<String> = (0..12).map(|n| format!("t{n}")).collect();
+    let mut wide = many.iter().fold(hub.subscribe("t"), Subscribe::and).into_stream().unwrap();
+    for n in 0..3 {
+        hub.publish("a", Event::data(n.to_string())).await.unwrap();
+        live.next().await.unwrap();
+    }
+    // they sleep at the tail
+    assert!(timeout(Duration::from_millis(1), live.next()).await.is_err());
+    assert!(timeout(Duration::from_millis(1), wide.next()).await.is_err());
+
+    let streams = hub.streams(10);
+    assert_eq!(streams.len(), 3);
+    let first = &streams[0];
+    assert_eq!((first.number, first.lag, first.live, first.delivered), (control.number(), 3, false, 0));
+    assert_eq!((first.position.sequence, first.peer), (0, None));
+    let second = &streams[1];
+    assert_eq!((second.lag, second.live, second.delivered, second.peer), (0, true, 3, Some(peer)));
+    assert_eq!((&second.topics[..], second.position), (&["a".to_owned(), "b/*".to_owned()][..], hub.position()));
+    assert_eq!((streams[2].topics.len(), streams[2].topics_total), (10, 13));
+    assert_eq!(hub.streams(1)[0].number, control.number());
+    assert_eq!(hub.stats().lag_max, 3);
+
+    control.end_at(std::time::Instant::now());
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+    assert_eq!((hub.stats().ended.dropped, hub.stats().ended.drain), (1, 0));
+    assert_eq!(hub.stats().lag_max, 0);
 }
