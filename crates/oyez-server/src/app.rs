@@ -18,11 +18,13 @@ use tracing::{debug, warn};
 
 use crate::callers::Callers;
 use crate::config::{Config, Cors};
+use crate::control::Controls;
 use crate::guard::{Guard, is_forwarded};
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE, RETRY_SECONDS};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::routes;
+use crate::stats::Stats;
 
 /// The hub and what its routes need to know.
 pub(crate) struct App {
@@ -30,6 +32,8 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     pub(crate) callers: Callers,
+    pub(crate) controls: Controls,
+    pub(crate) stats: Stats,
     pub(crate) draining: watch::Sender<bool>,
     warned_of_proxy: std::sync::Once,
 }
@@ -40,10 +44,13 @@ impl App {
         limits.subscribers_max = config.connections_max;
         limits.data_bytes_max = DATA_BYTES_MAX;
         limits.batch_events_max = BATCH_EVENTS_MAX;
+        let hub = Hub::builder().history(config.history).limits(limits).build();
         Self {
-            hub: Hub::builder().history(config.history).limits(limits).build(),
+            stats: Stats::new(hub.clone()),
+            hub,
             metrics: Metrics::new(),
             callers: Callers::new(config.streams_per_address),
+            controls: Controls::default(),
             draining: watch::Sender::new(false),
             warned_of_proxy: std::sync::Once::new(),
             config,
@@ -63,12 +70,12 @@ impl App {
 
     /// What the public listener at `address` answers.
     pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Router {
-        let router = routes::public(self.config.demo).with_state(Arc::clone(self));
-        let router = match cors(&self.config.cors) {
-            Some(cors) => router.layer(cors),
-            None => router,
+        let open = routes::open(self.config.demo);
+        let open = match cors(&self.config.cors) {
+            Some(cors) => open.layer(cors),
+            None => open,
         };
-        self.layered(router, address)
+        self.layered(open.merge(routes::own()).with_state(Arc::clone(self)), address)
     }
 
     /// What the admin listener at `address` answers.
@@ -94,7 +101,7 @@ async fn every_request(State((app, guard)): State<(Arc<App>, Arc<Guard>)>, reque
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let checked = guard.check(&method, request.uri(), request.headers());
+    let checked = guard.check(&method, request.uri(), request.headers(), routes::reads(&path));
     let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => {
@@ -102,7 +109,8 @@ async fn every_request(State((app, guard)): State<(Arc<App>, Arc<Guard>)>, reque
             problem.into_response()
         }
     };
-    secure(response.headers_mut(), &app.config.cors);
+    let crosses_origins = app.config.cors != Cors::Off && !routes::is_own(&path);
+    secure(response.headers_mut(), crosses_origins);
     app.metrics.answered(routes::name(&path), response.status());
     // the query is left out: it may hold what belongs in no log
     debug!(%method, path, peer = peer.map(tracing::field::display), status = response.status().as_u16(), ms = started.elapsed().as_millis(), "request");
@@ -118,8 +126,8 @@ fn refusal(problem: &Problem) -> &'static str {
     }
 }
 
-fn secure(headers: &mut HeaderMap, cors: &Cors) {
-    let resource_policy = if *cors == Cors::Off { "same-origin" } else { "cross-origin" };
+fn secure(headers: &mut HeaderMap, crosses_origins: bool) {
+    let resource_policy = if crosses_origins { "cross-origin" } else { "same-origin" };
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(resource_policy));

@@ -19,13 +19,21 @@ pub(crate) struct Guard {
     publish_origins: Vec<String>,
 }
 
+/// Whose pages may send requests that change nothing. Whether they can read the answer is up to CORS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    AnyOrigin,
+    /// The rule for changes holds for all.
+    SameOrigin,
+}
+
 impl Guard {
     pub(crate) fn new(listener: SocketAddr, public: Vec<Url>, publish_origins: Vec<String>) -> Self {
         Self { loopback: listener.ip().is_loopback(), public, publish_origins }
     }
 
     /// Checks a request's head.
-    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, reads: Reads) -> Result<(), Problem> {
         let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
         if length > URI_BYTES_MAX {
             return Err(Problem::UriTooLong(length));
@@ -33,7 +41,7 @@ impl Guard {
         let host = host(uri, headers)?;
         self.check_host(&host)?;
         match *method {
-            Method::GET | Method::HEAD | Method::OPTIONS => Ok(()),
+            Method::GET | Method::HEAD | Method::OPTIONS if reads == Reads::AnyOrigin => Ok(()),
             _ => self.check_origin(&host, headers),
         }
     }
@@ -130,7 +138,7 @@ mod tests {
     fn check(guard: &Guard, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         guard
-            .check(method, &"/events/a".parse().unwrap(), &headers)
+            .check(method, &"/events/a".parse().unwrap(), &headers, Reads::AnyOrigin)
             .map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 

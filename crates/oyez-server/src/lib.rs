@@ -16,6 +16,7 @@ mod app;
 mod body;
 mod callers;
 mod config;
+mod control;
 mod demo;
 mod guard;
 mod json_publish;
@@ -26,6 +27,7 @@ mod problem;
 mod request;
 mod routes;
 mod server;
+mod stats;
 mod units;
 
 pub use config::{Config, ConfigError, Cors, NOT_YET, Settings, Text};

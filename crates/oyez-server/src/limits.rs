@@ -52,3 +52,18 @@ pub(crate) const PREFLIGHT_AGE: Duration = Duration::from_secs(7_200);
 
 /// Seconds after which a refusal that passes by itself may be tried again, spread at random.
 pub(crate) const RETRY_SECONDS: std::ops::RangeInclusive<u64> = 2..=5;
+
+/// Bytes of a request that controls a stream: a few names of JSON.
+pub(crate) const CONTROL_BYTES_MAX: usize = 64 << 10;
+
+/// Streams listed by `/stats` unless asked otherwise: a screen or two.
+pub(crate) const STATS_ROWS: usize = 100;
+
+/// Streams listed at most: 200 bytes each, and the lock under which streams go to sleep is held meanwhile.
+pub(crate) const STATS_ROWS_MAX: usize = 1_000;
+
+/// Seconds remembered for the curves of the page: two minutes.
+pub(crate) const STATS_SECONDS: usize = 120;
+
+/// Characters of a topic's name in that list; a name may have a thousand.
+pub(crate) const STATS_NAME_CHARS: usize = 200;

@@ -87,6 +87,7 @@ impl Default for Metrics {
 fn register_hub(registry: &mut Registry, hub: &HubStats) {
     let gauges = [
         ("subscribers", "Streams that are open", hub.subscribers),
+        ("lag_max", "Most entries that an open stream has still to read", hub.lag_max),
         ("history_entries", "Entries that a resume can still reach", hub.history_entries),
         ("topics", "Topics that have entries in the history", hub.topics),
     ];
@@ -121,6 +122,7 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("complete", hub.ended.complete),
         ("life", hub.ended.life),
         ("drain", hub.ended.drain),
+        ("dropped", hub.ended.dropped),
         ("behind", hub.ended.behind),
         ("stalled", hub.ended.stalled),
         ("panic", hub.ended.panic),

@@ -18,6 +18,8 @@ pub(crate) enum Problem {
     NotYet { what: String },
     #[error("no route {path:?}; publish and subscribe at /events/TOPIC")]
     NoRoute { path: String },
+    #[error("no open stream has the id {id:?}; a stream asked for with control=1 tells its own in oyez.open")]
+    NoConnection { id: String },
     #[error("{path} {what} is not in this build yet")]
     RouteNotYet { path: String, what: &'static str },
     #[error("{method} is not allowed here; allowed: {allow}")]
@@ -91,7 +93,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) | Self::NotYet { .. } | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
-            Self::NoRoute { .. } | Self::RouteNotYet { .. } => StatusCode::NOT_FOUND,
+            Self::NoRoute { .. } | Self::NoConnection { .. } | Self::RouteNotYet { .. } => StatusCode::NOT_FOUND,
             Self::Method { .. } | Self::MethodNotYet { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin(_) | Self::PublishDenied(_) | Self::Denied(_) => StatusCode::FORBIDDEN,

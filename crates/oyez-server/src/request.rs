@@ -22,6 +22,8 @@ pub(crate) struct SubscribeRequest {
     pub(crate) poll: bool,
     pub(crate) on_gap: OnGap,
     pub(crate) format: Format,
+    /// The stream says by which id it is controlled.
+    pub(crate) control: bool,
 }
 
 /// Where a subscription begins, unless it resumes.
@@ -82,7 +84,7 @@ impl SubscribeRequest {
         now: SystemTime,
     ) -> Result<Self, Problem> {
         let query = Query::read(uri)?;
-        query.refuse_not_yet(&["snapshot", "envelope", "control", "key"])?;
+        query.refuse_not_yet(&["snapshot", "key"])?;
         query.refuse_tokens()?;
         let mut matchers = Vec::new();
         for topic in path_topic.into_iter().chain(query.all("topic")) {
@@ -114,6 +116,7 @@ impl SubscribeRequest {
             poll,
             on_gap,
             format: format(&query, headers)?,
+            control: query.truth("control")?,
         })
     }
 }
@@ -187,6 +190,11 @@ pub(crate) fn path_topic(path: &str) -> Result<Option<Cow<'_, str>>, Problem> {
 /// The topic of a publish or subscription that names none: the plain broadcast.
 pub(crate) fn default_topic() -> Topic {
     Topic::new("events").expect("a valid name")
+}
+
+/// How many rows of streams a request for statistics wants: `rows=N`.
+pub(crate) fn stats_rows(uri: &Uri) -> Result<Option<usize>, Problem> {
+    Query::read(uri)?.one("rows")?.map(|rows| number("rows", rows)).transpose()
 }
 
 /// The query of a request, decoded.
@@ -319,8 +327,10 @@ fn number<N: std::str::FromStr>(name: &str, text: &str) -> Result<N, Problem> {
 }
 
 fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
+    // a line of NDJSON tells topics and time anyway
+    let sse = if query.truth("envelope")? { Format::Envelope } else { Format::Sse };
     match query.one("format")? {
-        Some("sse" | "text/event-stream") => return Ok(Format::Sse),
+        Some("sse" | "text/event-stream") => return Ok(sse),
         Some("ndjson" | "application/x-ndjson") => return Ok(Format::Ndjson),
         Some(other) => return Err(Problem::invalid(format!("format={other:?} is neither sse nor ndjson"))),
         None => {}
@@ -330,7 +340,7 @@ fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
     };
     // who asks for both, or for neither, is an event-stream reader
     let ndjson = accepts(Format::Ndjson.content_type()) && !accepts(Format::Sse.content_type());
-    Ok(if ndjson { Format::Ndjson } else { Format::Sse })
+    Ok(if ndjson { Format::Ndjson } else { sse })
 }
 
 fn essence(headers: &HeaderMap) -> Option<String> {

@@ -95,6 +95,7 @@ impl Server {
             served = public => served,
             served = admin => served,
             () = demo => Ok(()),
+            () = app.stats.run() => Ok(()),
         }
     }
 }

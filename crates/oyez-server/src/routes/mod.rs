@@ -1,8 +1,10 @@
 //! What answers where. Each path is named once, here.
 
 mod admin;
+mod control;
 mod page;
 mod publish;
+mod stats;
 mod subscribe;
 
 use std::borrow::Cow;
@@ -13,21 +15,25 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use serde::Serialize;
 
 use crate::app::App;
+use crate::guard::Reads;
 use crate::problem::Problem;
 use crate::request::path_topic;
 
 pub(crate) use admin::router as admin;
 
 /// The routes of the public listener: all of them, so that a test can try every rule on every route.
-const PUBLIC: [Route; 6] = [
+const PUBLIC: [Route; 8] = [
     Route { path: "/", answer: Answer::Page, demo: false },
+    Route { path: "/stats", answer: Answer::Stats, demo: false },
     Route { path: "/events", answer: Answer::Events, demo: false },
     Route { path: "/events/", answer: Answer::Events, demo: false },
     Route { path: "/events/{*topic}", answer: Answer::Events, demo: false },
+    Route { path: "/control/{connection}", answer: Answer::Control, demo: false },
     Route { path: "/clock", answer: Answer::Events, demo: true },
     Route { path: "/stock", answer: Answer::Events, demo: true },
 ];
@@ -39,26 +45,60 @@ struct Route {
     demo: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Page,
+    Stats,
     Events,
+    Control,
 }
 
-/// The router of the public listener.
-pub(crate) fn public(demo: bool) -> Router<Arc<App>> {
-    let routes = PUBLIC.iter().filter(|route| demo || !route.demo);
-    let router = routes.fold(Router::new(), |router, route| match route.answer {
-        Answer::Page => router.route(route.path, any(page::answer)),
-        Answer::Events => router.route(route.path, any(events)),
-    });
-    router.fallback(nowhere)
+impl Answer {
+    /// Never for other origins' pages, whatever is configured.
+    fn is_own(self) -> bool {
+        matches!(self, Self::Page | Self::Stats)
+    }
+}
+
+/// The routes of the public listener that other origins' pages may be allowed to use.
+pub(crate) fn open(demo: bool) -> Router<Arc<App>> {
+    router(|route| !route.answer.is_own() && (demo || !route.demo)).fallback(nowhere)
+}
+
+/// The other routes of the public listener.
+pub(crate) fn own() -> Router<Arc<App>> {
+    router(|route| route.answer.is_own())
+}
+
+fn router(wanted: impl Fn(&Route) -> bool) -> Router<Arc<App>> {
+    PUBLIC.iter().filter(|route| wanted(route)).fold(Router::new(), |router, route| {
+        let answer = match route.answer {
+            Answer::Page => any(page::answer),
+            Answer::Stats => any(stats::answer),
+            Answer::Events => any(events),
+            Answer::Control => any(control::answer),
+        };
+        router.route(route.path, answer)
+    })
+}
+
+/// Is this the path of a route that is never for other origins' pages?
+pub(crate) fn is_own(path: &str) -> bool {
+    PUBLIC.iter().any(|route| route.path == path && route.answer.is_own())
+}
+
+/// Whose pages may send requests to `path` that change nothing. The page itself may be linked from anywhere.
+pub(crate) fn reads(path: &str) -> Reads {
+    if path == "/stats" { Reads::SameOrigin } else { Reads::AnyOrigin }
 }
 
 /// The name under which requests to a path are counted: few and fixed, never a topic.
 pub(crate) fn name(path: &str) -> &'static str {
     match path {
         "/" => "page",
+        "/stats" => "stats",
         "/clock" | "/stock" => "demo",
+        path if path.starts_with("/control/") => "control",
         path if path == "/events" || path.starts_with("/events/") => "events",
         _ => "other",
     }
@@ -90,14 +130,21 @@ async fn nowhere(request: Request) -> Problem {
     let path = request.uri().path();
     let not_yet = match path {
         path if path.starts_with("/.well-known/mercure") => Some("(the Mercure protocol)"),
-        path if path.starts_with("/control/") => Some("(control of open streams)"),
-        "/stats" => Some("(statistics)"),
         _ => None,
     };
     match not_yet {
         Some(what) => Problem::RouteNotYet { path: path.to_owned(), what },
         None => Problem::NoRoute { path: path.to_owned() },
     }
+}
+
+fn json_answer(value: &impl Serialize) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let body = serde_json::to_string(value).expect("what we answer has names for keys") + "\n";
+    (headers, body).into_response()
 }
 
 fn options(allow: &'static str) -> Response {
@@ -133,8 +180,8 @@ mod tests {
     fn every_route(app: &Arc<App>) -> Vec<(Router, String)> {
         let (public, admin) = (app.public(ADDRESS.into()), app.admin(ADDRESS.into()));
         let mut routes = Vec::new();
-        for path in PUBLIC.iter().map(|route| route.path).chain(["/nowhere", "/stats", "/control/1", "/metrics"]) {
-            routes.push((public.clone(), path.replace("{*topic}", "a/b")));
+        for path in PUBLIC.iter().map(|route| route.path).chain(["/nowhere", "/metrics"]) {
+            routes.push((public.clone(), path.replace("{*topic}", "a/b").replace("{connection}", "1")));
         }
         for path in ["/healthz", "/readyz", "/metrics", "/", "/events"] {
             routes.push((admin.clone(), path.to_owned()));
@@ -149,7 +196,7 @@ mod tests {
             for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "QUERY"] {
                 let foreign = [("host", "evil.example")];
                 assert_eq!(status(&router, method, &path, &foreign).await, 421, "{method} {path}");
-                let changes = !matches!(method, "GET" | "HEAD" | "OPTIONS");
+                let changes = !matches!(method, "GET" | "HEAD" | "OPTIONS") || path == "/stats";
                 for origin in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
                 {
                     let found = status(&router, method, &path, &[("host", "localhost:8888"), origin]).await;

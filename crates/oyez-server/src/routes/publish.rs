@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use oyez::{BodyTimeout, EventId, Publish, Topic};
 use serde_json::json;
 use tokio::time::Instant;
@@ -44,7 +43,7 @@ pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Re
         return Err(Problem::invalid("the batch is empty"));
     }
     let ids = publish(app, batch).await?;
-    Ok(json_answer(&json!({ "ids": ids.iter().map(|id| &**id).collect::<Vec<_>>() })))
+    Ok(super::json_answer(&json!({ "ids": ids.iter().map(|id| &**id).collect::<Vec<_>>() })))
 }
 
 /// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
@@ -118,7 +117,7 @@ impl<'a> Lines<'a> {
             }
         };
         match read {
-            Ok(()) => Ok(json_answer(&json!({ "accepted": self.accepted, "last": self.last.as_deref() }))),
+            Ok(()) => Ok(super::json_answer(&json!({ "accepted": self.accepted, "last": self.last.as_deref() }))),
             Err(problem) => Err(problem.after(&self.done())),
         }
     }
@@ -179,13 +178,5 @@ impl<'a> Lines<'a> {
 }
 
 fn one_id(ids: &[EventId]) -> Response {
-    json_answer(&json!({ "id": ids.first().map(|id| &**id) }))
-}
-
-fn json_answer(value: &serde_json::Value) -> Response {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (StatusCode::OK, headers, format!("{value}\n")).into_response()
+    super::json_answer(&json!({ "id": ids.first().map(|id| &**id) }))
 }

@@ -5,9 +5,12 @@ use std::time::SystemTime;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use oyez::{Event, LastEventId, Sse, Subscribe};
+use http::HeaderMap;
+use oyez::{Event, LastEventId, Sse, StreamControl, Subscribe};
+use serde_json::json;
 
 use crate::app::{App, retry};
+use crate::callers::Place;
 use crate::guard::caller;
 use crate::problem::Problem;
 use crate::request::{Bound, Start, SubscribeRequest};
@@ -22,19 +25,31 @@ pub(super) fn answer(app: &App, peer: SocketAddr, topic: Option<&str>, request: 
 
 fn stream(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Result<Sse, Problem> {
     let asked = SubscribeRequest::read(topic, request.uri(), request.headers(), SystemTime::now())?;
-    let mut subscribe = asked.subscribe(app);
-    if !app.is_local(peer, request.headers()) {
-        let place = app.callers.take(caller(peer)).ok_or_else(|| {
-            app.metrics.refused("address");
-            let max = app.config.streams_per_address;
-            Problem::Busy {
-                reason: format!("this address has {max} streams open, which is all it may have"),
-                retry: retry(),
-            }
-        })?;
-        subscribe = subscribe.hold(place);
+    let place = take_place(app, peer, request.headers())?;
+    let control = StreamControl::new();
+    let registration = if asked.control { Some(app.controls.enter(control.clone())?) } else { None };
+    let mut subscribe = asked.subscribe(app).control(control).peer(peer);
+    if let Some(registration) = &registration {
+        subscribe = subscribe.opening(json!({ "connection": registration.id() }).to_string());
+    }
+    if place.is_some() || registration.is_some() {
+        subscribe = subscribe.hold((place, registration));
     }
     subscribe.try_into_response().map_err(|error| Problem::from_hub(&error, retry()))
+}
+
+/// The place of a stream under its address's maximum. Callers on this machine have none.
+pub(super) fn take_place(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Option<Place>, Problem> {
+    if app.is_local(peer, headers) {
+        return Ok(None);
+    }
+    let place = app.callers.take(caller(peer)).ok_or_else(|| {
+        app.metrics.refused("address");
+        let max = app.config.streams_per_address;
+        let reason = format!("this address has {max} streams open, which is all it may have");
+        Problem::Busy { reason, retry: retry() }
+    })?;
+    Ok(Some(place))
 }
 
 impl SubscribeRequest {

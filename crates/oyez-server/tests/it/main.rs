@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bad_input;
+mod control;
+mod envelope;
 mod harness;
 mod publish;
+mod stats;
 mod subscribe;
