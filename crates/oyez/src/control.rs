@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::limits::DRAIN_STREAMS_PER_SECOND;
 use crate::stats::End;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Ends one stream at a frame border, at a time. Cheap to clone; it keeps nothing of the stream alive. It is among the
 /// extensions of the response of an [`Sse`](crate::Sse), or made before the stream and given to it with
@@ -29,6 +29,8 @@ struct Stream {
     /// Everything up to here was handed to the reader, or did not concern it.
     cursor: AtomicU64,
     delivered: AtomicU64,
+    /// It has read everything and waits for the next entry.
+    live: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -47,7 +49,8 @@ impl StreamControl {
         static NUMBERS: StdAtomicU64 = StdAtomicU64::new(1);
         let number = NUMBERS.fetch_add(1, Relaxed);
         let (cursor, delivered) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self(Arc::new(Stream { number, cursor, delivered, state: Mutex::default() }))
+        let live = AtomicBool::new(false);
+        Self(Arc::new(Stream { number, cursor, delivered, live, state: Mutex::default() }))
     }
 
     /// The number of the stream: each of this process has its own, as [`StreamStats`](crate::StreamStats) shows it.
@@ -110,9 +113,14 @@ impl StreamControl {
     }
 
     /// Notes how far the stream has come, for those who look.
-    pub(crate) fn note(&self, cursor: u64, delivered: u64) {
+    pub(crate) fn note(&self, cursor: u64, delivered: u64, live: bool) {
         self.0.cursor.store(cursor, Relaxed);
         self.0.delivered.store(delivered, Relaxed);
+        self.0.live.store(live, Relaxed);
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.0.live.load(Relaxed)
     }
 
     pub(crate) fn cursor(&self) -> u64 {

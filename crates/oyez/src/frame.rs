@@ -8,7 +8,7 @@ use oyez_proto::{Event, EventType, encode_comment};
 
 use crate::gap::Gap;
 use crate::limits::GATHER_BYTES;
-use crate::log::{Line, Log};
+use crate::log::{JsonLine, Log};
 use crate::subscriber::Output;
 
 /// The form in which a stream is written.
@@ -37,7 +37,7 @@ impl Format {
     /// The bytes of one output. An entry's are shared with every other reader.
     fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {
-            (Self::Sse, Output::Entry(entry)) => entry.frame().clone(),
+            (Self::Sse, Output::Entry(entry)) => entry.frame(),
             (Self::Envelope, Output::Entry(entry)) => log.envelope(entry),
             (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
             (Self::Ndjson, Output::Gap(gap)) => {
@@ -112,7 +112,7 @@ fn with_open(start: &Bytes, data: &str) -> Bytes {
 
 /// A line of the hub's own.
 fn own_line(id: Option<&str>, event_type: &str, data: &str, time_ms: u64) -> Bytes {
-    Line { id, event_type, data, topics: &[], time_ms, retry: None }.to_bytes()
+    JsonLine { id, event_type, data, topics: &[], time_ms, retry: None }.to_bytes()
 }
 
 /// What a stream says of itself at its start.

@@ -1,7 +1,6 @@
 //! From topic to subscribers: who has to hear of an entry.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 
 use smallvec::SmallVec;
@@ -92,15 +91,6 @@ impl Index {
             ListName::Exact(topic) => self.exact.remove(topic),
             ListName::Pattern(pattern) => self.patterns.remove(pattern),
         };
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.list {
-            ListName::Exact(topic) => f.write_str(topic),
-            ListName::Pattern(pattern) => f.write_str(pattern.as_str()),
-        }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::stats::StreamStats;
 use crate::sync::Mutex;
 
 /// A reader of the log on behalf of its subscribers. Those that have read everything keep no cursor of their own: they
-/// stand where the shard stands, so entries that concern nobody cost them nothing.
+/// stand where the shard stands, so entries that concern nobody cost them nothing. Every stream is listed here; announced
+/// to are those that sleep here, which the streams of a fan-out thread do not.
 ///
 /// No wake-up can be lost: a publisher appends first and lets the shard follow afterwards, and a subscriber goes to
 /// sleep under the same lock under which the shard notes what is unread.
@@ -45,9 +46,15 @@ pub(crate) struct Reader {
 }
 
 struct Slot {
-    places: Places,
+    matchers: Arc<Matchers>,
     control: StreamControl,
     reader: Reader,
+    sleeper: Option<Box<Sleeper>>,
+}
+
+/// What the shard keeps of a subscriber from the first time it sleeps here.
+struct Sleeper {
+    places: Places,
     /// The subscriber has read up to here by itself.
     read: u64,
     /// The first entry that concerns it behind that; 0 when there is none. Later ones are not noted.
@@ -66,19 +73,18 @@ pub(crate) enum Tail {
 }
 
 impl Shard {
-    pub(crate) fn join(&self, matchers: &Matchers, cursor: u64, control: StreamControl, reader: Reader) -> Key {
-        let mut state = self.state.lock();
-        let vacant = state.slots.vacant_key();
-        let places = state.index.join(vacant, matchers);
-        state.slots.insert(Slot { places, control, reader, read: cursor, unread: 0, waker: None })
+    /// Lists a stream.
+    pub(crate) fn join(&self, matchers: Arc<Matchers>, control: StreamControl, reader: Reader) -> Key {
+        self.state.lock().slots.insert(Slot { matchers, control, reader, sleeper: None })
     }
 
     pub(crate) fn leave(&self, key: Key) {
         let mut state = self.state.lock();
         let State { slots, index, .. } = &mut *state;
-        let Some(slot) = slots.try_remove(key) else { return };
-        index.leave(&slot.places, |moved, number, at| {
-            if let Some(place) = slots.get_mut(moved).and_then(|slot| slot.places.get_mut(number)) {
+        let Some(Slot { sleeper: Some(sleeper), .. }) = slots.try_remove(key) else { return };
+        index.leave(&sleeper.places, |moved, number, at| {
+            let sleeper = slots.get_mut(moved).and_then(|slot| slot.sleeper.as_mut());
+            if let Some(place) = sleeper.and_then(|sleeper| sleeper.places.get_mut(number)) {
                 place.move_to(at);
             }
         });
@@ -87,24 +93,32 @@ impl Shard {
     /// Puts a subscriber to sleep that has read everything up to `read`, unless something has come since.
     pub(crate) fn sleep(&self, key: Key, read: u64, waker: &Waker) -> Tail {
         let mut state = self.state.lock();
-        let followed = state.followed;
-        let Some(slot) = state.slots.get_mut(key) else { return Tail::Asleep(read) };
-        slot.read = read.max(slot.read);
-        let unread = std::mem::take(&mut slot.unread);
-        if unread > slot.read {
-            slot.waker = None;
+        let State { followed, slots, index, .. } = &mut *state;
+        let (followed, Some(slot)) = (*followed, slots.get_mut(key)) else { return Tail::Asleep(read) };
+        let Some(sleeper) = &mut slot.sleeper else {
+            let places = index.join(key, &slot.matchers);
+            let asleep = followed <= read;
+            let waker = asleep.then(|| waker.clone());
+            slot.sleeper = Some(Box::new(Sleeper { places, read, unread: 0, waker }));
+            // what was announced before it came was not announced to it
+            return if asleep { Tail::Asleep(read) } else { Tail::Unread(read + 1) };
+        };
+        sleeper.read = read.max(sleeper.read);
+        let unread = std::mem::take(&mut sleeper.unread);
+        if unread > sleeper.read {
+            sleeper.waker = None;
             return Tail::Unread(unread);
         }
         // it has read what was noted by itself; of what came behind, nothing was noted
-        if unread != 0 && followed > slot.read {
-            slot.waker = None;
-            return Tail::Unread(slot.read + 1);
+        if unread != 0 && followed > sleeper.read {
+            sleeper.waker = None;
+            return Tail::Unread(sleeper.read + 1);
         }
-        match &mut slot.waker {
+        match &mut sleeper.waker {
             Some(known) if known.will_wake(waker) => {}
             other => *other = Some(waker.clone()),
         }
-        Tail::Asleep(slot.read.max(followed))
+        Tail::Asleep(sleeper.read.max(followed))
     }
 
     /// Follows the log to its head and wakes whom the new entries concern. Called by each publisher behind its
@@ -167,15 +181,15 @@ impl Slot {
     }
 
     fn is_live(&self) -> bool {
-        self.waker.is_some() && self.unread == 0
+        self.control.is_live() && self.sleeper.as_ref().is_none_or(|sleeper| sleeper.unread == 0)
     }
 
     fn stats(&self, head: u64, log: &Log) -> StreamStats {
         let lag = self.lag(head);
         StreamStats {
             number: self.control.number(),
-            topics: self.places.iter().take(STATS_TOPICS).map(ToString::to_string).collect(),
-            topics_total: self.places.len(),
+            topics: self.matchers.iter().take(STATS_TOPICS).map(|matcher| matcher.to_string()).collect(),
+            topics_total: self.matchers.len(),
             peer: self.reader.peer,
             since: UNIX_EPOCH + Duration::from_millis(self.reader.since_ms),
             position: log.position(head - lag),
@@ -189,11 +203,11 @@ impl Slot {
 impl State {
     /// Entries up to `gone` have left the log before we followed: nobody knows whom they concern, so all look.
     fn announce_loss(&mut self, gone: u64, woken: &mut Vec<Waker>) {
-        for (_, slot) in &mut self.slots {
-            let first = slot.read.max(self.followed) + 1;
-            if slot.unread == 0 && first <= gone {
-                slot.unread = first;
-                woken.extend(slot.waker.take());
+        for sleeper in self.slots.iter_mut().filter_map(|(_, slot)| slot.sleeper.as_mut()) {
+            let first = sleeper.read.max(self.followed) + 1;
+            if sleeper.unread == 0 && first <= gone {
+                sleeper.unread = first;
+                woken.extend(sleeper.waker.take());
             }
         }
         self.followed = gone;
@@ -202,12 +216,12 @@ impl State {
     fn announce(&mut self, entry: &Entry, woken: &mut Vec<Waker>) {
         let Self { slots, index, .. } = self;
         index.visit(&entry.topics, |key| {
-            let Some(slot) = slots.get_mut(key) else { return };
-            if slot.unread != 0 || entry.sequence <= slot.read {
+            let Some(sleeper) = slots.get_mut(key).and_then(|slot| slot.sleeper.as_mut()) else { return };
+            if sleeper.unread != 0 || entry.sequence <= sleeper.read {
                 return;
             }
-            slot.unread = entry.sequence;
-            woken.extend(slot.waker.take());
+            sleeper.unread = entry.sequence;
+            woken.extend(sleeper.waker.take());
         });
     }
 }

@@ -312,7 +312,7 @@ impl<T: Payload> Subscribe<T> {
             UntilTime { ms, at: now.checked_add(Duration::from_millis(ms.saturating_sub(now_ms))) }
         });
         let options = Options {
-            matchers,
+            matchers: Arc::new(matchers),
             filters: self.filters,
             access: self.access,
             slow: self.slow,

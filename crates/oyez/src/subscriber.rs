@@ -22,7 +22,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 
 /// What a subscription asked for, once it is known to be valid.
 pub(crate) struct Options {
-    pub(crate) matchers: Matchers,
+    pub(crate) matchers: Arc<Matchers>,
     pub(crate) filters: Vec<Filter>,
     pub(crate) access: Option<Arc<dyn Access>>,
     pub(crate) slow: SlowPolicy,
@@ -155,7 +155,7 @@ enum State {
 
 impl Subscriber {
     pub(crate) fn new(hub: Arc<Core>, options: Options, control: StreamControl, begin: Begin, ticket: Ticket) -> Self {
-        control.note(begin.cursor, 0);
+        control.note(begin.cursor, 0, false);
         Self {
             hub,
             options,
@@ -212,8 +212,8 @@ impl Subscriber {
     }
 
     fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) -> Turn {
-        self.key =
-            Some(self.hub.shard.join(&self.options.matchers, self.cursor, self.control.clone(), self.options.reader));
+        let Options { matchers, reader, .. } = &self.options;
+        self.key = Some(self.hub.shard.join(Arc::clone(matchers), self.control.clone(), *reader));
         if self.hub.is_draining() {
             self.control.drain_at(now); // it was not among those that the drain has told
         }
@@ -258,7 +258,7 @@ impl Subscriber {
         }
         self.hub.counters.delivered.fetch_add(self.sent - sent, Relaxed);
         self.cursor = cursor;
-        self.control.note(cursor, self.sent);
+        self.control.note(cursor, self.sent, false);
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
@@ -282,6 +282,7 @@ impl Subscriber {
             }
             Tail::Asleep(cursor) => {
                 self.cursor = self.cursor.max(cursor);
+                self.control.note(self.cursor, self.sent, true);
                 if self.is_complete() || self.options.until_time.is_some_and(|until| until.has_come(now)) {
                     self.state = State::Ended;
                     return None;

@@ -1,6 +1,7 @@
 //! An event as the log holds it.
 
 use std::any::Any;
+use std::fmt::Display;
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -23,7 +24,10 @@ pub(crate) struct Entry {
     pub(crate) publisher_id: Option<EventId>,
     /// The value that was published, when its type asks to be kept.
     payload: Option<Arc<dyn Any + Send + Sync>>,
-    frame: Bytes,
+    /// The frame as one chunk of HTTP/1.1: size, frame, CRLF.
+    chunk: Bytes,
+    /// Bytes of the size and its CRLF.
+    chunk_head: u8,
 }
 
 /// A publish that is encoded but for its place: what can be done before the log is locked.
@@ -31,9 +35,9 @@ pub(crate) struct Draft {
     topics: SmallVec<[Topic; 1]>,
     publisher_id: Option<EventId>,
     payload: Option<Arc<dyn Any + Send + Sync>>,
-    /// Room for the `id:` line, then all other fields and the blank line.
+    /// Room for the head of the chunk and the `id:` line, then all other fields, the blank line and the chunk's end.
     bytes: Vec<u8>,
-    id_room: usize,
+    room: usize,
 }
 
 impl Draft {
@@ -41,11 +45,12 @@ impl Draft {
         let publisher_id = publish.event.event_id().cloned();
         let event = publish.event.without_id();
         let id_len = publisher_id.as_ref().map_or(EPOCH_LEN + 1 + SEQUENCE_LEN_MAX, |id| id.len());
-        let id_room = b"id: \n".len() + id_len;
-        let mut bytes = Vec::with_capacity(id_room + event.encoded_len());
-        bytes.resize(id_room, 0);
+        let room = CHUNK_HEAD_MAX + b"id: \n".len() + id_len;
+        let mut bytes = Vec::with_capacity(room + event.encoded_len() + CHUNK_END.len());
+        bytes.resize(room, 0);
         event.encode(&mut bytes);
-        Self { topics: publish.topics, publisher_id, payload: publish.payload, bytes, id_room }
+        bytes.extend_from_slice(CHUNK_END);
+        Self { topics: publish.topics, publisher_id, payload: publish.payload, bytes, room }
     }
 
     pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
@@ -54,54 +59,69 @@ impl Draft {
 
     /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
     pub(crate) fn place(mut self, position: Position, time_ms: u64) -> Entry {
-        let mut line = IdLine::default();
+        let mut line = Line::default();
         line.push(b"id: ");
         match &self.publisher_id {
             Some(id) => line.push(id.as_bytes()),
-            None => line.push_position(position),
+            None => line.push_text(position),
         }
         line.push(b"\n");
-        let start = self.id_room - line.0.len();
-        self.bytes[start..self.id_room].copy_from_slice(&line.0);
-        let mut frame = Bytes::from(self.bytes);
-        frame.advance(start);
+        let frame_start = line.write_before(&mut self.bytes, self.room);
+        let mut size = Line::default();
+        size.push_text(format_args!("{:x}\r\n", self.bytes.len() - CHUNK_END.len() - frame_start));
+        let start = size.write_before(&mut self.bytes, frame_start);
+        let mut chunk = Bytes::from(self.bytes);
+        chunk.advance(start);
         Entry {
             sequence: position.sequence,
             time_ms,
             topics: self.topics,
             publisher_id: self.publisher_id,
             payload: self.payload,
-            frame,
+            chunk,
+            chunk_head: (frame_start - start) as u8,
         }
     }
 }
 
-/// The bytes of one `id:` line, on the stack.
+/// The bytes of one line, on the stack.
 #[derive(Default)]
-struct IdLine(SmallVec<[u8; 256]>);
+struct Line(SmallVec<[u8; 256]>);
 
-impl IdLine {
+impl Line {
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    fn push_position(&mut self, position: Position) {
+    fn push_text(&mut self, text: impl Display) {
         use std::io::Write;
-        write!(self.0, "{position}").expect("a vector takes every byte");
+        write!(self.0, "{text}").expect("a vector takes every byte");
+    }
+
+    /// Writes the line into `bytes` so that it ends at `end`; tells where it begins.
+    fn write_before(&self, bytes: &mut [u8], end: usize) -> usize {
+        let start = end - self.0.len();
+        bytes[start..end].copy_from_slice(&self.0);
+        start
     }
 }
 
 impl Entry {
     /// The frame as it goes to every reader of `text/event-stream`.
-    pub(crate) fn frame(&self) -> &Bytes {
-        &self.frame
+    pub(crate) fn frame(&self) -> Bytes {
+        self.chunk.slice(usize::from(self.chunk_head)..self.chunk.len() - CHUNK_END.len())
+    }
+
+    /// The frame as a chunk of HTTP/1.1.
+    pub(crate) fn chunk(&self) -> &Bytes {
+        &self.chunk
     }
 
     /// The entry as a line of `application/x-ndjson`.
     pub(crate) fn line(&self, epoch: Epoch) -> Bytes {
         let event = self.event();
         let id = self.event_id(epoch);
-        Line {
+        JsonLine {
             id: Some(&id),
             event_type: event.event_type().map_or("message", |t| t),
             data: event.data_str(),
@@ -143,7 +163,8 @@ impl Entry {
     /// The event as its readers see it: line ends are LF, the id is in it.
     pub(crate) fn event(&self) -> Event {
         let mut decoder = Decoder::new().event_bytes_max(usize::MAX);
-        let mut bytes = &*self.frame;
+        let frame = self.frame();
+        let mut bytes = &*frame;
         while let Ok(Some(item)) = decoder.next(&mut bytes) {
             if let Item::Event(event) = item {
                 return event;
@@ -157,15 +178,15 @@ impl Entry {
     pub(crate) fn cost(&self) -> usize {
         let topics_outside = if self.topics.spilled() { self.topics.capacity() * size_of::<Topic>() } else { 0 };
         let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * (id.len() + ALLOCATION_BYTES) + ID_INDEX_BYTES);
-        let kept = |payload: &Arc<dyn Any + Send + Sync>| size_of_val(&**payload) + self.frame.len() + ALLOCATION_BYTES;
+        let kept = |payload: &Arc<dyn Any + Send + Sync>| size_of_val(&**payload) + self.chunk.len() + ALLOCATION_BYTES;
         let payload = self.payload.as_ref().map_or(0, kept);
         let index = self.topics.len() * INDEX_BYTES;
-        size_of::<Self>() + self.frame.len() + topics_outside + ids + payload + index + ENTRY_BYTES
+        size_of::<Self>() + self.chunk.len() + topics_outside + ids + payload + index + ENTRY_BYTES
     }
 }
 
 /// One line of `application/x-ndjson`.
-pub(crate) struct Line<'a> {
+pub(crate) struct JsonLine<'a> {
     pub(crate) id: Option<&'a str>,
     pub(crate) event_type: &'a str,
     pub(crate) data: &'a str,
@@ -174,7 +195,7 @@ pub(crate) struct Line<'a> {
     pub(crate) retry: Option<u128>,
 }
 
-impl Line<'_> {
+impl JsonLine<'_> {
     pub(crate) fn to_bytes(&self) -> Bytes {
         #[derive(Serialize)]
         struct Fields<'a> {
@@ -217,3 +238,7 @@ const ENTRY_BYTES: usize = 76;
 const INDEX_BYTES: usize = 16;
 /// A slot in the index of publisher ids, which may be only a quarter full when ids come and go.
 const ID_INDEX_BYTES: usize = 140;
+
+/// Eight digits and CRLF: no event is longer.
+const CHUNK_HEAD_MAX: usize = 10;
+const CHUNK_END: &[u8] = b"\r\n";

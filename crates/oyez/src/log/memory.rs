@@ -599,7 +599,7 @@ impl PageBuilder {
 
     fn push(&mut self, entry: Option<&Arc<Entry>>) {
         if let Some(entry) = entry {
-            self.bytes += entry.frame().len();
+            self.bytes += entry.chunk().len();
             self.entries.push(Arc::clone(entry));
         }
     }

@@ -7,7 +7,7 @@ mod memory;
 mod retention;
 mod topics;
 
-pub(crate) use entry::{Entry, Line};
+pub(crate) use entry::{Entry, JsonLine};
 pub(crate) use memory::{Begin, Bounds, Log, Page, Start};
 pub(crate) use retention::Retained;
 pub use retention::Retention;
