@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use oyez_proto::{Event, EventId};
@@ -18,6 +18,7 @@ use crate::random::Random;
 use crate::shard::Shard;
 use crate::stats::{Counters, HubStats, StreamStats};
 use crate::subscribe::Subscribe;
+use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::typed::Payload;
 use crate::{Error, ErrorKind, Position, Topic};
@@ -56,9 +57,16 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     pub(crate) random: Random,
     pub(crate) limits: Limits,
+    /// Threads that follow the log as the shard does.
+    bells: RwLock<Vec<Weak<dyn Bell>>>,
     places_taken: AtomicUsize,
     draining: AtomicBool,
     place_freed: Notify,
+}
+
+/// Who wants to hear of each append, and looks into the log itself then. It must not block.
+pub(crate) trait Bell: Send + Sync {
+    fn ring(&self);
 }
 
 /// Sets up a [`Hub`].
@@ -203,6 +211,7 @@ impl Core {
             counters: Counters::default(),
             random,
             limits,
+            bells: RwLock::default(),
             places_taken: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             place_freed: Notify::new(),
@@ -222,7 +231,19 @@ impl Core {
         let ids = self.log.append(batch, now_ms);
         self.counters.published.fetch_add(ids.len() as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
+        for bell in self.bells.read().iter() {
+            if let Some(bell) = bell.upgrade() {
+                bell.ring();
+            }
+        }
         Ok(ids)
+    }
+
+    /// Rings `bell` behind each append from now on, for as long as it is there.
+    pub(crate) fn hang(&self, bell: Weak<dyn Bell>) {
+        let mut bells = self.bells.write();
+        bells.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&bell));
+        bells.push(bell);
     }
 
     /// A place under the maximum, for as long as the ticket lives.

@@ -155,6 +155,30 @@ pub(crate) mod serve {
     /// What a longer timeout is taken for: for ever, in numbers that clocks can add.
     pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
+    /// Readers visited before the fan-out thread looks again for publishes, sockets and times.
+    pub(crate) const SLICE_VISITS: usize = 128;
+
+    /// What one write to a reader takes at most: a reader far behind catches up in few system calls, and none holds the
+    /// others up.
+    pub(crate) const RUN_BYTES: usize = 64 << 10;
+    /// See [`RUN_BYTES`].
+    pub(crate) const RUN_ENTRIES: usize = 512;
+
+    /// Writes to one reader in one visit.
+    pub(crate) const VISIT_RUNS: usize = 4;
+
+    /// Readiness of sockets taken from the kernel at a time.
+    pub(crate) const READY_SOCKETS: usize = 256;
+
+    /// Bytes that a reader may send behind its request; they mean nothing, so a reader that goes on sending is cut.
+    pub(crate) const DISCARDED_BYTES_MAX: usize = 4 << 10;
+
+    /// How long a stream that has ended waits for its reader to close as well.
+    pub(crate) const CLOSING: Duration = Duration::from_secs(2);
+
+    /// Pieces given to one vectored write.
+    pub(crate) const PIECES_MAX: usize = 16;
+
     /// The part of a drain's window that is kept for the last streams to leave in, but at most a second.
     pub(crate) const DRAIN_LEAVE: u32 = 10;
 

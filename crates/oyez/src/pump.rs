@@ -25,6 +25,17 @@ impl Pump {
         Self { subscriber, format, timer: Timer::default(), turn: Vec::new(), pieces: VecDeque::new() }
     }
 
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.subscriber.is_bounded()
+    }
+
+    /// Lets somebody else drive the stream, before it has been polled.
+    #[cfg(feature = "serve")]
+    pub(crate) fn into_parts(self) -> (Subscriber, Format) {
+        (self.subscriber, self.format)
+    }
+
     /// The next bytes; `None` when the stream has ended.
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::limits::RETRY_MS;
 use crate::pump::Pump;
 use crate::random::Random;
 use crate::subscriber::Subscriber;
+use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
 /// The last event id that a reader came back with, and whether the reader is a browser's `EventSource`, which wants
@@ -94,8 +96,13 @@ pub struct Sse {
 impl Sse {
     pub(crate) fn stream(subscriber: Subscriber, format: Format) -> Self {
         let control = subscriber.control().clone();
-        let mut sse = Self::open(format, Source::Subscriber(Box::new(Pump::new(subscriber, format))));
+        let pump = Arc::new(Mutex::new(Some(Box::new(Pump::new(subscriber, format)))));
+        #[cfg(feature = "serve")]
+        let handover = crate::serve::Handover::new(&pump);
+        let mut sse = Self::open(format, Source::Subscriber(pump));
         sse.response.extensions_mut().insert(control);
+        #[cfg(feature = "serve")]
+        sse.response.extensions_mut().insert(handover);
         sse
     }
 
@@ -152,6 +159,18 @@ impl Sse {
         Self { response }
     }
 
+    /// Whether [`serve`](crate::serve()) may take the connection out of hyper, which costs a fraction of the memory and of
+    /// the time. It does so by default, unless a layer has encoded the body. Layers that wrap the body see it dropped
+    /// then; one that has to see every byte wants `false`.
+    #[cfg(feature = "serve")]
+    #[must_use]
+    pub fn hand_over(mut self, may: bool) -> Self {
+        if !may {
+            self.response.extensions_mut().remove::<crate::serve::Handover>();
+        }
+        self
+    }
+
     /// The headers, to add to them.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.response.headers_mut()
@@ -175,7 +194,8 @@ impl fmt::Debug for Sse {
 pub struct SseBody(Source);
 
 enum Source {
-    Subscriber(Box<Pump>),
+    /// [`serve`](crate::serve()) may take it out.
+    Subscriber(Arc<Mutex<Option<Box<Pump>>>>),
     Feed(Box<Feed>),
     Once(Option<Bytes>),
 }
@@ -186,7 +206,10 @@ impl Body for SseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match &mut self.0 {
-            Source::Subscriber(pump) => pump.poll(clock::now(), cx),
+            Source::Subscriber(pump) => match &mut *pump.lock() {
+                Some(pump) => pump.poll(clock::now(), cx),
+                None => Poll::Ready(None),
+            },
             Source::Feed(feed) => feed.poll(clock::now(), cx),
             Source::Once(bytes) => Poll::Ready(bytes.take()),
         };

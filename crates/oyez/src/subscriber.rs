@@ -141,6 +141,22 @@ pub(crate) struct Subscriber {
     conflate_until: u64,
     keep_alive_at: Option<Instant>,
     ends_at: Option<Instant>,
+    /// At the tail it does not sleep in the shard: its driver tells it what it has sent.
+    fed: bool,
+}
+
+/// What the driver of a stream that it feeds at the tail has sent to its reader.
+#[cfg(feature = "serve")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fed {
+    /// Everything up to here has been sent or does not concern the reader.
+    pub(crate) cursor: u64,
+    /// The last entry sent.
+    pub(crate) told: u64,
+    /// Entries sent, since the stream began.
+    pub(crate) sent: u64,
+    /// When the last one was.
+    pub(crate) at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +185,7 @@ impl Subscriber {
             conflate_until: 0,
             keep_alive_at: None,
             ends_at: None,
+            fed: false,
         }
     }
 
@@ -180,6 +197,60 @@ impl Subscriber {
         &self.hub.log
     }
 
+    /// Lets the driver feed the stream at the tail, where that is only sending what matches; tells whether it is.
+    #[cfg(feature = "serve")]
+    pub(crate) fn feed_at_tail(&mut self, matchers: &Arc<Matchers>) -> bool {
+        let Options { filters, access, .. } = &self.options;
+        self.fed = filters.is_empty() && access.is_none() && !self.is_bounded();
+        self.options.matchers = Arc::clone(matchers);
+        self.fed
+    }
+
+    /// Does the stream end by itself, so that the connection can have another request?
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_bounded(&self) -> bool {
+        let Options { until_sequence, until_time, limit, .. } = &self.options;
+        until_sequence.is_some() || until_time.is_some() || limit.is_some()
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn hub(&self) -> &Arc<Core> {
+        &self.hub
+    }
+
+    #[cfg(feature = "serve")]
+    pub(crate) fn matchers(&self) -> &Arc<Matchers> {
+        &self.options.matchers
+    }
+
+    /// Has it read everything, and is its driver to feed it from here on? Otherwise it sleeps in the shard.
+    #[cfg(feature = "serve")]
+    pub(crate) fn is_to_be_fed(&self) -> bool {
+        self.fed && self.state == State::AtTail
+    }
+
+    /// How far the stream has come.
+    #[cfg(feature = "serve")]
+    pub(crate) fn place(&self) -> Fed {
+        Fed { cursor: self.cursor, told: self.told, sent: self.sent, at: None }
+    }
+
+    /// Takes over how far its driver has brought it since it was last polled, before it is polled again.
+    #[cfg(feature = "serve")]
+    pub(crate) fn was_fed(&mut self, fed: Fed) {
+        self.cursor = fed.cursor;
+        self.told = self.told.max(fed.told);
+        self.sent = fed.sent;
+        if self.state == State::AtTail {
+            // there may be more: only reading tells
+            self.state = State::Reading;
+        }
+        if let (Some(at), Some(silence)) = (fed.at, self.options.keep_alive) {
+            let keep_alive_at = at.checked_add(self.hub.random.about(silence, 100));
+            self.keep_alive_at = self.keep_alive_at.max(keep_alive_at);
+        }
+    }
+
     /// Goes on as far as one turn may. What is to be sent is appended to `out`; `waker` is kept for when there is more.
     pub(crate) fn poll(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Turn {
         if let Some(end) = self.is_over(now, waker) {
@@ -189,11 +260,17 @@ impl Subscriber {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(gap) => Some(self.open(gap, now, out)),
                 State::Reading => self.read(now, out),
+                State::AtTail if self.fed => {
+                    self.state = State::AtTail;
+                    Some(Turn::Wait(self.next_time(waker)))
+                }
                 State::AtTail => self.wait(now, waker),
                 State::Ended => return self.end(End::Complete),
             };
             match turn {
-                Some(Turn::Yield | Turn::Wait(_)) if self.is_silent(now) => return self.keep_alive(now, out),
+                Some(turn) if !matches!(turn, Turn::Deliver | Turn::End) && self.is_silent(now) => {
+                    return self.keep_alive(now, out);
+                }
                 Some(turn) => return turn,
                 None => {}
             }

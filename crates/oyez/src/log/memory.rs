@@ -133,7 +133,12 @@ impl Log {
 
     /// Reads the next entries behind `cursor` that match. At most a page of them, after looking at a bounded number.
     pub(crate) fn read(&self, cursor: u64, matchers: &Matchers) -> Page {
-        let read = self.ring.read().read(cursor, matchers);
+        self.read_at_most(PAGE, cursor, matchers)
+    }
+
+    /// [`Log::read`] with a page of another size.
+    pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
+        let read = self.ring.read().read(page, cursor, matchers);
         match read {
             Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
             Err(lost) => Page::Lost(self.gap(lost, self.position(cursor).to_string(), matchers)),
@@ -145,7 +150,7 @@ impl Log {
     fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> Gap {
         let Lost { reason, mut missed, mut cursor } = lost;
         loop {
-            let read = self.ring.read().read(cursor, matchers);
+            let read = self.ring.read().read(PAGE, cursor, matchers);
             let (oldest, sequence) = match read {
                 Ok(Read { entries, cursor: end, more }) => match entries.first() {
                     Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
@@ -542,7 +547,7 @@ impl Ring {
         if cursor < self.front() { 0 } else { cursor }
     }
 
-    fn read(&self, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
+    fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
         let mut cursor = cursor;
         let gone = self.front() - 1;
         if cursor < gone {
@@ -553,7 +558,7 @@ impl Ring {
                 Missed::Unknown => return Err(lost(None)),
             }
         }
-        let mut page = PageBuilder::default();
+        let mut page = PageBuilder { max: page, entries: Vec::new(), bytes: 0 };
         if matchers.is_exact() {
             let mut merge = Merge::new(self, cursor, matchers);
             while let Some(sequence) = merge.next() {
@@ -577,6 +582,9 @@ impl Ring {
     }
 }
 
+/// What a turn of a stream takes.
+const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+
 fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
     entry.topics.iter().any(|topic| matchers.matches(topic))
 }
@@ -586,15 +594,15 @@ fn scan_entries(matchers: &Matchers) -> usize {
     (SCAN_ENTRIES / matchers.patterns.len().max(1)).max(PAGE_ENTRIES)
 }
 
-#[derive(Default)]
 struct PageBuilder {
+    max: Retained,
     entries: Vec<Arc<Entry>>,
     bytes: usize,
 }
 
 impl PageBuilder {
     fn is_full(&self) -> bool {
-        self.entries.len() >= PAGE_ENTRIES || self.bytes >= PAGE_BYTES
+        self.entries.len() >= self.max.entries || self.bytes >= self.max.bytes
     }
 
     fn push(&mut self, entry: Option<&Arc<Entry>>) {

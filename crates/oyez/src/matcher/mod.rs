@@ -100,7 +100,7 @@ impl TryFrom<&str> for Matcher {
 
 /// All matchers of one subscription, sorted by how they are looked up. Doubles are dropped, and with `*` among them
 /// nothing else matters.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Matchers {
     pub(crate) exact: SmallVec<[Topic; 1]>,
     pub(crate) patterns: SmallVec<[Pattern; 1]>,

@@ -1,11 +1,13 @@
 //! One connection: hyper, its timeouts, and its part in a drain.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -20,21 +22,31 @@ use tracing::debug;
 
 use super::body::{BodyTimeout, RequestBody};
 use super::drain::{Drain, Listed};
-use super::transport::{CurrentStream, Transport};
+use super::fanout::{Handed, Inbox};
+use super::handover::{Asked, Leaving};
+use super::transport::{CurrentStream, Transport, Unflushed};
 use super::{BoxError, Timeouts};
 use crate::control::StreamControl;
 use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 use crate::sync::Mutex;
 
 /// Serves `app` on one connection until either side has had enough.
-pub(crate) async fn run<S, B>(stream: TcpStream, peer: SocketAddr, app: S, timeouts: Timeouts, drain: Drain)
-where
+pub(crate) async fn run<S, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: S,
+    timeouts: Timeouts,
+    drain: Drain,
+    fanout: Arc<Inbox>,
+) where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let current = CurrentStream::default();
+    let unflushed = Unflushed::default();
+    let left = Arc::new(Mutex::new(None));
     let asked = Arc::new(AtomicBool::new(false));
     let service = ConnectionService {
         app,
@@ -44,16 +56,17 @@ where
         asked: Arc::clone(&asked),
         current: current.clone(),
         listed: Arc::default(),
+        unflushed: unflushed.clone(),
+        left: Arc::clone(&left),
     };
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // hyper's header timeout runs from the answer before: it is the bound on idle connections as well
         .header_read_timeout(timeouts.idle.max(timeouts.header))
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(stream, timeouts.stall, current), service);
-    let mut connection = pin!(connection);
+        .serve_connection(Transport::new(stream, timeouts.stall, current, unflushed), service);
 
     let header_timeout = async {
         tokio::time::sleep(timeouts.header).await;
@@ -66,19 +79,38 @@ where
     let mut draining = false;
     let ended = loop {
         tokio::select! {
-            ended = connection.as_mut() => break ended,
+            ended = &mut connection => break ended,
             () = &mut header_timeout => {
                 debug!(%peer, "no request came in time");
                 return;
             }
             () = &mut drain_started, if !draining => {
                 draining = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
+    let left = left.lock().take();
+    if let Some(left) = left {
+        let http1::Parts { io, read_buf, .. } = connection.into_parts();
+        hand_over(left, io, read_buf.len(), &fanout);
+        return;
+    }
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended");
+    }
+}
+
+/// The answer has left hyper: its socket follows.
+fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discarded: usize, fanout: &Inbox) {
+    match transport.into_socket() {
+        Ok(socket) => {
+            let Leaving { head, chunked, pump } = leaving;
+            let socket = mio::net::TcpStream::from_std(socket);
+            fanout.count();
+            fanout.hand(Handed { socket, head, chunked, pump, listed, discarded });
+        }
+        Err(error) => debug!(%error, "a stream cannot leave the runtime"),
     }
 }
 
@@ -92,7 +124,22 @@ struct ConnectionService<S> {
     current: CurrentStream,
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
+    unflushed: Unflushed,
+    /// The stream that has left, for whoever drives the connection.
+    left: Arc<Mutex<Option<(Leaving, Listed)>>>,
 }
+
+/// The answer is not hyper's to give: it stops before it has written a byte of it.
+#[derive(Debug)]
+struct HasLeft;
+
+impl fmt::Display for HasLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stream has left hyper")
+    }
+}
+
+impl std::error::Error for HasLeft {}
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
 where
@@ -101,22 +148,31 @@ where
     B: Send + 'static,
 {
     type Response = Response<B>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
+    type Error = HasLeft;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, HasLeft>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.asked.store(true, Relaxed);
+        let asked = Asked::of(&request);
         let timeout = BodyTimeout::new(self.body_timeout);
         let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone())));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(timeout);
         let mut app = self.app.clone();
         let (drain, current, listed) = (self.drain.clone(), self.current.clone(), Arc::clone(&self.listed));
+        let (unflushed, left) = (self.unflushed.clone(), Arc::clone(&self.left));
         Box::pin(async move {
-            poll_fn(|cx| app.poll_ready(cx)).await?;
-            let mut response = app.call(request).await?;
+            let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
+            let Ok(mut response) = app.call(request).await;
             let stream = response.extensions_mut().remove::<StreamControl>();
-            *listed.lock() = stream.as_ref().map(|stream| drain.list(stream));
+            let place = stream.as_ref().map(|stream| drain.list(stream));
+            // what hyper has still to write of an earlier answer would be lost with it
+            let leaving = if unflushed.is_set() { None } else { asked.leave(&mut response, SystemTime::now()) };
+            if let Some(leaving) = leaving {
+                *left.lock() = place.map(|place| (leaving, place));
+                return Err(HasLeft);
+            }
+            *listed.lock() = place;
             current.set(stream);
             Ok(response)
         })

@@ -3,6 +3,8 @@
 mod body;
 mod connection;
 mod drain;
+mod fanout;
+mod handover;
 mod transport;
 
 use std::convert::Infallible;
@@ -10,6 +12,7 @@ use std::future::{Future, IntoFuture, Pending, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -25,6 +28,8 @@ use crate::limits::serve as limits;
 
 pub use body::BodyTimeout;
 use drain::Drain;
+use fanout::Fanout;
+pub(crate) use handover::Handover;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -131,18 +136,22 @@ where
     async fn run(self) -> io::Result<()> {
         let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
         let drain = Drain::default();
+        let fanout = Fanout::start(timeouts.stall)?;
         let mut connections = JoinSet::new();
         let mut acceptor = Acceptor { listener, complained: None };
         let mut signal = pin!(signal);
+        let is_full = |connections: &JoinSet<()>| connections.len() + fanout.inbox.streams() >= connections_max;
         loop {
             tokio::select! {
                 // a stop is not kept waiting by those who keep coming
                 biased;
                 () = &mut signal => break,
                 Some(ended) = connections.join_next() => log_panic(ended),
-                (stream, address) = acceptor.accept(), if connections.len() < connections_max => {
-                    connections.spawn(connection::run(stream, address, app.clone(), timeouts, drain.clone()));
+                (stream, address) = acceptor.accept(), if !is_full(&connections) => {
+                    let (app, drain, inbox) = (app.clone(), drain.clone(), Arc::clone(&fanout.inbox));
+                    connections.spawn(connection::run(stream, address, app, timeouts, drain, inbox));
                 }
+                () = fanout.inbox.freed.notified(), if is_full(&connections) => {}
             }
         }
         drop(acceptor);
@@ -154,10 +163,12 @@ where
             while let Some(ended) = connections.join_next().await {
                 log_panic(ended);
             }
+            fanout.emptied().await;
         };
         if tokio::time::timeout(window, all).await.is_err() {
             connections.shutdown().await;
         }
+        fanout.stop().await;
         Ok(())
     }
 }

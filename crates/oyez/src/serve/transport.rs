@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,21 @@ pub(crate) struct Transport {
     timer: Timer,
     /// The stream that is being answered with, to tell it why it ends.
     current: CurrentStream,
+    unflushed: Unflushed,
+}
+
+/// Whether hyper has written something that it has not flushed since. Then there may be more of it in hyper.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unflushed(Arc<AtomicBool>);
+
+impl Unflushed {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, unflushed: bool) {
+        self.0.store(unflushed, Relaxed);
+    }
 }
 
 /// The stream that a connection is answering with, if it is.
@@ -44,11 +60,16 @@ impl CurrentStream {
 }
 
 impl Transport {
-    pub(crate) fn new(stream: TcpStream, stall: Duration, current: CurrentStream) -> Self {
+    pub(crate) fn new(stream: TcpStream, stall: Duration, current: CurrentStream, unflushed: Unflushed) -> Self {
         if let Err(error) = tune(&stream, stall) {
             tracing::debug!(%error, "a socket option is not available");
         }
-        Self { stream, stall, blocked_since: None, timer: Timer::default(), current }
+        Self { stream, stall, blocked_since: None, timer: Timer::default(), current, unflushed }
+    }
+
+    /// The socket, out of the runtime. It does not block.
+    pub(crate) fn into_socket(self) -> io::Result<std::net::TcpStream> {
+        self.stream.into_std()
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -102,6 +123,7 @@ impl hyper::rt::Read for Transport {
 
 impl hyper::rt::Write for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.unflushed.set(true);
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch(cx, written)
     }
@@ -111,6 +133,7 @@ impl hyper::rt::Write for Transport {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unflushed.set(true);
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
@@ -120,7 +143,11 @@ impl hyper::rt::Write for Transport {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if let Poll::Ready(Ok(())) = flushed {
+            self.unflushed.set(false);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,136 @@
+//! What reaches a fan-out thread from other threads.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Wake;
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::hub::Bell;
+use crate::pump::Pump;
+use crate::serve::drain::Listed;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+/// Shared by a fan-out thread and those who have something for it. The thread is woken only when it sleeps.
+pub(crate) struct Inbox {
+    waiting: Mutex<Waiting>,
+    asleep: AtomicBool,
+    waker: mio::Waker,
+    streams: AtomicUsize,
+    /// A stream has gone.
+    pub(crate) freed: Notify,
+}
+
+/// What waits for the thread. Bounded by the number of streams: each is handed over once, and woken by its control and
+/// by its shard once between two of its turns.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    pub(crate) handed: Vec<Handed>,
+    pub(crate) woken: Vec<Id>,
+    pub(crate) stop: bool,
+}
+
+/// A stream that has left hyper.
+pub(crate) struct Handed {
+    pub(crate) socket: TcpStream,
+    pub(crate) head: Bytes,
+    pub(crate) chunked: bool,
+    pub(crate) pump: Box<Pump>,
+    pub(crate) listed: Listed,
+    /// Bytes that the reader has sent behind its request.
+    pub(crate) discarded: usize,
+}
+
+/// A stream of the thread. The place is used again, its round is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Id {
+    pub(crate) key: usize,
+    pub(crate) round: u32,
+}
+
+impl Inbox {
+    pub(crate) fn new(waker: mio::Waker) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            waker,
+            streams: AtomicUsize::new(0),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Hands a stream over. The caller has [counted](Inbox::count) it.
+    pub(crate) fn hand(&self, handed: Handed) {
+        self.waiting.lock().handed.push(handed);
+        self.ring();
+    }
+
+    /// Ends every stream at once, and the thread.
+    pub(crate) fn stop(&self) {
+        self.waiting.lock().stop = true;
+        self.ring();
+    }
+
+    pub(crate) fn take(&self) -> Waiting {
+        let mut waiting = self.waiting.lock();
+        let stop = waiting.stop;
+        std::mem::replace(&mut *waiting, Waiting { stop, ..Waiting::default() })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock();
+        waiting.handed.is_empty() && waiting.woken.is_empty() && !waiting.stop
+    }
+
+    /// The thread is about to sleep: whoever has something from here on wakes it. It looks once more before it does.
+    pub(crate) fn fall_asleep(&self) {
+        self.asleep.store(true, SeqCst);
+    }
+
+    pub(crate) fn wake_up(&self) {
+        self.asleep.store(false, SeqCst);
+    }
+
+    /// One stream more is the thread's.
+    pub(crate) fn count(&self) {
+        self.streams.fetch_add(1, SeqCst);
+    }
+
+    pub(crate) fn uncount(&self) {
+        self.streams.fetch_sub(1, SeqCst);
+        self.freed.notify_waiters();
+    }
+
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.load(SeqCst)
+    }
+}
+
+impl Bell for Inbox {
+    fn ring(&self) {
+        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+            // the only way to fail is a kernel out of memory; the thread then wakes at its next time
+            let _: io::Result<()> = self.waker.wake();
+        }
+    }
+}
+
+/// Wakes one stream.
+pub(crate) struct StreamWaker {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) id: Id,
+}
+
+impl Wake for StreamWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.inbox.waiting.lock().woken.push(self.id);
+        self.inbox.ring();
+    }
+}

@@ -1,0 +1,529 @@
+//! The fan-out thread: it owns the sockets of streams that have left hyper, and brings each of them what its log has.
+//!
+//! Turns coalesce by themselves. Readers of a group are visited one after the other, and each visit writes all that lies
+//! between its cursor and the head; new entries are looked for between slices of visits. So an idle hub writes each event
+//! at once, and under load events gather as fast as sockets can be visited.
+
+mod inbox;
+mod room;
+mod run;
+mod schedule;
+mod stream;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use tokio::sync::oneshot;
+use tracing::{debug, error};
+
+use crate::clock;
+use crate::hub::Core;
+use crate::limits::serve::{CLOSING, READY_SOCKETS, SLICE_VISITS, VISIT_RUNS};
+use crate::subscriber::{Fed, Output, Turn};
+use crate::sync::atomic::Ordering::Relaxed;
+
+pub(crate) use inbox::{Handed, Inbox};
+use inbox::{Id, StreamWaker};
+use room::{Next, Room};
+use run::Framing;
+use schedule::Schedule;
+use stream::{Flush, Rest, State, Stream};
+
+/// A fan-out thread and the way to it. Dropping it ends its streams.
+pub(crate) struct Fanout {
+    pub(crate) inbox: Arc<Inbox>,
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl Fanout {
+    /// Starts a thread.
+    pub(crate) fn start(stall: Duration) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Arc::new(Inbox::new(mio::Waker::new(poll.registry(), BELL)?));
+        let (end, ended) = oneshot::channel();
+        let thread = Thread {
+            inbox: Arc::clone(&inbox),
+            poll,
+            stall,
+            streams: Slab::new(),
+            round: 0,
+            rooms: Slab::new(),
+            schedule: Schedule::default(),
+            again: Vec::new(),
+            outputs: Vec::new(),
+            freed: Vec::new(),
+        };
+        std::thread::Builder::new().name("oyez-fanout".to_owned()).spawn(move || {
+            thread.run();
+            // nobody may be waiting
+            let _ = end.send(());
+        })?;
+        Ok(Self { inbox, ended: Some(ended) })
+    }
+
+    /// Resolves when no stream is left.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let freed = self.inbox.freed.notified();
+            if self.inbox.streams() == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Ends all streams at once, and the thread.
+    pub(crate) async fn stop(mut self) {
+        self.inbox.stop();
+        if let Some(ended) = self.ended.take() {
+            // an error is the end as well
+            let _ = ended.await;
+        }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        self.inbox.stop();
+    }
+}
+
+struct Thread {
+    inbox: Arc<Inbox>,
+    poll: Poll,
+    stall: Duration,
+    streams: Slab<Stream>,
+    /// Grows with each stream, so that what is meant for one that has gone does not reach its successor.
+    round: u32,
+    rooms: Slab<Room>,
+    schedule: Schedule,
+    /// Streams whose turn was over before their work was.
+    again: Vec<Id>,
+    outputs: Vec<Output>,
+    /// Places of streams that ended while events of the kernel are looked at: such an event may still name them.
+    freed: Vec<usize>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(READY_SOCKETS);
+        let mut scratch = vec![0; 4 << 10];
+        loop {
+            let waiting = self.inbox.take();
+            if waiting.stop {
+                break;
+            }
+            let mut now = clock::now();
+            for handed in waiting.handed {
+                self.adopt(handed, now);
+            }
+            let again = std::mem::take(&mut self.again);
+            for id in waiting.woken.into_iter().chain(again) {
+                self.visit_by_id(id, now);
+            }
+            for (_, room) in &mut self.rooms {
+                room.follow();
+            }
+            let mut busy = self.slice(now);
+            now = clock::now();
+            for _ in 0..SLICE_VISITS {
+                let Some((at, id)) = self.schedule.pop(now) else { break };
+                self.time_has_come(at, id, now);
+            }
+            busy |= !self.again.is_empty();
+            let timeout = self.sleep(busy, now);
+            if let Err(error) = self.poll.poll(&mut events, timeout) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    error!(%error, "the fan-out thread cannot wait for its sockets; it ends, and with it its streams");
+                    break;
+                }
+            }
+            self.inbox.wake_up();
+            let now = clock::now();
+            for event in &events {
+                if event.token() != BELL {
+                    self.ready(event, &mut scratch, now);
+                }
+            }
+            self.freed.clear();
+        }
+        for _ in 0..self.streams.len() {
+            self.inbox.uncount();
+        }
+        for handed in self.inbox.take().handed {
+            drop(handed);
+            self.inbox.uncount();
+        }
+    }
+
+    /// How long the thread may sleep.
+    fn sleep(&self, busy: bool, now: Instant) -> Option<Duration> {
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        self.inbox.fall_asleep();
+        // whatever came before that did not wake us
+        if !self.inbox.is_empty() || self.rooms.iter().any(|(_, room)| room.is_behind()) {
+            return Some(Duration::ZERO);
+        }
+        self.schedule.next().map(|at| at.saturating_duration_since(now))
+    }
+
+    fn adopt(&mut self, handed: Handed, now: Instant) {
+        let Handed { mut socket, head, chunked, pump, listed, discarded } = handed;
+        let (mut subscriber, format) = pump.into_parts();
+        let framing = Framing { format, chunked };
+        let key = self.streams.vacant_key();
+        self.round = self.round.wrapping_add(1);
+        let id = Id { key, round: self.round };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut socket, Token(key), interest) {
+            debug!(%error, "a stream cannot be taken over");
+            self.inbox.uncount();
+            return;
+        }
+        let room = self.room_of(subscriber.hub());
+        self.rooms[room].streams += 1;
+        let group = self.rooms[room].enter(subscriber.matchers(), framing);
+        let matchers = Arc::clone(self.rooms[room].group(group).matchers());
+        subscriber.feed_at_tail(&matchers);
+        let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
+        let fed = subscriber.place();
+        let rest = Rest {
+            id,
+            subscriber,
+            framing,
+            waker,
+            backlog: [head].into(),
+            scheduled: None,
+            blocked_since: None,
+            discarded,
+            listed,
+        };
+        let stream = Stream { socket, state: State::Driven, blocked: false, room, group, fed, rest: Box::new(rest) };
+        self.streams.insert(stream);
+        self.visit(key, now);
+    }
+
+    fn room_of(&mut self, core: &Arc<Core>) -> usize {
+        if let Some((key, _)) = self.rooms.iter().find(|(_, room)| Arc::ptr_eq(&room.core, core)) {
+            return key;
+        }
+        // first the bell: what is appended from now on is heard
+        let inbox: Weak<Inbox> = Arc::downgrade(&self.inbox);
+        core.hang(inbox);
+        self.rooms.insert(Room::new(Arc::clone(core)))
+    }
+
+    fn visit_by_id(&mut self, id: Id, now: Instant) {
+        if self.streams.get(id.key).is_some_and(|stream| stream.rest.id == id) {
+            self.visit(id.key, now);
+        }
+    }
+
+    /// Brings one stream as far as it goes now; a panic ends it and no other.
+    fn visit(&mut self, key: usize, now: Instant) {
+        let visited = catch_unwind(AssertUnwindSafe(|| self.drive(key, now)));
+        match visited {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lose(key, &error),
+            Err(_) => {
+                error!("a stream ended by a panic");
+                self.remove(key);
+            }
+        }
+    }
+
+    /// Lets the subscriber say what comes next, and sends it.
+    fn drive(&mut self, key: usize, now: Instant) -> io::Result<()> {
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        if stream.state == State::Closing {
+            return self.close_when_flushed(key, now);
+        }
+        if let State::Member(_) = stream.state {
+            let room = &self.rooms[stream.room];
+            if room.group(stream.group).head <= stream.fed.cursor {
+                // what came since concerns others
+                stream.fed.cursor = stream.fed.cursor.max(room.followed);
+            }
+            stream.rest.subscriber.was_fed(stream.fed);
+        }
+        for _ in 0..VISIT_RUNS {
+            if stream.blocked && stream.flush(now)? == Flush::Blocked {
+                self.schedule_stall(key, now);
+                return Ok(());
+            }
+            let Rest { subscriber, framing, waker, backlog, .. } = &mut *stream.rest;
+            let turn = subscriber.poll(now, waker, &mut self.outputs);
+            framing.format.write(&mut self.outputs, subscriber.log(), clock::wall_ms(), |piece| {
+                backlog.push_back(framing.wrap(piece));
+            });
+            stream.fed = Fed { at: None, ..subscriber.place() };
+            match turn {
+                Turn::Deliver => {
+                    // the head of a response goes with what follows it
+                    if backlog.len() > 1 && stream.flush(now)? == Flush::Blocked {
+                        self.schedule_stall(key, now);
+                        return Ok(());
+                    }
+                }
+                Turn::Yield => {
+                    let id = stream.rest.id;
+                    self.again.push(id);
+                    return self.flush(key, now);
+                }
+                Turn::Wait(until) => {
+                    let is_to_be_fed = subscriber.is_to_be_fed();
+                    self.schedule(key, until);
+                    if is_to_be_fed {
+                        self.join(key);
+                    }
+                    return self.flush(key, now);
+                }
+                Turn::End => {
+                    let end = stream.rest.framing.end();
+                    stream.rest.backlog.push_back(end);
+                    self.part(key);
+                    self.streams[key].state = State::Closing;
+                    return self.close_when_flushed(key, now);
+                }
+            }
+        }
+        let id = stream.rest.id;
+        self.again.push(id);
+        Ok(())
+    }
+
+    fn flush(&mut self, key: usize, now: Instant) -> io::Result<()> {
+        if self.streams[key].flush(now)? == Flush::Blocked {
+            self.schedule_stall(key, now);
+        }
+        Ok(())
+    }
+
+    fn close_when_flushed(&mut self, key: usize, now: Instant) -> io::Result<()> {
+        let stream = &mut self.streams[key];
+        if stream.flush(now)? == Flush::Blocked {
+            self.schedule_stall(key, now);
+            return Ok(());
+        }
+        stream.finish();
+        stream.rest.blocked_since = Some(now);
+        self.schedule(key, now.checked_add(CLOSING));
+        Ok(())
+    }
+
+    /// The stream has read everything: its group brings it what comes.
+    fn join(&mut self, key: usize) {
+        let stream = &mut self.streams[key];
+        let room = &mut self.rooms[stream.room];
+        if stream.state == State::Driven {
+            let place = room.group_mut(stream.group).join(key);
+            stream.state = State::Member(place);
+        }
+        let Fed { cursor, sent, .. } = stream.fed;
+        if room.group(stream.group).head > cursor {
+            room.queue(stream.group);
+        } else {
+            stream.rest.subscriber.control().note(cursor, sent, true);
+        }
+    }
+
+    /// The stream leaves its group, if it is in it.
+    fn part(&mut self, key: usize) {
+        let stream = &mut self.streams[key];
+        let State::Member(place) = stream.state else { return };
+        stream.state = State::Driven;
+        let moved = self.rooms[stream.room].group_mut(stream.group).part(place);
+        if let Some(moved) = moved {
+            self.streams[moved].state = State::Member(place);
+        }
+    }
+
+    /// Visits members of the groups whose turn it is. True when there are more to visit.
+    fn slice(&mut self, now: Instant) -> bool {
+        let mut budget = SLICE_VISITS;
+        let rooms: Vec<usize> = self.rooms.iter().map(|(key, _)| key).collect();
+        let mut busy = false;
+        for room in rooms {
+            while let Some(group) = self.rooms[room].front() {
+                if budget == 0 {
+                    busy = true;
+                    break;
+                }
+                self.rooms[room].begin_turn(group);
+                while budget > 0 {
+                    let members = &mut self.rooms[room].group_mut(group);
+                    let Some(key) = members.members.get(members.next).copied() else { break };
+                    members.next += 1;
+                    budget -= 1;
+                    match self.feed(key, now) {
+                        Ok(true) => {}
+                        Ok(false) => self.visit(key, now),
+                        Err(error) => self.lose(key, &error),
+                    }
+                }
+                let Some(room) = self.rooms.get_mut(room) else { break };
+                if room.front() == Some(group) && room.group(group).next >= room.group(group).members.len() {
+                    room.done(group);
+                }
+            }
+        }
+        busy
+    }
+
+    /// Writes what lies between a member's cursor and the head. False when it takes more than that.
+    fn feed(&mut self, key: usize, now: Instant) -> io::Result<bool> {
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(true) };
+        if stream.blocked {
+            return Ok(true);
+        }
+        let room = &mut self.rooms[stream.room];
+        let mut delivered = 0;
+        let mut is_fed = true;
+        for _ in 0..VISIT_RUNS {
+            if stream.fed.cursor >= room.group(stream.group).head {
+                break;
+            }
+            let run = match room.next(stream.group, stream.fed.cursor) {
+                Next::Run(run) => run,
+                Next::Nothing(cursor) => {
+                    stream.fed.cursor = cursor;
+                    continue;
+                }
+                Next::Lost => {
+                    is_fed = false;
+                    break;
+                }
+            };
+            let written = stream.write(&run.bytes, now)?;
+            let sent = run.sent(written);
+            delivered += sent.entries;
+            stream.fed.cursor = sent.cursor;
+            stream.fed.sent += sent.entries;
+            stream.fed.told = sent.told.unwrap_or(stream.fed.told);
+            stream.fed.at = Some(now);
+            if !sent.rest.is_empty() {
+                stream.rest.backlog.push_back(sent.rest);
+            }
+            if stream.blocked {
+                break;
+            }
+        }
+        room.core.counters.delivered.fetch_add(delivered, Relaxed);
+        let group = room.group_mut(stream.group);
+        let live = !stream.blocked && stream.fed.cursor >= group.head;
+        stream.rest.subscriber.control().note(stream.fed.cursor, stream.fed.sent, live);
+        if stream.blocked {
+            self.schedule_stall(key, now);
+        } else if !live && is_fed {
+            group.turn_again();
+        }
+        Ok(is_fed)
+    }
+
+    /// A socket has something to say.
+    fn ready(&mut self, event: &mio::event::Event, scratch: &mut [u8], now: Instant) {
+        let key = event.token().0;
+        if self.freed.contains(&key) {
+            return;
+        }
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if event.is_error() || event.is_read_closed() || (event.is_readable() && !stream.discard(scratch)) {
+            self.remove(key);
+            return;
+        }
+        if event.is_writable() && stream.blocked {
+            match stream.flush(now) {
+                Err(error) => self.lose(key, &error),
+                Ok(Flush::Blocked) => self.schedule_stall(key, now),
+                Ok(Flush::Done) => match stream.state {
+                    State::Member(_) => {
+                        let (room, group) = (stream.room, stream.group);
+                        match self.feed(key, now) {
+                            // what is left is for the next turn of its group
+                            Ok(true) if self.streams[key].fed.cursor < self.rooms[room].group(group).head => {
+                                self.rooms[room].queue(group);
+                            }
+                            Ok(true) => {}
+                            Ok(false) => self.visit(key, now),
+                            Err(error) => self.lose(key, &error),
+                        }
+                    }
+                    State::Driven | State::Closing => self.visit(key, now),
+                },
+            }
+        }
+    }
+
+    fn time_has_come(&mut self, at: Instant, id: Id, now: Instant) {
+        let Some(stream) = self.streams.get_mut(id.key).filter(|stream| stream.rest.id == id) else { return };
+        if stream.rest.scheduled != Some(at) {
+            return; // it has moved since
+        }
+        stream.rest.scheduled = None;
+        if let Some(since) = stream.rest.blocked_since {
+            let patience = if stream.state == State::Closing && !stream.blocked { CLOSING } else { self.stall };
+            if since.checked_add(patience).is_some_and(|end| end <= now) {
+                if stream.blocked {
+                    stream.rest.subscriber.control().mark_stalled();
+                }
+                self.remove(id.key);
+                return;
+            }
+        }
+        self.visit(id.key, now);
+    }
+
+    /// Looks at the stream at this time, or earlier if that was said before.
+    fn schedule(&mut self, key: usize, until: Option<Instant>) {
+        let Some(until) = until else { return };
+        let rest = &mut self.streams[key].rest;
+        if rest.scheduled.is_none_or(|at| until < at) {
+            rest.scheduled = Some(until);
+            self.schedule.push(until, rest.id);
+        }
+    }
+
+    fn schedule_stall(&mut self, key: usize, now: Instant) {
+        let since = self.streams[key].rest.blocked_since.unwrap_or(now);
+        self.schedule(key, since.checked_add(self.stall));
+    }
+
+    /// The reader has gone, or its socket says so.
+    fn lose(&mut self, key: usize, error: &io::Error) {
+        if error.kind() == io::ErrorKind::TimedOut {
+            if let Some(stream) = self.streams.get(key) {
+                stream.rest.subscriber.control().mark_stalled();
+            }
+        }
+        self.remove(key);
+    }
+
+    fn remove(&mut self, key: usize) {
+        if !self.streams.contains(key) {
+            return;
+        }
+        self.part(key);
+        let Stream { mut socket, room, group, rest, .. } = self.streams.remove(key);
+        self.freed.push(key);
+        // closing does it as well; on systems where it does not, this does
+        let _ = self.poll.registry().deregister(&mut socket);
+        drop((socket, rest));
+        let left = &mut self.rooms[room];
+        left.leave(group);
+        left.streams -= 1;
+        if left.streams == 0 {
+            self.rooms.remove(room);
+        }
+        self.inbox.uncount();
+    }
+}
+
+/// The token of the bell; sockets have their places in the slab.
+const BELL: Token = Token(usize::MAX);

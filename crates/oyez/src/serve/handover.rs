@@ -1,0 +1,111 @@
+//! How the answer of a stream leaves hyper: what has to be true of it, and what goes along.
+
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderName, Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+
+use crate::pump::Pump;
+use crate::sync::Mutex;
+
+/// The stream of a response, for whoever takes it first. It keeps nothing alive: an answer whose body was dropped or
+/// replaced cannot be taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Handover(Weak<Mutex<Option<Box<Pump>>>>);
+
+impl Handover {
+    pub(crate) fn new(pump: &Arc<Mutex<Option<Box<Pump>>>>) -> Self {
+        Self(Arc::downgrade(pump))
+    }
+
+    fn take(&self) -> Option<Box<Pump>> {
+        let shared = self.0.upgrade()?;
+        let mut pump = shared.lock();
+        // a stream with an end leaves its connection to the next request
+        if pump.as_ref().is_some_and(|pump| pump.is_bounded()) {
+            return None;
+        }
+        pump.take()
+    }
+}
+
+/// What the request says about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    can_leave: bool,
+    chunked: bool,
+}
+
+impl Asked {
+    pub(crate) fn of<B: Body>(request: &Request<B>) -> Self {
+        let version = request.version();
+        let known = matches!(version, Version::HTTP_10 | Version::HTTP_11);
+        let can_leave = known && request.method() == Method::GET && request.body().is_end_stream();
+        Self { can_leave, chunked: version == Version::HTTP_11 }
+    }
+
+    /// The stream that answers the request with `response`, if it is one that can leave.
+    pub(crate) fn leave<B>(self, response: &mut Response<B>, now: SystemTime) -> Option<Leaving> {
+        let handover = response.extensions_mut().remove::<Handover>()?;
+        let headers = response.headers();
+        let ours = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|mime| [&b"text/event-stream"[..], b"application/x-ndjson"].contains(&mime.as_bytes()));
+        let framed = [CONTENT_ENCODING, CONTENT_LENGTH, TRAILER].iter().any(|name| headers.contains_key(name));
+        if !self.can_leave || response.status() != StatusCode::OK || !ours || framed {
+            return None;
+        }
+        let pump = handover.take()?;
+        Some(Leaving { head: head(headers, self.chunked, now), chunked: self.chunked, pump })
+    }
+}
+
+/// A stream on its way out of hyper.
+pub(crate) struct Leaving {
+    pub(crate) head: Bytes,
+    /// HTTP/1.1; else the end of the connection is the end of the stream.
+    pub(crate) chunked: bool,
+    pub(crate) pump: Box<Pump>,
+}
+
+fn head(headers: &HeaderMap, chunked: bool, now: SystemTime) -> Bytes {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    for (name, value) in headers {
+        if !HOP_BY_HOP.contains(name) && *name != DATE {
+            field(&mut head, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    field(&mut head, b"date", date(headers, now).as_bytes());
+    if chunked {
+        field(&mut head, b"transfer-encoding", b"chunked");
+    }
+    field(&mut head, b"connection", b"close");
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+fn field(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+}
+
+fn date(headers: &HeaderMap, now: SystemTime) -> String {
+    if let Some(date) = headers.get(DATE).and_then(|date| date.to_str().ok()) {
+        return date.to_owned();
+    }
+    let now = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&now).expect("a time of day of this age has a date")
+}
+
+/// RFC 9110, 7.6.1: about one connection, and this one is ours.
+const HOP_BY_HOP: [HeaderName; 6] =
+    [CONNECTION, HeaderName::from_static("keep-alive"), TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
