@@ -36,7 +36,7 @@ fn every_connection_gets_exactly_its_part_of_the_log() {
 #[test]
 fn every_hole_is_announced_once_and_what_follows_is_exact() {
     let flags = ["--keep-alive", "10ms", "--keep-events", "200", "--slow", "skip"];
-    let run = Run::of(&flags, Work { requests: 40, readers: 32, pressure: true });
+    let run = Run::of(&flags, Work { requests: 60, readers: 32, pressure: true });
     // the hub keeps too little of the log to be asked: its acknowledgements say where each event stands
     let log = Log::of_acknowledged(run.published.iter().flatten());
     run.check_publishes(&log);
@@ -76,7 +76,10 @@ impl Run {
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|number| {
                 let (address, random, progress) = (hub.address(), seed.random(number), Arc::clone(&progress));
-                thread::spawn(move || publisher::run(address, number, random, requests, work.pressure, &progress))
+                thread::spawn(move || {
+                    progress.wait_for_readers(work.readers as usize);
+                    publisher::run(address, number, random, requests, work.pressure, &progress)
+                })
             })
             .collect();
         let readers: Vec<_> = (0..work.readers)

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -73,9 +73,11 @@ pub(super) fn id(mut block: &[u8]) -> Option<String> {
     decoder.last_event_id().map(ToString::to_string)
 }
 
-/// What the readers know of the publishers.
+/// What readers and publishers know of each other.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// Readers whose first stream has opened.
+    opened: AtomicUsize,
     ids: Mutex<Vec<String>>,
     is_over: AtomicBool,
 }
@@ -83,6 +85,13 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn acknowledge(&self, ids: &[String]) {
         self.ids.lock().unwrap().extend_from_slice(ids);
+    }
+
+    /// Waits until so many readers read: a reader that is late misses nothing, and a run wants holes.
+    pub(super) fn wait_for_readers(&self, readers: usize) {
+        while self.opened.load(Ordering::SeqCst) < readers {
+            thread::sleep(MOMENT);
+        }
     }
 
     pub(super) fn end(&self) {
@@ -104,11 +113,12 @@ pub(super) struct Reader {
     habit: Habit,
     random: Random,
     progress: Arc<Progress>,
+    has_opened: bool,
 }
 
 impl Reader {
     pub(super) fn new(address: SocketAddr, habit: Habit, random: Random, progress: Arc<Progress>) -> Self {
-        Self { address, habit, random, progress }
+        Self { address, habit, random, progress, has_opened: false }
     }
 
     /// Connects again and again until all is published, and then once more to read the rest.
@@ -149,11 +159,19 @@ impl Reader {
                     let is_event = is_event(&block);
                     let is_end = is_event && block.ends_with(format!("\ndata: {END}\n\n").as_bytes());
                     blocks.push(block);
+                    if !self.has_opened {
+                        self.has_opened = true;
+                        self.progress.opened.fetch_add(1, Ordering::SeqCst);
+                    }
                     match self.habit {
                         _ if poll => {}
                         _ if is_end => break,
-                        // a keep-alive: nothing is left, and nothing will come
-                        _ if !is_event && blocks.len() > 1 && self.progress.is_over() => break,
+                        // a keep-alive: nothing is left, and nothing will come. Who has slept reads old ones
+                        Habit::Wanders | Habit::WandersFar
+                            if !is_event && blocks.len() > 1 && self.progress.is_over() =>
+                        {
+                            break;
+                        }
                         _ if !is_event => {}
                         Habit::Sleeps if left > 0 => {
                             self.sleep();

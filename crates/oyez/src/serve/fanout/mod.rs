@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
@@ -201,13 +202,14 @@ impl Thread {
             waker,
             backlog: [head].into(),
             scheduled: None,
+            overdue: false,
             blocked_since: None,
             discarded,
             listed,
         };
         let stream = Stream { socket, state: State::Driven, blocked: false, room, group, fed, rest: Box::new(rest) };
         self.streams.insert(stream);
-        self.visit(key, now);
+        self.visit(key, now, Self::drive);
     }
 
     fn room_of(&mut self, core: &Arc<Core>) -> usize {
@@ -222,14 +224,13 @@ impl Thread {
 
     fn visit_by_id(&mut self, id: Id, now: Instant) {
         if self.streams.get(id.key).is_some_and(|stream| stream.rest.id == id) {
-            self.visit(id.key, now);
+            self.visit(id.key, now, Self::drive);
         }
     }
 
-    /// Brings one stream as far as it goes now; a panic ends it and no other.
-    fn visit(&mut self, key: usize, now: Instant) {
-        let visited = catch_unwind(AssertUnwindSafe(|| self.drive(key, now)));
-        match visited {
+    /// Brings one stream further; a panic ends it and no other.
+    fn visit(&mut self, key: usize, now: Instant, bring: impl FnOnce(&mut Self, usize, Instant) -> io::Result<()>) {
+        match catch_unwind(AssertUnwindSafe(|| bring(self, key, now))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.lose(key, &error),
             Err(_) => {
@@ -253,8 +254,10 @@ impl Thread {
             }
             stream.rest.subscriber.was_fed(stream.fed);
         }
+        stream.rest.overdue = false;
         for _ in 0..VISIT_RUNS {
             if stream.blocked && stream.flush(now)? == Flush::Blocked {
+                stream.rest.overdue = true;
                 self.schedule_stall(key, now);
                 return Ok(());
             }
@@ -328,7 +331,7 @@ impl Thread {
         }
         let Fed { cursor, sent, .. } = stream.fed;
         if room.group(stream.group).head > cursor {
-            room.queue(stream.group);
+            room.turn_again(stream.group);
         } else {
             stream.rest.subscriber.control().note(cursor, sent, true);
         }
@@ -345,49 +348,36 @@ impl Thread {
         }
     }
 
-    /// Visits members of the groups whose turn it is. True when there are more to visit.
+    /// Visits members of the groups whose turn it is, in each room so many. True when there are more to visit.
     fn slice(&mut self, now: Instant) -> bool {
-        let mut budget = SLICE_VISITS;
-        let rooms: Vec<usize> = self.rooms.iter().map(|(key, _)| key).collect();
+        let rooms: SmallVec<[usize; 4]> = self.rooms.iter().map(|(key, _)| key).collect();
         let mut busy = false;
         for room in rooms {
-            while let Some(group) = self.rooms[room].front() {
-                if budget == 0 {
+            let mut visits = 0;
+            // a visit may end the group's last stream, and with it the group or the room
+            while let Some(group) = self.rooms.get(room).and_then(Room::front) {
+                if visits == SLICE_VISITS {
                     busy = true;
                     break;
                 }
-                self.rooms[room].begin_turn(group);
-                while budget > 0 {
-                    let members = &mut self.rooms[room].group_mut(group);
-                    let Some(key) = members.members.get(members.next).copied() else { break };
-                    members.next += 1;
-                    budget -= 1;
-                    match self.feed(key, now) {
-                        Ok(true) => {}
-                        Ok(false) => self.visit(key, now),
-                        Err(error) => self.lose(key, &error),
+                match self.rooms[room].next_member(group) {
+                    Some(key) => {
+                        visits += 1;
+                        self.visit(key, now, Self::feed);
                     }
-                }
-                let Some(room) = self.rooms.get_mut(room) else { break };
-                if room.front() == Some(group) && room.group(group).next >= room.group(group).members.len() {
-                    room.done(group);
+                    None => self.rooms[room].end_turn(group),
                 }
             }
         }
         busy
     }
 
-    /// Writes what lies between a member's cursor and the head. False when it takes more than that.
-    fn feed(&mut self, key: usize, now: Instant) -> io::Result<bool> {
-        let Some(stream) = self.streams.get_mut(key) else { return Ok(true) };
-        if stream.blocked {
-            return Ok(true);
-        }
+    /// Writes what lies between a member's cursor and the head.
+    fn feed(&mut self, key: usize, now: Instant) -> io::Result<()> {
+        let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.blocked) else { return Ok(()) };
         let room = &mut self.rooms[stream.room];
-        let mut delivered = 0;
-        let mut is_fed = true;
         for _ in 0..VISIT_RUNS {
-            if stream.fed.cursor >= room.group(stream.group).head {
+            if stream.blocked || stream.fed.cursor >= room.group(stream.group).head {
                 break;
             }
             let run = match room.next(stream.group, stream.fed.cursor) {
@@ -396,35 +386,22 @@ impl Thread {
                     stream.fed.cursor = cursor;
                     continue;
                 }
-                Next::Lost => {
-                    is_fed = false;
-                    break;
-                }
+                // what happens to a reader that has fallen behind is its subscriber's to say
+                Next::Lost => return self.drive(key, now),
             };
             let written = stream.write(&run.bytes, now)?;
-            let sent = run.sent(written);
-            delivered += sent.entries;
-            stream.fed.cursor = sent.cursor;
-            stream.fed.sent += sent.entries;
-            stream.fed.told = sent.told.unwrap_or(stream.fed.told);
-            stream.fed.at = Some(now);
-            if !sent.rest.is_empty() {
-                stream.rest.backlog.push_back(sent.rest);
-            }
-            if stream.blocked {
-                break;
-            }
+            let delivered = stream.has_sent(run.sent(written), now);
+            room.core.counters.delivered.fetch_add(delivered, Relaxed);
         }
-        room.core.counters.delivered.fetch_add(delivered, Relaxed);
-        let group = room.group_mut(stream.group);
-        let live = !stream.blocked && stream.fed.cursor >= group.head;
-        stream.rest.subscriber.control().note(stream.fed.cursor, stream.fed.sent, live);
+        let is_behind = stream.fed.cursor < room.group(stream.group).head;
+        let Fed { cursor, sent, .. } = stream.fed;
+        stream.rest.subscriber.control().note(cursor, sent, !stream.blocked && !is_behind);
         if stream.blocked {
             self.schedule_stall(key, now);
-        } else if !live && is_fed {
-            group.turn_again();
+        } else if is_behind {
+            room.turn_again(stream.group);
         }
-        Ok(is_fed)
+        Ok(())
     }
 
     /// A socket has something to say.
@@ -439,25 +416,20 @@ impl Thread {
             return;
         }
         if event.is_writable() && stream.blocked {
-            match stream.flush(now) {
-                Err(error) => self.lose(key, &error),
-                Ok(Flush::Blocked) => self.schedule_stall(key, now),
-                Ok(Flush::Done) => match stream.state {
-                    State::Member(_) => {
-                        let (room, group) = (stream.room, stream.group);
-                        match self.feed(key, now) {
-                            // what is left is for the next turn of its group
-                            Ok(true) if self.streams[key].fed.cursor < self.rooms[room].group(group).head => {
-                                self.rooms[room].queue(group);
-                            }
-                            Ok(true) => {}
-                            Ok(false) => self.visit(key, now),
-                            Err(error) => self.lose(key, &error),
-                        }
-                    }
-                    State::Driven | State::Closing => self.visit(key, now),
-                },
-            }
+            self.visit(key, now, Self::unblock);
+        }
+    }
+
+    /// The socket takes more again.
+    fn unblock(&mut self, key: usize, now: Instant) -> io::Result<()> {
+        let stream = &mut self.streams[key];
+        if stream.flush(now)? == Flush::Blocked {
+            self.schedule_stall(key, now);
+            return Ok(());
+        }
+        match stream.state {
+            State::Member(_) if !stream.rest.overdue => self.feed(key, now),
+            State::Member(_) | State::Driven | State::Closing => self.drive(key, now),
         }
     }
 
@@ -477,7 +449,7 @@ impl Thread {
                 return;
             }
         }
-        self.visit(id.key, now);
+        self.visit(id.key, now, Self::drive);
     }
 
     /// Looks at the stream at this time, or earlier if that was said before.

@@ -40,7 +40,7 @@ pub(crate) struct Group {
     name: Name,
     places: Places,
     /// Keys of the streams in it.
-    pub(crate) members: Vec<usize>,
+    members: Vec<usize>,
     /// Streams that are in it or will be.
     users: usize,
     /// The newest entry that concerns it.
@@ -48,7 +48,7 @@ pub(crate) struct Group {
     run: Option<Run>,
     queued: bool,
     /// The turn that is going on: whose turn it is, and the head when it began.
-    pub(crate) next: usize,
+    next: usize,
     turn_head: u64,
 }
 
@@ -155,21 +155,25 @@ impl Room {
         self.core.log.head() > self.followed
     }
 
-    /// The group whose turn it is. It stays so until it is [done](Room::done).
+    /// The group whose turn it is.
     pub(crate) fn front(&self) -> Option<usize> {
         self.queue.front().copied()
     }
 
-    /// Begins or goes on with the turn of the group in front.
-    pub(crate) fn begin_turn(&mut self, key: usize) {
+    /// The member of the group in front whose turn it is; `None` when all have been visited.
+    pub(crate) fn next_member(&mut self, key: usize) -> Option<usize> {
         let group = &mut self.groups[key];
         if group.next == 0 {
             group.turn_head = group.head;
         }
+        let member = group.members.get(group.next).copied()?;
+        group.next += 1;
+        Some(member)
     }
 
-    /// Ends the turn of the group in front; those behind it come first before it has another.
-    pub(crate) fn done(&mut self, key: usize) {
+    /// All members of the group in front have been visited; it has another turn behind the others if something has come
+    /// since, or somebody has not had all.
+    pub(crate) fn end_turn(&mut self, key: usize) {
         self.queue.pop_front();
         let group = &mut self.groups[key];
         group.queued = false;
@@ -181,9 +185,11 @@ impl Room {
         }
     }
 
-    /// Gives the group a turn.
-    pub(crate) fn queue(&mut self, key: usize) {
-        queue(&mut self.queue, key, &mut self.groups[key]);
+    /// Lets the group have another turn.
+    pub(crate) fn turn_again(&mut self, key: usize) {
+        let group = &mut self.groups[key];
+        group.turn_head = 0;
+        queue(&mut self.queue, key, group);
     }
 
     /// What a member of the group that has come so far gets next.
@@ -216,17 +222,12 @@ impl Group {
         self.members.len() - 1
     }
 
-    /// Somebody has not had all in this turn.
-    pub(crate) fn turn_again(&mut self) {
-        self.turn_head = 0;
-    }
-
     /// The member at `place` leaves; tells who has its place now.
     pub(crate) fn part(&mut self, place: usize) -> Option<usize> {
         self.members.swap_remove(place);
         if place < self.next {
             // whoever has the place now may not have had its turn
-            self.turn_again();
+            self.turn_head = 0;
         }
         self.members.get(place).copied()
     }

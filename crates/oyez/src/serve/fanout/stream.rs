@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 
 use super::inbox::Id;
-use super::run::Framing;
+use super::run::{Framing, Sent};
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX};
 use crate::serve::drain::Listed;
 use crate::subscriber::{Fed, Subscriber};
@@ -49,6 +49,8 @@ pub(crate) struct Rest {
     pub(crate) backlog: VecDeque<Bytes>,
     /// When it is looked at next, by the schedule.
     pub(crate) scheduled: Option<Instant>,
+    /// It was to be looked at while its socket was full, by time or because somebody has told it something.
+    pub(crate) overdue: bool,
     /// Since when the reader has taken nothing.
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) discarded: usize,
@@ -102,6 +104,20 @@ impl Stream {
             self.block(now);
         }
         Ok(written)
+    }
+
+    /// Notes what a write of a run came to; tells how many entries it delivered.
+    pub(crate) fn has_sent(&mut self, sent: Sent, now: Instant) -> u64 {
+        self.fed = Fed {
+            cursor: sent.cursor,
+            told: sent.told.unwrap_or(self.fed.told),
+            sent: self.fed.sent + sent.entries,
+            at: Some(now),
+        };
+        if !sent.rest.is_empty() {
+            self.rest.backlog.push_back(sent.rest);
+        }
+        sent.entries
     }
 
     fn block(&mut self, now: Instant) {
