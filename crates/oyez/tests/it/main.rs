@@ -3,6 +3,7 @@
 
 mod child;
 mod connection;
+mod handover;
 mod hub;
 mod memory;
 mod serve;

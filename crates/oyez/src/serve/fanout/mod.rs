@@ -202,13 +202,17 @@ impl Thread {
             waker,
             backlog: [head].into(),
             scheduled: None,
-            overdue: false,
             blocked_since: None,
             discarded,
             listed,
         };
         let stream = Stream { socket, state: State::Driven, blocked: false, room, group, fed, rest: Box::new(rest) };
+        let says_too_much = stream.says_too_much();
         self.streams.insert(stream);
+        if says_too_much {
+            self.remove(key);
+            return;
+        }
         self.visit(key, now, Self::drive);
     }
 
@@ -253,11 +257,12 @@ impl Thread {
                 stream.fed.cursor = stream.fed.cursor.max(room.followed);
             }
             stream.rest.subscriber.was_fed(stream.fed);
+            // until it is at the tail again nobody else writes to it
+            self.part(key);
         }
-        stream.rest.overdue = false;
+        let stream = &mut self.streams[key];
         for _ in 0..VISIT_RUNS {
             if stream.blocked && stream.flush(now)? == Flush::Blocked {
-                stream.rest.overdue = true;
                 self.schedule_stall(key, now);
                 return Ok(());
             }
@@ -291,17 +296,17 @@ impl Thread {
                 Turn::End => {
                     let end = stream.rest.framing.end();
                     stream.rest.backlog.push_back(end);
-                    self.part(key);
-                    self.streams[key].state = State::Closing;
+                    stream.state = State::Closing;
                     return self.close_when_flushed(key, now);
                 }
             }
         }
         let id = stream.rest.id;
         self.again.push(id);
-        Ok(())
+        self.flush(key, now)
     }
 
+    /// Each visit ends with it: what waits for the socket must not be overtaken by what its group brings.
     fn flush(&mut self, key: usize, now: Instant) -> io::Result<()> {
         if self.streams[key].flush(now)? == Flush::Blocked {
             self.schedule_stall(key, now);
@@ -325,10 +330,7 @@ impl Thread {
     fn join(&mut self, key: usize) {
         let stream = &mut self.streams[key];
         let room = &mut self.rooms[stream.room];
-        if stream.state == State::Driven {
-            let place = room.group_mut(stream.group).join(key);
-            stream.state = State::Member(place);
-        }
+        stream.state = State::Member(room.group_mut(stream.group).join(key));
         let Fed { cursor, sent, .. } = stream.fed;
         if room.group(stream.group).head > cursor {
             room.turn_again(stream.group);
@@ -375,6 +377,7 @@ impl Thread {
     /// Writes what lies between a member's cursor and the head.
     fn feed(&mut self, key: usize, now: Instant) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.blocked) else { return Ok(()) };
+        debug_assert!(stream.rest.backlog.is_empty(), "what waits was flushed or has blocked the stream");
         let room = &mut self.rooms[stream.room];
         for _ in 0..VISIT_RUNS {
             if stream.blocked || stream.fed.cursor >= room.group(stream.group).head {
@@ -428,8 +431,8 @@ impl Thread {
             return Ok(());
         }
         match stream.state {
-            State::Member(_) if !stream.rest.overdue => self.feed(key, now),
-            State::Member(_) | State::Driven | State::Closing => self.drive(key, now),
+            State::Member(_) => self.feed(key, now),
+            State::Driven | State::Closing => self.drive(key, now),
         }
     }
 

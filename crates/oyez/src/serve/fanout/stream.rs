@@ -49,8 +49,6 @@ pub(crate) struct Rest {
     pub(crate) backlog: VecDeque<Bytes>,
     /// When it is looked at next, by the schedule.
     pub(crate) scheduled: Option<Instant>,
-    /// It was to be looked at while its socket was full, by time or because somebody has told it something.
-    pub(crate) overdue: bool,
     /// Since when the reader has taken nothing.
     pub(crate) blocked_since: Option<Instant>,
     pub(crate) discarded: usize,
@@ -132,7 +130,7 @@ impl Stream {
                 Ok(0) => return false,
                 Ok(number) => {
                     self.rest.discarded += number;
-                    if self.rest.discarded > DISCARDED_BYTES_MAX {
+                    if self.says_too_much() {
                         return false;
                     }
                 }
@@ -141,6 +139,10 @@ impl Stream {
                 Err(_) => return false,
             }
         }
+    }
+
+    pub(crate) fn says_too_much(&self) -> bool {
+        self.rest.discarded > DISCARDED_BYTES_MAX
     }
 
     /// Nothing more will be written.
