@@ -58,6 +58,7 @@ pub(crate) async fn run<S, B>(
         listed: Arc::default(),
         unflushed: unflushed.clone(),
         left: Arc::clone(&left),
+        fanout: Arc::clone(&fanout),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -107,7 +108,6 @@ fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discard
         Ok(socket) => {
             let Leaving { head, chunked, pump } = leaving;
             let socket = mio::net::TcpStream::from_std(socket);
-            fanout.count();
             fanout.hand(Handed { socket, head, chunked, pump, listed, discarded });
         }
         Err(error) => debug!(%error, "a stream cannot leave the runtime"),
@@ -127,6 +127,7 @@ struct ConnectionService<S> {
     unflushed: Unflushed,
     /// The stream that has left, for whoever drives the connection.
     left: Arc<Mutex<Option<(Leaving, Listed)>>>,
+    fanout: Arc<Inbox>,
 }
 
 /// The answer is not hyper's to give: it stops before it has written a byte of it.
@@ -160,14 +161,15 @@ where
         request.extensions_mut().insert(timeout);
         let mut app = self.app.clone();
         let (drain, current, listed) = (self.drain.clone(), self.current.clone(), Arc::clone(&self.listed));
-        let (unflushed, left) = (self.unflushed.clone(), Arc::clone(&self.left));
+        let (unflushed, left, fanout) = (self.unflushed.clone(), Arc::clone(&self.left), Arc::clone(&self.fanout));
         Box::pin(async move {
             let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
             let Ok(mut response) = app.call(request).await;
             let stream = response.extensions_mut().remove::<StreamControl>();
             let place = stream.as_ref().map(|stream| drain.list(stream));
             // what hyper has still to write of an earlier answer would be lost with it
-            let leaving = if unflushed.is_set() { None } else { asked.leave(&mut response, SystemTime::now()) };
+            let may_leave = !unflushed.is_set() && fanout.is_open();
+            let leaving = if may_leave { asked.leave(&mut response, SystemTime::now()) } else { None };
             if let Some(leaving) = leaving {
                 *left.lock() = place.map(|place| (leaving, place));
                 return Err(HasLeft);

@@ -62,10 +62,31 @@ impl Inbox {
         }
     }
 
-    /// Hands a stream over. The caller has [counted](Inbox::count) it.
+    /// Hands a stream over. Dropped, it ends.
     pub(crate) fn hand(&self, handed: Handed) {
-        self.waiting.lock().handed.push(handed);
+        let mut waiting = self.waiting.lock();
+        if waiting.stop {
+            return;
+        }
+        self.streams.fetch_add(1, SeqCst);
+        waiting.handed.push(handed);
+        drop(waiting);
         self.ring();
+    }
+
+    /// Whether there is a thread that takes streams.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.waiting.lock().stop
+    }
+
+    /// The thread has ended, and its streams with it.
+    pub(crate) fn close(&self) {
+        let mut waiting = self.waiting.lock();
+        let left = std::mem::replace(&mut *waiting, Waiting { stop: true, ..Waiting::default() });
+        self.streams.store(0, SeqCst);
+        drop(waiting);
+        drop(left);
+        self.freed.notify_waiters();
     }
 
     /// Ends every stream at once, and the thread.
@@ -94,11 +115,7 @@ impl Inbox {
         self.asleep.store(false, SeqCst);
     }
 
-    /// One stream more is the thread's.
-    pub(crate) fn count(&self) {
-        self.streams.fetch_add(1, SeqCst);
-    }
-
+    /// A stream of the thread has ended.
     pub(crate) fn uncount(&self) {
         self.streams.fetch_sub(1, SeqCst);
         self.freed.notify_waiters();

@@ -10,6 +10,7 @@ mod run;
 mod schedule;
 mod stream;
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -24,12 +25,12 @@ use tracing::{debug, error};
 
 use crate::clock;
 use crate::hub::Core;
-use crate::limits::serve::{CLOSING, READY_SOCKETS, SLICE_VISITS, VISIT_RUNS};
+use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, SLICE_VISITS, VISIT_RUNS};
 use crate::subscriber::{Fed, Output, Turn};
 use crate::sync::atomic::Ordering::Relaxed;
 
 pub(crate) use inbox::{Handed, Inbox};
-use inbox::{Id, StreamWaker};
+use inbox::{Id, StreamWaker, Waiting};
 use room::{Next, Room};
 use run::Framing;
 use schedule::Schedule;
@@ -55,12 +56,14 @@ impl Fanout {
             round: 0,
             rooms: Slab::new(),
             schedule: Schedule::default(),
-            again: Vec::new(),
+            arrivals: VecDeque::new(),
+            again: VecDeque::new(),
             outputs: Vec::new(),
-            freed: Vec::new(),
         };
+        let closes = Closes(Arc::clone(&inbox));
         std::thread::Builder::new().name("oyez-fanout".to_owned()).spawn(move || {
             thread.run();
+            drop(closes);
             // nobody may be waiting
             let _ = end.send(());
         })?;
@@ -94,6 +97,15 @@ impl Drop for Fanout {
     }
 }
 
+/// The thread has ended, be it by a panic: nobody is to wait for it.
+struct Closes(Arc<Inbox>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 struct Thread {
     inbox: Arc<Inbox>,
     poll: Poll,
@@ -103,63 +115,77 @@ struct Thread {
     round: u32,
     rooms: Slab<Room>,
     schedule: Schedule,
-    /// Streams whose turn was over before their work was.
-    again: Vec<Id>,
+    arrivals: VecDeque<Handed>,
+    /// Streams that were woken, or whose visit was over before their work was.
+    again: VecDeque<Id>,
     outputs: Vec<Output>,
-    /// Places of streams that ended while events of the kernel are looked at: such an event may still name them.
-    freed: Vec<usize>,
 }
 
 impl Thread {
     fn run(mut self) {
         let mut events = Events::with_capacity(READY_SOCKETS);
-        let mut scratch = vec![0; 4 << 10];
-        loop {
-            let waiting = self.inbox.take();
-            if waiting.stop {
-                break;
-            }
-            let mut now = clock::now();
-            for handed in waiting.handed {
-                self.adopt(handed, now);
-            }
-            let again = std::mem::take(&mut self.again);
-            for id in waiting.woken.into_iter().chain(again) {
-                self.visit_by_id(id, now);
-            }
+        let mut scratch = vec![0; DISCARDED_BYTES_MAX];
+        while self.take_what_waits() {
+            let now = clock::now();
+            let mut busy = self.welcome(now);
+            busy |= self.look_again(now);
             for (_, room) in &mut self.rooms {
                 room.follow();
             }
-            let mut busy = self.slice(now);
-            now = clock::now();
-            for _ in 0..SLICE_VISITS {
-                let Some((at, id)) = self.schedule.pop(now) else { break };
-                self.time_has_come(at, id, now);
-            }
-            busy |= !self.again.is_empty();
+            busy |= self.slice(now);
+            let now = clock::now();
+            busy |= self.keep_time(now);
             let timeout = self.sleep(busy, now);
             if let Err(error) = self.poll.poll(&mut events, timeout) {
                 if error.kind() != io::ErrorKind::Interrupted {
                     error!(%error, "the fan-out thread cannot wait for its sockets; it ends, and with it its streams");
-                    break;
+                    return;
                 }
             }
             self.inbox.wake_up();
             let now = clock::now();
-            for event in &events {
-                if event.token() != BELL {
-                    self.ready(event, &mut scratch, now);
-                }
+            // no stream takes the place of another meanwhile: an event is for whom it names
+            for event in events.iter().filter(|event| event.token() != BELL) {
+                self.ready(event, &mut scratch, now);
             }
-            self.freed.clear();
         }
-        for _ in 0..self.streams.len() {
-            self.inbox.uncount();
+    }
+
+    /// False when it is to end.
+    fn take_what_waits(&mut self) -> bool {
+        let Waiting { handed, woken, stop } = self.inbox.take();
+        self.arrivals.extend(handed);
+        self.again.extend(woken);
+        !stop
+    }
+
+    /// Takes over some of the streams that were handed over. True when there are more.
+    fn welcome(&mut self, now: Instant) -> bool {
+        for _ in 0..SLICE_VISITS {
+            let Some(handed) = self.arrivals.pop_front() else { break };
+            self.adopt(handed, now);
         }
-        for handed in self.inbox.take().handed {
-            drop(handed);
-            self.inbox.uncount();
+        !self.arrivals.is_empty()
+    }
+
+    /// Visits some of the streams that were woken or had more to do. True when there are more.
+    fn look_again(&mut self, now: Instant) -> bool {
+        for _ in 0..self.again.len().min(SLICE_VISITS) {
+            let Some(id) = self.again.pop_front() else { break };
+            if self.streams.get(id.key).is_some_and(|stream| stream.rest.id == id) {
+                self.visit(id.key, now, Self::drive);
+            }
         }
+        !self.again.is_empty()
+    }
+
+    /// Visits some of the streams whose time has come. True when there may be more.
+    fn keep_time(&mut self, now: Instant) -> bool {
+        for _ in 0..SLICE_VISITS {
+            let Some((at, id)) = self.schedule.pop(now) else { return false };
+            self.time_has_come(at, id, now);
+        }
+        true
     }
 
     /// How long the thread may sleep.
@@ -226,12 +252,6 @@ impl Thread {
         self.rooms.insert(Room::new(Arc::clone(core)))
     }
 
-    fn visit_by_id(&mut self, id: Id, now: Instant) {
-        if self.streams.get(id.key).is_some_and(|stream| stream.rest.id == id) {
-            self.visit(id.key, now, Self::drive);
-        }
-    }
-
     /// Brings one stream further; a panic ends it and no other.
     fn visit(&mut self, key: usize, now: Instant, bring: impl FnOnce(&mut Self, usize, Instant) -> io::Result<()>) {
         match catch_unwind(AssertUnwindSafe(|| bring(self, key, now))) {
@@ -282,7 +302,7 @@ impl Thread {
                 }
                 Turn::Yield => {
                     let id = stream.rest.id;
-                    self.again.push(id);
+                    self.again.push_back(id);
                     return self.flush(key, now);
                 }
                 Turn::Wait(until) => {
@@ -302,7 +322,7 @@ impl Thread {
             }
         }
         let id = stream.rest.id;
-        self.again.push(id);
+        self.again.push_back(id);
         self.flush(key, now)
     }
 
@@ -410,10 +430,11 @@ impl Thread {
     /// A socket has something to say.
     fn ready(&mut self, event: &mio::event::Event, scratch: &mut [u8], now: Instant) {
         let key = event.token().0;
-        if self.freed.contains(&key) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if let Ok(Some(error)) = if event.is_error() { stream.socket.take_error() } else { Ok(None) } {
+            self.lose(key, &error);
             return;
         }
-        let Some(stream) = self.streams.get_mut(key) else { return };
         if event.is_error() || event.is_read_closed() || (event.is_readable() && !stream.discard(scratch)) {
             self.remove(key);
             return;
@@ -486,7 +507,6 @@ impl Thread {
         }
         self.part(key);
         let Stream { mut socket, room, group, rest, .. } = self.streams.remove(key);
-        self.freed.push(key);
         // closing does it as well; on systems where it does not, this does
         let _ = self.poll.registry().deregister(&mut socket);
         drop((socket, rest));
