@@ -102,6 +102,7 @@ for (const colorScheme of ['light', 'dark']) {
 
 async function check(page, width, when) {
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, `sideways, ${when}`);
+  assert.deepEqual(await page.evaluate(CUT_OFF), [], `beyond the edge, ${when}`);
   const pale = await page.evaluate(PALE);
   assert.deepEqual(pale, [], `contrast, ${when}`);
 }
@@ -167,6 +168,12 @@ async function tabbed(page) {
   const all = await page.evaluate(() => [...window.controls].filter(([one]) => one.isConnected && !one.disabled).map(([one, how]) => [how, one.id || one.textContent.slice(0, 40)]));
   return { missed: all.filter(([how]) => how === 'missed'), unmarked: all.filter(([how]) => how === 'unmarked') };
 }
+
+/** Texts that reach beyond the window, where nobody can scroll to. */
+const CUT_OFF = () => [...document.body.querySelectorAll('*')]
+  .filter((one) => one.checkVisibility() && !one.closest('.scroll, .unseen, pre') && [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+  .filter((one) => one.getBoundingClientRect().right > innerWidth)
+  .map((one) => one.textContent.slice(0, 60));
 
 /** Texts whose contrast with their background is below 4.5 (WCAG 2, relative luminance). */
 const PALE = () => {

@@ -102,6 +102,7 @@ export const notes = (page, words) => list(page).getByRole('listitem').filter({ 
 /** The row's parts: time, type, topics, data on one line, id, size, lag. */
 export async function parts(row) {
   const names = ['time', 'type', 'topics', 'data', 'id', 'size', 'lag'];
+  await row.waitFor();
   const texts = await row.locator('summary > *').allTextContents();
   return Object.fromEntries(names.map((name, index) => [name, texts[index]]));
 }
