@@ -128,9 +128,10 @@ export async function shell(line) {
 /** The text that a Copy button hands out. */
 export async function copied(page, name) {
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.bringToFront(); // the clipboard is for the page that has the focus
+  await page.evaluate(() => navigator.clipboard.writeText(''));
   await button(page, name).click();
-  await page.getByRole('button', { name }).filter({ hasText: 'Copied' }).waitFor();
-  return page.evaluate(() => navigator.clipboard.readText());
+  return until(() => page.evaluate(() => navigator.clipboard.readText()), Boolean);
 }
 
 /** Waits until `read()` gives something for which `enough` holds; resolves to it. */
