@@ -1,10 +1,12 @@
 //! cargo run -p oyez-examples --bin axum_hub
 //!
-//! Orders as they come, in an axum app: who may read what, a filter, resume, figures for Prometheus, a clean stop.
+//! Orders as they come, in an axum app: who may read and write what, a filter, replay, resume, figures for Prometheus, a
+//! clean stop.
 //!
 //! ```text
-//! curl -N -H 'Authorization: Bearer berlin' localhost:3000/orders/eu?over=100
-//! curl --json '{"total": 250}' localhost:3000/orders/eu
+//! curl -N -H 'Authorization: Bearer berlin' 'localhost:3000/orders/eu?over=100&last=5'
+//! curl -N -H 'Authorization: Bearer headquarters' 'localhost:3000/orders/*'
+//! curl -H 'Authorization: Bearer berlin' --json '{"total": 250}' localhost:3000/orders/eu
 //! curl localhost:3000/metrics
 //! ```
 
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use axum::extract::{Json, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::{Router, routing::get};
 use oyez::{Access, Hub, JsonPayload, LastEventId, Limits, Matcher, Retention, Sse, Topic};
 use serde::{Deserialize, Serialize};
@@ -25,8 +28,12 @@ impl JsonPayload for Order {}
 
 #[derive(Deserialize)]
 struct Wanted {
+    /// Only orders with more than this.
     #[serde(default)]
     over: u32,
+    /// Begins with so many that were there before.
+    #[serde(default)]
+    last: usize,
 }
 
 #[tokio::main]
@@ -56,8 +63,9 @@ async fn subscribe(
     headers: HeaderMap,
 ) -> Sse {
     hub.subscribe(&format!("orders/{region}"))
-        .resume(resume)
-        .access(Reader::of(&headers))
+        .last(wanted.last)
+        .resume(resume) // beats `last`: an EventSource comes back with the same query
+        .access(Caller::of(&headers))
         .filter(move |order: &Order| order.total > wanted.over)
         .into_response()
 }
@@ -66,50 +74,65 @@ async fn subscribe(
 async fn publish(
     State(hub): State<Hub<Order>>,
     Path(region): Path<String>,
+    headers: HeaderMap,
     Json(order): Json<Order>,
 ) -> Result<String, (StatusCode, String)> {
-    let id = hub.publish(&format!("orders/{region}"), order).await;
+    let topic = format!("orders/{region}");
+    if !Caller::of(&headers).may(&topic) {
+        return Err((StatusCode::FORBIDDEN, format!("not allowed to publish to {topic}")));
+    }
+    let id = hub.publish(&topic, order).await;
     id.map(|id| id.to_string()).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-/// What one caller may read. It is asked for every event, replayed or live, so that `*` shows nobody too much.
-struct Reader {
-    regions: &'static [&'static str],
+/// What one caller may read and write. It is asked for every event, replayed or live, so that `*` shows nobody too much.
+struct Caller {
+    topics: &'static [&'static str],
 }
 
-impl Reader {
+impl Caller {
     /// Check a real token here.
     fn of(headers: &HeaderMap) -> Self {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let regions: &[_] = match token {
+        let topics: &[_] = match token {
             Some("berlin") => &["orders/eu"],
             Some("headquarters") => &["orders/eu", "orders/us"],
             _ => &[],
         };
-        Self { regions }
+        Self { topics }
+    }
+
+    fn may(&self, topic: &str) -> bool {
+        self.topics.contains(&topic)
     }
 }
 
-impl Access for Reader {
+impl Access for Caller {
     fn may_subscribe(&self, matcher: &Matcher) -> bool {
-        !self.regions.is_empty() && matcher.exact().is_none_or(|topic| self.may_read(std::slice::from_ref(topic)))
+        !self.topics.is_empty() && matcher.exact().is_none_or(|topic| self.may(topic))
     }
 
     fn may_read(&self, topics: &[Topic]) -> bool {
-        topics.iter().any(|topic| self.regions.contains(&&**topic))
+        topics.iter().any(|topic| self.may(topic))
     }
 }
 
-async fn metrics(State(hub): State<Hub<Order>>) -> String {
+/// The text format of Prometheus. Topics and ids are never labels: there is no bound to them.
+async fn metrics(State(hub): State<Hub<Order>>) -> impl IntoResponse {
     let stats = hub.stats();
-    let counter = |name: &str, value: u64| format!("# TYPE oyez_{name} counter\noyez_{name}_total {value}\n");
-    let gauge = |name: &str, value: u64| format!("# TYPE oyez_{name} gauge\noyez_{name} {value}\n");
-    gauge("subscribers", stats.subscribers)
-        + &counter("published", stats.published)
-        + &counter("delivered", stats.delivered)
-        + &counter("refused", stats.refused)
-        + &gauge("history_entries", stats.history_entries)
-        + &gauge("history_bytes", stats.history_bytes)
+    let page: String = [
+        ("oyez_subscribers", "gauge", stats.subscribers),
+        ("oyez_published_total", "counter", stats.published),
+        ("oyez_delivered_total", "counter", stats.delivered),
+        ("oyez_refused_total", "counter", stats.refused),
+        ("oyez_gaps_total", "counter", stats.gaps),
+        ("oyez_history_entries", "gauge", stats.history_entries),
+        ("oyez_history_bytes", "gauge", stats.history_bytes),
+    ]
+    .iter()
+    .map(|(name, kind, value)| format!("# TYPE {name} {kind}\n{name} {value}\n"))
+    .collect();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page)
 }
 
 /// Ctrl-C, or what systemd, Docker and Kubernetes send.

@@ -1,14 +1,27 @@
 //! cargo run -p oyez-examples --bin chat
 //!
-//! Chat rooms: a room is a topic, a message a typed event. Open http://127.0.0.1:3000/ in two windows. Who comes later
-//! sees the last messages, and who loses the connection gets exactly what was said meanwhile.
+//! Chat rooms: a room is a topic. Open http://127.0.0.1:3000/ in two windows. Who comes later sees what was said last, who
+//! loses the connection gets exactly what was said meanwhile, and everybody sees how many are in the room.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{Json, Path, State};
 use axum::http::StatusCode;
 use axum::response::Html;
 use axum::{Router, routing::get};
-use oyez::{Hub, JsonPayload, LastEventId, Retention, Sse};
+use oyez::{Error, Hub, JsonPayload, LastEventId, Retention, Sse, Topic};
 use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line {
+    Said(Message),
+    /// Somebody came or left: so many are here now.
+    Here {
+        people: usize,
+    },
+}
 
 #[derive(Serialize, Deserialize)]
 struct Message {
@@ -16,60 +29,127 @@ struct Message {
     text: String,
 }
 
-impl JsonPayload for Message {}
+impl JsonPayload for Line {}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let hub = Hub::<Message>::builder().history(Retention::last(10_000)).build();
+    let hub = Hub::<Line>::builder().history(Retention::last(10_000)).build();
     let app = Router::new()
         .route("/", get(async || Html(PAGE)))
         .route("/rooms/{room}", get(listen).post(say))
-        .with_state(hub);
+        .with_state(Chat { hub, people: Arc::default() });
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    oyez::serve(listener, app).await?;
+    let stop = async { tokio::signal::ctrl_c().await.expect("signals can be awaited") };
+    oyez::serve(listener, app).with_graceful_shutdown(stop).await?;
     Ok(())
 }
 
-async fn listen(State(hub): State<Hub<Message>>, Path(room): Path<String>, resume: LastEventId) -> Sse {
-    // a reader that comes back with its last id begins behind that instead
-    hub.subscribe(&format!("rooms/{room}")).last(20).resume(resume).into_response()
+#[derive(Clone)]
+struct Chat {
+    hub: Hub<Line>,
+    /// Only rooms with somebody in them.
+    people: Arc<Mutex<HashMap<Topic, usize>>>,
+}
+
+async fn listen(State(chat): State<Chat>, Path(room): Path<String>, resume: LastEventId) -> Sse {
+    // a topic and not a pattern: `/rooms/*` is not a way to listen everywhere
+    let room = match Topic::new(&format!("rooms/{room}")) {
+        Ok(room) => room,
+        Err(error) => return Sse::refusal(&error, &resume),
+    };
+    let place = chat.enter(&room);
+    // a reader that comes back with its last id begins behind that, and not 50 lines back
+    chat.hub.subscribe(room).last(50).resume(resume).hold(place).into_response()
 }
 
 /// Only `application/json` is taken, which no other site's page can send here unasked.
 async fn say(
-    State(hub): State<Hub<Message>>,
+    State(chat): State<Chat>,
     Path(room): Path<String>,
     Json(message): Json<Message>,
 ) -> Result<StatusCode, (StatusCode, String)> {
-    let published = hub.publish(&format!("rooms/{room}"), message).await;
+    let published = chat.hub.publish(&format!("rooms/{room}"), Line::Said(message)).await;
     published.map(|_| StatusCode::NO_CONTENT).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-const PAGE: &str = r#"<!doctype html>
+/// Somebody in a room. Dropped with the stream that holds it, however that ends.
+struct Place {
+    chat: Chat,
+    room: Topic,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // a hub that takes nothing more has nobody who listens
+        let _ = self.chat.count(&self.room, -1);
+    }
+}
+
+impl Chat {
+    fn enter(&self, room: &Topic) -> Place {
+        let _ = self.count(room, 1);
+        Place { chat: self.clone(), room: room.clone() }
+    }
+
+    /// Publishes under the lock, so that the counts come in order.
+    fn count(&self, room: &Topic, change: isize) -> Result<(), Error> {
+        let mut rooms = self.people.lock().expect("nothing panics under this lock");
+        let people = rooms.get(room).copied().unwrap_or_default().saturating_add_signed(change);
+        if people == 0 {
+            rooms.remove(room)
+        } else {
+            rooms.insert(room.clone(), people)
+        };
+        self.hub.try_publish(room, Line::Here { people }).map(|_| ())
+    }
+}
+
+const PAGE: &str = r##"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Chat</title>
-<h1>Chat</h1>
-<form id="form"><input name="from" placeholder="your name" required> <input name="text" placeholder="say" required autofocus>
-<button>Send</button></form>
-<ul id="messages" aria-live="polite"></ul>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
+form { display: flex; flex-wrap: wrap; gap: .5rem; }
+input { flex: 1 1 8rem; font: inherit; }
+li { overflow-wrap: anywhere; }
+</style>
+<h1 id="title">Chat</h1>
+<nav><a href="#lobby">lobby</a> <a href="#rust">rust</a> <a href="#music">music</a></nav>
+<p id="here" role="status">connecting</p>
+<form id="form"><input name="from" aria-label="your name" placeholder="your name" required>
+<input name="text" aria-label="say" placeholder="say" required autocomplete="off"><button>Send</button></form>
+<ul id="lines" aria-live="polite"></ul>
 <script>
-const room = "/rooms/" + encodeURIComponent(location.hash.slice(1) || "lobby");
-new EventSource(room).onmessage = event => {
-  const { from, text } = JSON.parse(event.data);
+const name = decodeURIComponent(location.hash.slice(1)) || "lobby";
+const room = "/rooms/" + encodeURIComponent(name);
+onhashchange = () => location.reload();
+title.textContent = name;
+const show = text => {
   const line = document.createElement("li");
-  line.textContent = from + ": " + text;
-  messages.prepend(line);
+  line.textContent = text;
+  lines.prepend(line);
 };
-form.onsubmit = event => {
+const source = new EventSource(room);
+source.onmessage = ({ data }) => {
+  const { kind, people, from, text } = JSON.parse(data);
+  if (kind === "here") here.textContent = `${people} here`;
+  else show(`${from}: ${text}`);
+};
+source.addEventListener("oyez.gap", () => show("(what was said before is no longer kept)"));
+source.onerror = () => { here.textContent = "reconnecting"; };
+form.onsubmit = async event => {
   event.preventDefault();
   const body = JSON.stringify(Object.fromEntries(new FormData(form)));
-  fetch(room, { method: "POST", headers: { "content-type": "application/json" }, body });
-  form.text.value = "";
+  const answer = await fetch(room, { method: "POST", headers: { "content-type": "application/json" }, body });
+  if (answer.ok) form.text.value = "";
+  else here.textContent = await answer.text();
 };
 </script>
-"#;
+"##;

@@ -1,61 +1,155 @@
 //! cargo run -p oyez-examples --bin progress
 //!
-//! The progress of a job, to the one who asked for it, and then its result: `curl -N localhost:3000/report`, or open
-//! http://127.0.0.1:3000/. The stream ends by itself, and the job ends when its reader has gone.
+//! The progress of a job: a topic that has an end. Reload the page at http://127.0.0.1:3000/ in the middle, open it twice,
+//! or follow with curl: the job goes on, and each reader gets all of it.
+//!
+//! ```text
+//! curl -i --json '{"pages": 20}' localhost:3000/jobs
+//! curl -N localhost:3000/jobs/1
+//! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::response::Html;
-use axum::{Router, routing::get};
-use oyez::{Connection, Error, Event, Sse};
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Progress {
-    percent: u32,
-}
+use axum::Router;
+use axum::extract::{Json, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use oyez::{Connection, Error, Event, EventStream, Hub, LastEventId, Retention, Sse, StreamItem};
+use serde::Deserialize;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let app = Router::new().route("/", get(async || Html(PAGE))).route("/report", get(report));
+    let hub = Hub::<Event>::builder().history(Retention::last(10_000)).build();
+    let app = Router::new()
+        .route("/", get(async || Html(PAGE)))
+        .route("/jobs", post(start))
+        .route("/jobs/{job}", get(follow))
+        .with_state(Jobs { hub, started: Arc::default() });
 
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    oyez::serve(listener, app).await?;
+    let stop = async { tokio::signal::ctrl_c().await.expect("signals can be awaited") };
+    oyez::serve(listener, app).with_graceful_shutdown(stop).await?;
     Ok(())
 }
 
-async fn report() -> Sse {
-    let (connection, response) = Connection::open();
-    tokio::spawn(async move {
-        match work(&connection).await {
-            Ok(()) => println!("the report is done"),
-            Err(error) => println!("the report is given up: {error}"),
-        }
-    });
-    response
+#[derive(Clone)]
+struct Jobs {
+    hub: Hub,
+    started: Arc<AtomicU64>,
 }
 
-/// An error says that nobody listens any more. Dropping the connection ends the stream behind what was sent.
-async fn work(connection: &Connection) -> Result<(), Error> {
-    for percent in (0..100).step_by(10) {
-        connection.send_json(&Progress { percent }).await?;
+#[derive(Deserialize)]
+struct Order {
+    pages: u32,
+}
+
+/// Answers at once with the place where the job can be followed.
+async fn start(State(jobs): State<Jobs>, Json(order): Json<Order>) -> Response {
+    if !(1..=1_000).contains(&order.pages) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, "a report has 1 to 1000 pages").into_response();
+    }
+    let job = jobs.started.fetch_add(1, Ordering::Relaxed) + 1;
+    tokio::spawn(work(jobs.hub, job, order.pages));
+    (StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{job}"))]).into_response()
+}
+
+/// The job knows nothing of readers: there may be none or many.
+async fn work(hub: Hub, job: u64, pages: u32) -> Result<(), Error> {
+    let topic = format!("jobs/{job}");
+    for page in 0..pages {
+        hub.publish(&topic, Event::data((100 * page / pages).to_string())).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // an EventSource comes back after an end: the page closes it when it reads this
-    connection.send(Event::data("42 pages").event("done")?).await
+    hub.publish(&topic, Event::data(format!("{pages} pages")).event("done")?.id(done_id(job))?).await?;
+    Ok(())
+}
+
+async fn follow(State(jobs): State<Jobs>, Path(job): Path<u64>, resume: LastEventId) -> Response {
+    if !(1..=jobs.started.load(Ordering::Relaxed)).contains(&job) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    // An EventSource comes back after the end of a stream. To one that has everything this says: stay away.
+    if resume.id() == Some(&done_id(job)) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    match jobs.hub.subscribe(&format!("jobs/{job}")).earliest().resume(resume.clone()).into_stream() {
+        Ok(events) => {
+            let (connection, response) = Connection::open();
+            tokio::spawn(tell(events, connection));
+            response.into_response()
+        }
+        Err(error) => Sse::refusal(&error, &resume).into_response(),
+    }
+}
+
+/// Passes the events of a job on, with their ids, until it is done or the reader has gone. With that the connection is
+/// dropped, which ends its stream behind what was sent.
+async fn tell(mut events: EventStream<Event>, connection: Connection) {
+    loop {
+        let item = tokio::select! {
+            item = events.next() => item,
+            () = connection.closed() => None,
+        };
+        let Some(item) = item else { return };
+        // of a progress only the newest counts: that earlier ones are gone is no news
+        let StreamItem::Event(event) = item else { continue };
+        let done = event.value.event_type().is_some();
+        let sent = connection.send(Event::clone(&event.value).with_id(event.id)).await;
+        if sent.is_err() || done {
+            return;
+        }
+    }
+}
+
+/// An id of our own, by which the end is known when a reader comes back with it.
+fn done_id(job: u64) -> String {
+    format!("job-{job}-done")
 }
 
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Progress</title>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
+button { font: inherit; }
+progress { width: 100%; }
+</style>
 <h1>Report</h1>
-<progress id="bar" max="100" value="0"></progress> <output id="result"></output>
+<button id="start">Write a report</button>
+<p><progress id="bar" max="100" value="0" aria-label="progress"></progress> <output id="result"></output></p>
 <script>
-const source = new EventSource("/report");
-source.onmessage = event => { bar.value = JSON.parse(event.data).percent; };
-source.addEventListener("done", event => { source.close(); bar.value = 100; result.value = event.data; });
+// the address keeps the job: a reload goes on with it
+if (location.hash) follow(location.hash.slice(1));
+start.onclick = async () => {
+  const body = JSON.stringify({ pages: 50 });
+  const answer = await fetch("/jobs", { method: "POST", headers: { "content-type": "application/json" }, body });
+  location.hash = answer.headers.get("location");
+  follow(location.hash.slice(1));
+};
+function follow(job) {
+  start.disabled = true;
+  const source = new EventSource(job);
+  source.onmessage = ({ data }) => { bar.value = data; result.value = `${data} %`; };
+  source.addEventListener("done", ({ data }) => {
+    source.close();
+    bar.value = 100;
+    result.value = data;
+    start.disabled = false;
+  });
+  source.onerror = () => {
+    if (source.readyState !== EventSource.CLOSED) return; // it reconnects
+    result.value = "there is no such job";
+    start.disabled = false;
+  };
+}
 </script>
 "#;

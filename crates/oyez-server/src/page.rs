@@ -89,6 +89,11 @@ mod tests {
     }
 
     #[test]
+    fn page_stays_small() {
+        assert!(HTML.len() <= 80_000, "{} bytes", HTML.len());
+    }
+
+    #[test]
     fn page_names_its_language() {
         assert!(HTML.starts_with("<!doctype html>\n<html lang=\"en\">"));
     }
