@@ -1,0 +1,145 @@
+//! What all subscribers have got so far.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::bench::blocks::Found;
+use crate::bench::check::Check;
+use crate::bench::clock::Clock;
+use crate::bench::histogram::Histogram;
+use crate::bench::payload::Payload;
+
+/// The results of one phase. One thread writes them: that of the subscribers.
+#[derive(Debug)]
+pub(crate) struct Board {
+    clock: Clock,
+    /// Events of other runs are not looked at: they are of an earlier phase, or someone else's.
+    run: u32,
+    size: usize,
+    flow: Arc<Flow>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) latency: Histogram,
+    pub(crate) opened: usize,
+    /// Events of this run, doubles included.
+    pub(crate) delivered: u64,
+    /// Events whose data is shorter than it was published.
+    pub(crate) damaged: u64,
+    /// Events of any kind, of this bench or not.
+    pub(crate) events: u64,
+    /// When this phase brought its last event, or began.
+    pub(crate) last: u64,
+    now: u64,
+}
+
+/// What one subscriber has got.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) check: Check,
+    /// Announced holes.
+    pub(crate) gaps: u64,
+    pub(crate) ended: bool,
+    /// Stops reading when it has got so many.
+    pub(crate) stops_after: u64,
+    /// Its latencies count.
+    pub(crate) timed: bool,
+    /// Has all when it has got so many, at `done`.
+    pub(crate) wanted: u64,
+    pub(crate) done: Option<u64>,
+    /// The id of the first event.
+    pub(crate) first_id: Option<Vec<u8>>,
+}
+
+/// What the publishers need to know of the subscribers, and the other way round.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) stop: AtomicBool,
+}
+
+impl Board {
+    pub(crate) fn new(clock: Clock, size: usize, subscribers: usize) -> Self {
+        let mut board = Self {
+            clock,
+            run: 0,
+            size,
+            flow: Arc::default(),
+            places: (0..subscribers).map(|_| Place::new()).collect(),
+            latency: Histogram::new(),
+            opened: 0,
+            delivered: 0,
+            damaged: 0,
+            events: 0,
+            last: 0,
+            now: 0,
+        };
+        let _ = board.begin(0, 0);
+        board
+    }
+
+    /// Begins a phase, whose events start with number `first`: nothing has come yet.
+    pub(crate) fn begin(&mut self, run: u32, first: u32) -> Arc<Flow> {
+        self.run = run;
+        self.flow = Arc::default();
+        for place in &mut self.places {
+            *place = Place { check: Check::from(first), ended: place.ended, timed: place.timed, ..Place::new() };
+        }
+        self.latency = Histogram::new();
+        (self.delivered, self.damaged, self.events) = (0, 0, 0);
+        self.last = self.clock.now();
+        Arc::clone(&self.flow)
+    }
+
+    pub(crate) fn read(&mut self) {
+        self.now = self.clock.now();
+    }
+
+    pub(crate) fn take(&mut self, index: usize, found: Found<'_>) {
+        self.events += 1;
+        let Some(place) = self.places.get_mut(index) else { return };
+        let Some(payload) = Payload::find(found.data).filter(|payload| payload.run == self.run) else {
+            place.gaps += u64::from(found.event_type == GAP);
+            return;
+        };
+        if place.first_id.is_none() {
+            place.first_id = Some(found.id.to_vec());
+        }
+        place.check.take(payload.sequence);
+        if place.check.received() == place.wanted {
+            place.done.get_or_insert(self.now);
+        }
+        if place.timed {
+            self.latency.record(self.now.saturating_sub(payload.sent));
+        }
+        self.damaged += u64::from(found.data.len() < self.size);
+        self.delivered += 1;
+        self.last = self.now;
+        self.flow.delivered.store(self.delivered, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self) -> usize {
+        self.places.iter().filter(|place| place.ended).count()
+    }
+
+    pub(crate) fn gaps(&self) -> u64 {
+        self.places.iter().map(|place| place.gaps).sum()
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            check: Check::default(),
+            gaps: 0,
+            ended: false,
+            stops_after: u64::MAX,
+            timed: true,
+            wanted: u64::MAX,
+            done: None,
+            first_id: None,
+        }
+    }
+}
+
+/// How `oyez serve` announces a hole.
+const GAP: &[u8] = b"oyez.gap";
