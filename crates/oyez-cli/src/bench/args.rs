@@ -70,19 +70,20 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
 
-    /// Streams that are open at once
+    /// Streams that are open at once [default: 1000; slow: 100; churn: 32]
     #[arg(short = 'n', long, value_name = "N", value_parser = number(1 << 24))]
     pub(crate) subscribers: Option<usize>,
 
-    /// Topics that the subscribers are spread over
+    /// Topics that the subscribers are spread over [default: 1; topics: one each]
     #[arg(long, value_name = "N", value_parser = number(crate::bench::limits::TOPICS_MAX))]
     pub(crate) topics: Option<usize>,
 
-    /// Events per second over all topics, or max: each when the last is answered
+    /// Events per second over all topics, or max: each when the last is answered [default: 20; topics: 1000; slow: 200;
+    /// throughput: max]
     #[arg(long, value_name = "EVENTS/S", value_parser = pace)]
     pub(crate) rate: Option<Pace>,
 
-    /// Events to publish (resume: beforehand; churn: connections) in place of --duration
+    /// Events to publish in place of --duration; churn: connections; resume: events beforehand [default there: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=u64::from(u32::MAX)))]
     pub(crate) events: Option<u64>,
 
@@ -94,11 +95,11 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     pub(crate) warmup: Duration,
 
-    /// Bytes of an event's data, at least 47
+    /// Bytes of an event's data, at least 47 [default: 128; slow: 4096]
     #[arg(long, value_name = "BYTES")]
     pub(crate) size: Option<usize>,
 
-    /// Connections that publish; each topic stays on one
+    /// Connections that publish; each topic stays on one [default: 1; topics: 4]
     #[arg(long, value_name = "N", value_parser = number(PUBLISHERS_MAX))]
     pub(crate) connections: Option<usize>,
 

@@ -107,7 +107,7 @@ impl Plan {
     pub(crate) fn events_in(&self, time: Duration) -> u64 {
         match (self.events, self.pace) {
             (Some(events), _) => events,
-            (None, Pace::Rate(rate)) => ((rate * time.as_secs_f64()).round() as u64).max(1),
+            (None, Pace::Rate(rate)) => ((rate * time.as_secs_f64()).round() as u64).clamp(1, u64::from(u32::MAX)),
             (None, Pace::Full) => u64::from(u32::MAX),
         }
     }

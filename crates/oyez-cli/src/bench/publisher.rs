@@ -1,7 +1,7 @@
 //! Publishing, in threads that do nothing else: a thread sleeps to within a tenth of a millisecond, a runtime's timer
 //! to a whole one, and what a publisher does must not wait for what a subscriber reads.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,7 +77,13 @@ impl Publishing {
                 connection: None,
                 share: Share { begun: start, ..Share::default() },
             };
-            thread::spawn(move || publisher.publish())
+            let flow = Arc::clone(flow);
+            thread::spawn(move || {
+                let outcome = publisher.publish();
+                // one that fails fails the run
+                flow.stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                outcome
+            })
         });
         Self { threads: threads.collect(), flow: Arc::clone(flow), topics: load.topics }
     }
@@ -334,6 +340,9 @@ impl Connection {
             Ok(read) => {
                 into.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err("no answer within --timeout".to_owned())
             }
             Err(error) => Err(format!("no answer: {error}")),
         }

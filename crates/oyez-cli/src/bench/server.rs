@@ -1,6 +1,7 @@
 //! The server that is measured: where it is, and what requests to it look like.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
@@ -73,14 +74,18 @@ impl Endpoint {
         if host.contains(PLACE) {
             return Err(refused("the topic can be in its path and query only"));
         }
-        let port = parsed.port_or_known_default().unwrap_or(80);
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(refused("give the credential with -H 'Authorization: …'"));
+        }
+        let port = parsed.port().unwrap_or(80);
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = (name, port).to_socket_addrs();
-        let mut addresses = addresses.map_err(|error| Failure::failed(format!("no address of {host}: {error}")))?;
-        let address = addresses.next().ok_or_else(|| Failure::failed(format!("no address of {host}")))?;
+        let addresses = addresses.map_err(|error| Failure::failed(format!("no address of {host}: {error}")))?;
+        let address = reachable(&addresses.collect::<Vec<_>>());
+        let address = address.ok_or_else(|| Failure::failed(format!("no address of {host}")))?;
         let query = parsed.query().map(|query| format!("?{query}")).unwrap_or_default();
         let target = Template::new(&format!("{}{query}", parsed.path()).replace(PLACE, TOPIC));
-        Ok(Self { url: url.to_owned(), address, host: format!("{host}:{port}"), target })
+        Ok(Self { url: url.to_owned(), address, host: parsed.authority().to_owned(), target })
     }
 
     fn request_line(&self, method: &str, topic: &str, out: &mut Vec<u8>) {
@@ -88,6 +93,13 @@ impl Endpoint {
         self.target.write(topic, b"", out);
         out.extend_from_slice(format!(" HTTP/1.1\r\nHost: {}\r\n", self.host).as_bytes());
     }
+}
+
+/// Of several addresses, as `localhost` has them, the first one where someone listens.
+fn reachable(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, PATIENCE).is_ok();
+    let found = if addresses.len() > 1 { addresses.iter().find(listens) } else { None };
+    found.or_else(|| addresses.first()).copied()
 }
 
 /// Headers that a request can carry.
@@ -133,6 +145,7 @@ impl Headers {
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(1); // for one of several addresses; loopback answers at once
 const PLACE: &str = "0oyez-topic0"; // stays itself in a URL
 
 #[cfg(test)]
@@ -163,7 +176,7 @@ mod tests {
             "http://[::1]/x%20y?topic={topic}&z",
             &["Authorization: Bearer a:b", "Accept: */*"],
             Some(b"k:7"),
-            "GET /x%20y?topic=bench-1&z HTTP/1.1\r\nHost: [::1]:80\r\nauthorization: Bearer a:b\r\naccept: */*\r\n\
+            "GET /x%20y?topic=bench-1&z HTTP/1.1\r\nHost: [::1]\r\nauthorization: Bearer a:b\r\naccept: */*\r\n\
              cache-control: no-cache\r\nLast-Event-ID: k:7\r\n\r\n",
         );
     }
@@ -185,7 +198,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_refused() {
-        for url in ["nowhere", "https://127.0.0.1/", "ftp://127.0.0.1/", "http://{topic}.localhost/"] {
+        for url in
+            ["nowhere", "https://127.0.0.1/", "ftp://127.0.0.1/", "http://{topic}.localhost/", "http://u:p@127.0.0.1/"]
+        {
             assert!(Endpoint::new(url).is_err(), "{url}");
         }
         assert!(Headers::parse(&["nothing".to_owned()]).is_err());

@@ -250,4 +250,17 @@ mod tests {
         check("[::1]:80", 3 * PORTS_PER_ADDRESS, None);
         check("192.0.2.1:80", 3 * PORTS_PER_ADDRESS, None);
     }
+
+    #[cfg(target_os = "linux")] // where all of 127.0.0.0/8 is there without being set up
+    #[tokio::test]
+    async fn a_connection_comes_from_its_address() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (number, expected) in [(0, "127.0.0.1"), (PORTS_PER_ADDRESS, "127.0.0.2")] {
+            let dial = Dial { address, number, receive_bytes: None, timeout: Duration::from_secs(1) };
+            let (connected, accepted) = tokio::join!(dial.connect(), listener.accept());
+            let (_, from) = accepted.unwrap();
+            assert_eq!((from, from.ip().to_string().as_str()), (connected.unwrap().local_addr().unwrap(), expected));
+        }
+    }
 }
