@@ -24,6 +24,8 @@ pub(crate) struct Board {
     pub(crate) delivered: u64,
     /// Events whose data is shorter than it was published.
     pub(crate) damaged: u64,
+    /// Events of a topic that was not subscribed to.
+    pub(crate) strayed: u64,
     /// Events of any kind, of this bench or not.
     pub(crate) events: u64,
     /// When this phase brought its last event, or began.
@@ -35,6 +37,8 @@ pub(crate) struct Board {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) check: Check,
+    /// What it has subscribed to.
+    pub(crate) topic: u32,
     /// Announced holes.
     pub(crate) gaps: u64,
     pub(crate) ended: bool,
@@ -69,6 +73,7 @@ impl Board {
             opened: 0,
             delivered: 0,
             damaged: 0,
+            strayed: 0,
             events: 0,
             last: 0,
             now: 0,
@@ -82,10 +87,11 @@ impl Board {
         self.run = run;
         self.flow = Arc::default();
         for place in &mut self.places {
-            *place = Place { check: Check::from(first), ended: place.ended, timed: place.timed, ..Place::new() };
+            let Place { topic, ended, timed, .. } = *place;
+            *place = Place { check: Check::from(first), topic, ended, timed, ..Place::new() };
         }
         self.latency = Histogram::new();
-        (self.delivered, self.damaged, self.events) = (0, 0, 0);
+        (self.delivered, self.damaged, self.strayed, self.events) = (0, 0, 0, 0);
         self.last = self.clock.now();
         Arc::clone(&self.flow)
     }
@@ -101,6 +107,10 @@ impl Board {
             place.gaps += u64::from(found.event_type == GAP);
             return;
         };
+        if payload.topic != place.topic {
+            self.strayed += 1;
+            return;
+        }
         if place.first_id.is_none() {
             place.first_id = Some(found.id.to_vec());
         }
@@ -130,6 +140,7 @@ impl Place {
     fn new() -> Self {
         Self {
             check: Check::default(),
+            topic: 0,
             gaps: 0,
             ended: false,
             stops_after: u64::MAX,
@@ -143,3 +154,61 @@ impl Place {
 
 /// How `oyez serve` announces a hole.
 const GAP: &[u8] = b"oyez.gap";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: u32 = 7;
+    const SIZE: usize = 64;
+
+    fn take(board: &mut Board, run: u32, topic: u32, sequence: u32, size: usize) {
+        let mut data = Vec::new();
+        Payload { run, topic, sequence, sent: 0 }.write(size, &mut data);
+        board.take(1, Found { id: b"k:1", data: &data, ..Found::default() });
+    }
+
+    fn board() -> (Board, Arc<Flow>) {
+        let mut board = Board::new(Clock::start(), SIZE, 2);
+        board.places[1].topic = 1;
+        let flow = board.begin(RUN, 0);
+        (board, flow)
+    }
+
+    #[test]
+    fn an_event_counts_for_its_subscriber() {
+        let (mut board, flow) = board();
+        take(&mut board, RUN, 1, 0, SIZE);
+        assert_eq!(board.places.iter().map(|place| place.check.received()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!((board.delivered, flow.delivered.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!(board.places[1].first_id.as_deref(), Some(&b"k:1"[..]));
+    }
+
+    #[test]
+    fn events_of_others_are_not_looked_at() {
+        let (mut board, _) = board();
+        take(&mut board, RUN + 1, 1, 5, SIZE);
+        board.take(1, Found { data: b"hello", ..Found::default() });
+        assert_eq!((board.events, board.delivered, board.places[1].check.lost(0)), (2, 0, 0));
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_published_is_counted() {
+        let (mut board, _) = board();
+        take(&mut board, RUN, 1, 0, SIZE - 1);
+        take(&mut board, RUN, 0, 1, SIZE);
+        board.take(1, Found { event_type: b"oyez.gap", data: b"{}", ..Found::default() });
+        assert_eq!((board.damaged, board.strayed, board.gaps()), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_new_phase_forgets_what_came_but_not_who_is_there() {
+        let (mut board, old) = board();
+        take(&mut board, RUN, 1, 0, SIZE);
+        board.places[1].ended = true;
+        let _ = board.begin(RUN + 1, 0);
+        take(&mut board, RUN, 1, 1, SIZE);
+        assert_eq!((board.delivered, board.places[1].topic, board.ended()), (0, 1, 1));
+        assert_eq!(old.delivered.load(Ordering::Relaxed), 1);
+    }
+}

@@ -6,6 +6,7 @@ mod board;
 mod body;
 mod check;
 mod clock;
+mod connection;
 mod descriptors;
 mod head;
 mod histogram;

@@ -66,6 +66,9 @@ impl Subscribers {
     /// Starts to open all streams; `began` is told when each connects.
     pub(crate) fn start(&mut self, opening: &Opening<'_>, began: impl Fn(Began) + Clone + 'static) {
         let places = Arc::new(Semaphore::new(OPENING_MAX));
+        for (index, place) in self.board.borrow_mut().places.iter_mut().enumerate() {
+            place.topic = (index % opening.topics) as u32;
+        }
         for index in 0..self.number {
             let (dial, request) = (opening.dial(index), opening.request(index));
             let (places, began, clock) = (Arc::clone(&places), began.clone(), opening.plan.clock);

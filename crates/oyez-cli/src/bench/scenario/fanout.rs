@@ -33,6 +33,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     meter.tell(&mut outcome, Per::Delivery, board.delivered);
     Received::by(&board, 0..number, 0, |index| published.of(index % topics)).tell(&mut outcome);
     outcome.fault("damaged", "deliveries damaged", board.damaged);
+    outcome.fault("strayed", "deliveries of another topic", board.strayed);
     tell_times(&mut outcome, plan, &board, &published);
     Ok(outcome)
 }
