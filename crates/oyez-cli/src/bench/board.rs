@@ -7,6 +7,7 @@ use crate::bench::blocks::Found;
 use crate::bench::check::Check;
 use crate::bench::clock::Clock;
 use crate::bench::histogram::Histogram;
+use crate::bench::lanes::Lanes;
 use crate::bench::payload::Payload;
 
 /// The results of one phase. One thread writes them: that of the subscribers.
@@ -15,6 +16,7 @@ pub(crate) struct Board {
     clock: Clock,
     /// Events of other runs are not looked at: they are of an earlier phase, or someone else's.
     run: u32,
+    lanes: Lanes,
     size: usize,
     flow: Arc<Flow>,
     pub(crate) places: Vec<Place>,
@@ -36,7 +38,8 @@ pub(crate) struct Board {
 /// What one subscriber has got.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) check: Check,
+    /// One for each lane of its topic.
+    checks: Vec<Check>,
     /// What it has subscribed to.
     pub(crate) topic: u32,
     /// Announced holes.
@@ -66,6 +69,7 @@ impl Board {
         let mut board = Self {
             clock,
             run: 0,
+            lanes: Lanes::ONE,
             size,
             flow: Arc::default(),
             places: (0..subscribers).map(|_| Place::new()).collect(),
@@ -78,17 +82,18 @@ impl Board {
             last: 0,
             now: 0,
         };
-        let _ = board.begin(0, 0);
+        let _ = board.begin(0, 0, board.lanes);
         board
     }
 
     /// Begins a phase, whose events start with number `first`: nothing has come yet.
-    pub(crate) fn begin(&mut self, run: u32, first: u32) -> Arc<Flow> {
-        self.run = run;
+    pub(crate) fn begin(&mut self, run: u32, first: u32, lanes: Lanes) -> Arc<Flow> {
+        (self.run, self.lanes) = (run, lanes);
         self.flow = Arc::default();
         for place in &mut self.places {
             let Place { topic, ended, timed, .. } = *place;
-            *place = Place { check: Check::from(first), topic, ended, timed, ..Place::new() };
+            let checks = (0..lanes.per_topic()).map(|_| Check::from(first)).collect();
+            *place = Place { checks, topic, ended, timed, ..Place::new() };
         }
         self.latency = Histogram::new();
         (self.delivered, self.damaged, self.strayed, self.events) = (0, 0, 0, 0);
@@ -107,15 +112,16 @@ impl Board {
             place.gaps += u64::from(found.event_type == GAP);
             return;
         };
-        if payload.topic != place.topic {
+        let check = place.checks.get_mut(self.lanes.within_topic(payload.lane));
+        let Some(check) = check.filter(|_| self.lanes.topic(payload.lane) == place.topic) else {
             self.strayed += 1;
             return;
-        }
+        };
+        check.take(payload.sequence);
         if place.first_id.is_none() {
             place.first_id = Some(found.id.to_vec());
         }
-        place.check.take(payload.sequence);
-        if place.check.received() == place.wanted {
+        if place.wanted < u64::MAX && place.received() == place.wanted {
             place.done.get_or_insert(self.now);
         }
         if place.timed {
@@ -139,7 +145,7 @@ impl Board {
 impl Place {
     fn new() -> Self {
         Self {
-            check: Check::default(),
+            checks: Vec::new(),
             topic: 0,
             gaps: 0,
             ended: false,
@@ -149,6 +155,29 @@ impl Place {
             done: None,
             first_id: None,
         }
+    }
+
+    /// How many different events came.
+    pub(crate) fn received(&self) -> u64 {
+        self.checks.iter().map(Check::received).sum()
+    }
+
+    /// How many did not come of those before the ends of its topic's lanes.
+    pub(crate) fn lost(&self, ends: impl Iterator<Item = u32>) -> u64 {
+        self.checks.iter().zip(ends).map(|(check, end)| check.lost(end)).sum()
+    }
+
+    /// Whether the last event of each lane came.
+    pub(crate) fn reached(&self, ends: impl Iterator<Item = u32>) -> bool {
+        self.checks.iter().zip(ends).all(|(check, end)| check.reached(end))
+    }
+
+    pub(crate) fn doubled(&self) -> u64 {
+        self.checks.iter().map(Check::doubled).sum()
+    }
+
+    pub(crate) fn out_of_order(&self) -> u64 {
+        self.checks.iter().map(Check::out_of_order).sum()
     }
 }
 
@@ -162,16 +191,16 @@ mod tests {
     const RUN: u32 = 7;
     const SIZE: usize = 64;
 
-    fn take(board: &mut Board, run: u32, topic: u32, sequence: u32, size: usize) {
+    fn take(board: &mut Board, run: u32, lane: u32, sequence: u32, size: usize) {
         let mut data = Vec::new();
-        Payload { run, topic, sequence, sent: 0 }.write(size, &mut data);
+        Payload { run, lane, sequence, sent: 0 }.write(size, &mut data);
         board.take(1, Found { id: b"k:1", data: &data, ..Found::default() });
     }
 
     fn board() -> (Board, Arc<Flow>) {
         let mut board = Board::new(Clock::start(), SIZE, 2);
         board.places[1].topic = 1;
-        let flow = board.begin(RUN, 0);
+        let flow = board.begin(RUN, 0, Lanes::new(2, 4));
         (board, flow)
     }
 
@@ -179,9 +208,22 @@ mod tests {
     fn an_event_counts_for_its_subscriber() {
         let (mut board, flow) = board();
         take(&mut board, RUN, 1, 0, SIZE);
-        assert_eq!(board.places.iter().map(|place| place.check.received()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(board.places.iter().map(|place| place.received()).collect::<Vec<_>>(), [0, 1]);
         assert_eq!((board.delivered, flow.delivered.load(Ordering::Relaxed)), (1, 1));
         assert_eq!(board.places[1].first_id.as_deref(), Some(&b"k:1"[..]));
+    }
+
+    #[test]
+    fn each_lane_has_its_own_order() {
+        let (mut board, _) = board();
+        // lanes 1 and 3 are those of topic 1
+        for (lane, sequence) in [(1, 0), (3, 0), (3, 1), (1, 1), (3, 3)] {
+            take(&mut board, RUN, lane, sequence, SIZE);
+        }
+        let place = &board.places[1];
+        assert_eq!((place.received(), place.doubled(), place.out_of_order()), (5, 0, 0));
+        assert_eq!(place.lost([2, 4].into_iter()), 1);
+        assert!(place.reached([2, 4].into_iter()) && !place.reached([3, 4].into_iter()));
     }
 
     #[test]
@@ -189,7 +231,7 @@ mod tests {
         let (mut board, _) = board();
         take(&mut board, RUN + 1, 1, 5, SIZE);
         board.take(1, Found { data: b"hello", ..Found::default() });
-        assert_eq!((board.events, board.delivered, board.places[1].check.lost(0)), (2, 0, 0));
+        assert_eq!((board.events, board.delivered, board.places[1].received()), (2, 0, 0));
     }
 
     #[test]
@@ -206,7 +248,7 @@ mod tests {
         let (mut board, old) = board();
         take(&mut board, RUN, 1, 0, SIZE);
         board.places[1].ended = true;
-        let _ = board.begin(RUN + 1, 0);
+        let _ = board.begin(RUN + 1, 0, Lanes::new(2, 1));
         take(&mut board, RUN, 1, 1, SIZE);
         assert_eq!((board.delivered, board.places[1].topic, board.ended()), (0, 1, 1));
         assert_eq!(old.delivered.load(Ordering::Relaxed), 1);

@@ -33,8 +33,8 @@ pub(crate) const BATCH_MAX: usize = 1_000;
 /// Bytes of one event: what hubs take, and the payload's head must fit into.
 pub(crate) const SIZE_MAX: usize = 1 << 20;
 
-/// Topics: six hexadecimal digits in the payload.
-pub(crate) const TOPICS_MAX: usize = 1 << 24;
+/// Topics: their lanes have six hexadecimal digits in the payload.
+pub(crate) const TOPICS_MAX: usize = 1 << 23;
 
 /// Holes that one subscriber's check remembers; what fell into older ones counts as lost for good. A server that loses
 /// every second event fills this with two thousand.

@@ -10,6 +10,7 @@ mod connection;
 mod descriptors;
 mod head;
 mod histogram;
+mod lanes;
 mod limits;
 mod payload;
 mod plan;

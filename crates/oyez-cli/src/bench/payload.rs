@@ -4,12 +4,13 @@ use std::io::Write as _;
 
 use memchr::memmem;
 
-/// `oyez.RUN.TOPIC.SEQUENCE.NANOSECONDS.` in hexadecimal digits, and `x` up to the size asked for. Only letters, digits and
+/// `oyez.RUN.LANE.SEQUENCE.NANOSECONDS.` in hexadecimal digits, and `x` up to the size asked for. Only letters, digits and
 /// dots: no body of a request, whatever its form, needs them encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub(crate) run: u32,
-    pub(crate) topic: u32,
+    pub(crate) lane: u32,
+    /// Counts within the lane.
     pub(crate) sequence: u32,
     /// When it was to be sent, on the clock of this run.
     pub(crate) sent: u64,
@@ -19,9 +20,9 @@ impl Payload {
     /// Writes `size` bytes, at least [`PAYLOAD_BYTES_MIN`].
     pub(crate) fn write(&self, size: usize, out: &mut Vec<u8>) {
         let end = out.len() + size;
-        let Self { run, topic, sequence, sent } = self;
+        let Self { run, lane, sequence, sent } = self;
         // writing to a Vec does not fail
-        let _ = write!(out, "oyez.{run:08x}.{topic:06x}.{sequence:08x}.{sent:016x}.");
+        let _ = write!(out, "oyez.{run:08x}.{lane:06x}.{sequence:08x}.{sent:016x}.");
         out.resize(end, b'x');
     }
 
@@ -31,7 +32,7 @@ impl Payload {
         let head: &[u8; PAYLOAD_BYTES_MIN] = data.get(at..)?.first_chunk()?;
         Some(Self {
             run: hex(head.get(5..13)?)? as u32,
-            topic: hex(head.get(14..20)?)? as u32,
+            lane: hex(head.get(14..20)?)? as u32,
             sequence: hex(head.get(21..29)?)? as u32,
             sent: hex(head.get(30..46)?)?,
         })
@@ -58,7 +59,7 @@ const START: &[u8] = b"oyez.";
 mod tests {
     use super::*;
 
-    const PAYLOAD: Payload = Payload { run: 0xdead_beef, topic: 0xf_4240, sequence: u32::MAX, sent: 1 << 60 };
+    const PAYLOAD: Payload = Payload { run: 0xdead_beef, lane: 0xf_4240, sequence: u32::MAX, sent: 1 << 60 };
 
     #[test]
     fn what_is_written_is_found() {

@@ -55,7 +55,7 @@ impl Scenario {
         let usual = Defaults { subscribers: 1_000, pace: Pace::Rate(20.0), size: 128, connections: 1 };
         match self {
             Self::Idle | Self::Fanout | Self::Resume => usual,
-            Self::Throughput => Defaults { pace: Pace::Full, ..usual },
+            Self::Throughput => Defaults { pace: Pace::Full, connections: 8, ..usual },
             Self::Topics => Defaults { pace: Pace::Rate(1_000.0), connections: 4, ..usual },
             // 4 MB for each reader that stops: more than a kernel holds for it on loopback, 2.6 MB
             Self::Slow => Defaults { subscribers: 100, pace: Pace::Rate(200.0), size: 4_096, ..usual },
@@ -180,7 +180,7 @@ impl Plan {
             "warmup_s": self.warmup.as_secs_f64(),
             "size_bytes": self.size,
             "batch": self.batch,
-            "connections": self.connections.min(self.topics),
+            "connections": self.connections,
             "window": self.window,
             "timeout_s": self.timeout.as_secs_f64(),
             "rounds": self.rounds,

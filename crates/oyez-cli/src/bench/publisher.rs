@@ -10,6 +10,7 @@ use crate::bench::board::Flow;
 use crate::bench::clock::Clock;
 use crate::bench::connection::Connection;
 use crate::bench::histogram::Histogram;
+use crate::bench::lanes::Lanes;
 use crate::bench::limits::{ROOM_LOOK, ROOM_PATIENCE};
 use crate::bench::payload::Payload;
 use crate::bench::plan::Plan;
@@ -23,7 +24,7 @@ pub(crate) struct Load {
     pub(crate) run: u32,
     pub(crate) prefix: String,
     pub(crate) pace: Pace,
-    pub(crate) topics: usize,
+    pub(crate) lanes: Lanes,
     pub(crate) subscribers: usize,
     /// So many events; at full speed perhaps fewer.
     pub(crate) events: u64,
@@ -35,13 +36,13 @@ pub(crate) struct Load {
 pub(crate) struct Publishing {
     threads: Vec<JoinHandle<Result<Share, String>>>,
     flow: Arc<Flow>,
-    topics: usize,
+    lanes: Lanes,
 }
 
 /// What was published.
 pub(crate) struct Published {
     stopped_at: Vec<u64>,
-    topics: usize,
+    lanes: Lanes,
     /// From when an event was due until it was written.
     pub(crate) late: Histogram,
     /// From the request to its answer.
@@ -52,16 +53,14 @@ pub(crate) struct Published {
 
 impl Publishing {
     pub(crate) fn start(load: &Load, plan: &Plan, flow: &Arc<Flow>) -> Self {
-        let connections = plan.connections.min(load.topics);
         let start = plan.clock.now();
-        let threads = (0..connections).map(|connection| {
+        let threads = (0..load.lanes.connections()).map(|connection| {
             let publisher = Publisher {
                 load: load.clone(),
                 schedule: Schedule {
                     pace: load.pace,
-                    topics: load.topics as u64,
-                    connections: connections as u64,
-                    connection: connection as u64,
+                    lanes: load.lanes,
+                    connection: connection as u32,
                     start,
                     end: load.events,
                     at: 0,
@@ -82,7 +81,7 @@ impl Publishing {
                 outcome
             })
         });
-        Self { threads: threads.collect(), flow: Arc::clone(flow), topics: load.topics }
+        Self { threads: threads.collect(), flow: Arc::clone(flow), lanes: load.lanes }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -93,7 +92,7 @@ impl Publishing {
     pub(crate) fn end(mut self, plan: &Plan) -> Result<Published, Failure> {
         let mut published = Published {
             stopped_at: Vec::new(),
-            topics: self.topics,
+            lanes: self.lanes,
             late: Histogram::new(),
             answer: Histogram::new(),
             begun: u64::MAX,
@@ -118,13 +117,22 @@ impl Drop for Publishing {
 }
 
 impl Published {
+    /// For each lane of a topic the number after its last event.
+    pub(crate) fn ends(&self, topic: u32) -> impl Iterator<Item = u32> {
+        self.lanes.of(topic as usize).map(|lane| schedule::published(lane, self.lanes, &self.stopped_at))
+    }
+
     /// How many events of a topic.
-    pub(crate) fn of(&self, topic: usize) -> u32 {
-        schedule::published(topic, self.topics, &self.stopped_at)
+    pub(crate) fn of(&self, topic: u32) -> u64 {
+        self.ends(topic).map(u64::from).sum()
+    }
+
+    pub(crate) fn topics(&self) -> u32 {
+        self.lanes.topics() as u32
     }
 
     pub(crate) fn total(&self) -> u64 {
-        (0..self.topics).map(|topic| u64::from(self.of(topic))).sum()
+        (0..self.topics()).map(|topic| self.of(topic)).sum()
     }
 }
 
@@ -179,9 +187,9 @@ impl Publisher {
                 }
                 let sent = due.time.unwrap_or(now);
                 self.share.late.record(now - sent);
-                topic = format!("{}{}", self.load.prefix, due.topic);
+                topic = format!("{}{}", self.load.prefix, self.load.lanes.topic(due.lane));
                 data.clear();
-                let payload = Payload { run: self.load.run, topic: due.topic, sequence: due.sequence, sent };
+                let payload = Payload { run: self.load.run, lane: due.lane, sequence: due.sequence, sent };
                 payload.write(self.settings.size, &mut data);
                 publish.body.write(&topic, &data, &mut body);
                 self.schedule.advance();
@@ -247,7 +255,7 @@ impl Publisher {
     /// How many events have been delivered to all their subscribers, on average, and the deliveries.
     fn deliveries(&self) -> (u64, u64) {
         let delivered = self.flow.delivered.load(Ordering::Relaxed);
-        (delivered * self.load.topics as u64 / self.load.subscribers.max(1) as u64, delivered)
+        (delivered * self.load.lanes.topics() as u64 / self.load.subscribers.max(1) as u64, delivered)
     }
 
     fn stopped(&self) -> bool {

@@ -162,7 +162,7 @@ impl Reader {
 
     fn stops(&self) -> bool {
         let board = self.board.borrow();
-        board.places.get(self.index).is_some_and(|place| place.check.received() >= place.stops_after)
+        board.places.get(self.index).is_some_and(|place| place.received() >= place.stops_after)
     }
 }
 

@@ -69,6 +69,12 @@ fn throughput_publishes_in_batches() {
 }
 
 #[test]
+fn the_order_of_one_topic_is_checked_for_each_connection() {
+    let report = measure("throughput", "-n 10 --connections 6 --events 301");
+    check_counts(&report, &[("published", 301), ("deliveries", 3_010), ("lost", 0), ("out_of_order", 0)]);
+}
+
+#[test]
 fn throughput_ends_with_its_time() {
     let report = measure("throughput", "-n 3 --duration 300ms");
     let [published, deliveries] = ["published", "deliveries"].map(|name| report["figures"][name].as_u64().unwrap());
@@ -102,8 +108,8 @@ fn readers_that_stop_are_told_apart() {
 fn a_reader_that_stopped_is_told_of_its_hole() {
     let hub = Hub::start(&["--keep-events", "10", "--slow", "skip"]);
     let url = format!("http://{}/events/{{topic}}", hub.address());
-    // 20 MB for each reader, more than the sockets between hold
-    let bench = start("slow", &url, "-n 10 --rate max --events 400 --size 50000 --window 5");
+    // 10 MB for each reader, more than the sockets between hold
+    let bench = start("slow", &url, "-n 10 --rate max --events 200 --size 50000 --window 5");
     let report: Value = serde_json::from_str(&bench.line()).unwrap();
     bench.ends(0, "");
     check_counts(&report, &[("stopped", 1), ("stopped_gap", 1), ("stopped_complete", 0), ("lost", 0)]);

@@ -22,7 +22,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let meter = Meter::start(plan);
     let load = load::load(plan, round, Phase::First, number, topics);
     let published = load::publish(&load, plan, &subscribers, progress).await?;
-    wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, topics, &published)).await;
+    wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, &published)).await;
 
     let board = subscribers.board();
     let mut outcome = Outcome::default();
@@ -31,7 +31,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     outcome.count("published", "events published", published.total());
     tell_deliveries(&mut outcome, &board, &published);
     meter.tell(&mut outcome, Per::Delivery, board.delivered);
-    Received::by(&board, 0..number, 0, |index| published.of(index % topics)).tell(&mut outcome);
+    Received::by(board.places.iter(), &published, 0).tell(&mut outcome);
     outcome.fault("damaged", "deliveries damaged", board.damaged);
     outcome.fault("strayed", "deliveries of another topic", board.strayed);
     tell_times(&mut outcome, plan, &board, &published);

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use crate::bench::board::{Board, Flow, Place};
 use crate::bench::clock::seconds;
+use crate::bench::lanes::Lanes;
 use crate::bench::limits::{LOOK, WARM_PATIENCE};
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
@@ -23,7 +24,7 @@ pub(crate) fn load(plan: &Plan, round: &Round, phase: Phase, subscribers: usize,
         run: round.phase(phase),
         prefix: round.prefix.clone(),
         pace: plan.pace,
-        topics,
+        lanes: Lanes::new(topics, plan.connections),
         subscribers,
         events: plan.events_in(plan.duration),
         time: if plan.events.is_some() { FOR_EVER } else { plan.duration },
@@ -37,7 +38,7 @@ pub(crate) async fn publish(
     subscribers: &Subscribers,
     progress: &Progress,
 ) -> Result<Published, Failure> {
-    let flow = subscribers.board_mut().begin(load.run, 0);
+    let flow = subscribers.board_mut().begin(load.run, 0, load.lanes);
     publish_on(load, plan, subscribers, progress, &flow).await
 }
 
@@ -83,7 +84,7 @@ pub(crate) async fn warm_up(
     let load = Load { events, time: plan.warmup, ..load };
     let published = publish(&load, plan, subscribers, progress).await?;
     // what is lost here is not counted: it will be lost again
-    wait(subscribers, plan.clock, WARM_PATIENCE, |board| has_all(board, topics, &published)).await;
+    wait(subscribers, plan.clock, WARM_PATIENCE, |board| has_all(board, &published)).await;
     Ok(())
 }
 
@@ -93,9 +94,9 @@ pub(crate) async fn first_events(
     subscribers: &Subscribers,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    let load = Load { pace: Pace::Full, events: load.topics as u64, time: FOR_EVER, ..load.clone() };
+    let load = Load { pace: Pace::Full, events: load.lanes.total() as u64, time: FOR_EVER, ..load.clone() };
     let begun = plan.clock.now();
-    let flow = subscribers.board_mut().begin(load.run, 0);
+    let flow = subscribers.board_mut().begin(load.run, 0, load.lanes);
     loop {
         publish_on(&load, plan, subscribers, progress, &flow).await?;
         if wait(subscribers, plan.clock, WARM_PATIENCE.min(plan.timeout), all_warm).await {
@@ -108,11 +109,11 @@ pub(crate) async fn first_events(
 }
 
 fn all_warm(board: &Board) -> bool {
-    board.places.iter().all(|place| place.check.received() > 0)
+    board.places.iter().all(|place| place.received() > 0)
 }
 
 fn cold(plan: &Plan, board: &Board) -> Failure {
-    let cold = board.places.iter().filter(|place| place.check.received() == 0).count();
+    let cold = board.places.iter().filter(|place| place.received() == 0).count();
     let (url, number, ended, events) = (&plan.server.subscribe.url, board.places.len(), board.ended(), board.events);
     let timeout = plan.timeout;
     let why = if ended > 0 {
@@ -128,11 +129,11 @@ fn cold(plan: &Plan, board: &Board) -> Failure {
 }
 
 /// Whether every subscriber whose stream is open has all that was published.
-pub(crate) fn has_all(board: &Board, topics: usize, published: &Published) -> bool {
-    let complete = |(index, place): (usize, &Place)| {
-        place.ended || place.check.received() >= u64::from(published.of(index % topics))
-    };
-    board.places.iter().enumerate().all(complete)
+pub(crate) fn has_all(board: &Board, published: &Published) -> bool {
+    let counts: Vec<u64> = (0..published.topics()).map(|topic| published.of(topic)).collect();
+    let complete =
+        |place: &Place| place.ended || counts.get(place.topic as usize).is_none_or(|count| place.received() >= *count);
+    board.places.iter().all(complete)
 }
 
 /// What subscribers got of what was published, in sum.
@@ -147,19 +148,15 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// By the subscribers with these indices; `end` gives the number after the last event of each topic.
-    pub(crate) fn by(
-        board: &Board,
-        indices: impl Iterator<Item = usize>,
-        first: u32,
-        end: impl Fn(usize) -> u32,
-    ) -> Self {
+    /// By some subscribers, of events with number `first` and on.
+    pub(crate) fn by<'a>(places: impl Iterator<Item = &'a Place>, published: &Published, first: u32) -> Self {
         let mut sum = Self::default();
-        for (index, place) in indices.filter_map(|index| Some((index, board.places.get(index)?))) {
-            sum.expected += u64::from(end(index).saturating_sub(first));
-            sum.lost += place.check.lost(end(index));
-            sum.doubled += place.check.doubled();
-            sum.out_of_order += place.check.out_of_order();
+        for place in places {
+            let ends = || published.ends(place.topic);
+            sum.expected += ends().map(|end| u64::from(end.saturating_sub(first))).sum::<u64>();
+            sum.lost += place.lost(ends());
+            sum.doubled += place.doubled();
+            sum.out_of_order += place.out_of_order();
             sum.ended += u64::from(place.ended);
             sum.gaps += place.gaps;
         }

@@ -3,6 +3,7 @@
 use tokio::time::sleep;
 
 use crate::bench::clock::seconds;
+use crate::bench::lanes::Lanes;
 use crate::bench::limits::LOOK;
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
@@ -18,7 +19,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let mut subscribers = Subscribers::new(plan, number);
     let open = subscribers.open(&opening, progress).await?;
     let meter = Meter::start(plan);
-    let _ = subscribers.board_mut().begin(round.phase(Phase::First), 0);
+    let _ = subscribers.board_mut().begin(round.phase(Phase::First), 0, Lanes::ONE);
     let begun = plan.clock.now();
     while u128::from(plan.clock.now() - begun) < plan.duration.as_nanos() {
         progress.say(|| format!("{} events came", subscribers.board().events));

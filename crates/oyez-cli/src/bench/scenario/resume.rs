@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use crate::bench::clock::seconds;
 use crate::bench::histogram::Histogram;
+use crate::bench::lanes::Lanes;
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
+use crate::bench::publisher::Published;
 use crate::bench::report::Outcome;
 use crate::bench::rounds::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
@@ -18,7 +20,7 @@ use crate::failure::Failure;
 pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Result<Outcome, Failure> {
     let history = match plan.server.publish {
         Some(_) => publish_history(plan, round, progress).await?,
-        None => History { id: plan.last_event_id.clone().unwrap_or_default().into_bytes(), events: None },
+        None => History { id: plan.last_event_id.clone().unwrap_or_default().into_bytes(), published: None },
     };
     let number = plan.subscribers;
     let opening =
@@ -27,8 +29,8 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let begun = plan.clock.now();
     {
         let mut board = subscribers.board_mut();
-        let _ = board.begin(round.phase(Phase::First), 1);
-        let wanted = history.events.map_or(u64::MAX, |events| u64::from(events) - 1);
+        let _ = board.begin(round.phase(Phase::First), 1, Lanes::ONE);
+        let wanted = history.published.as_ref().map_or(u64::MAX, |published| published.total() - 1);
         board.places.iter_mut().for_each(|place| (place.wanted, place.timed) = (wanted, false));
     }
     let meter = Meter::start(plan);
@@ -46,7 +48,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
             (events, quiet) = (board.events, plan.clock.now());
         }
         // without a known end, it is over when nothing more comes
-        let over = history.events.is_none() && u128::from(plan.clock.now() - quiet) > plan.timeout.as_nanos();
+        let over = history.published.is_none() && u128::from(plan.clock.now() - quiet) > plan.timeout.as_nanos();
         board.opened == number && (complete || over)
     })
     .await;
@@ -63,13 +65,13 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let mut outcome = Outcome::default();
     outcome.count("resumed", "streams resumed", number as u64);
     outcome.count("deliveries", "deliveries", board.events);
-    match history.events {
-        Some(end) => {
+    match &history.published {
+        Some(published) => {
             outcome.measure("time_s", "time until all had caught up", "s", seconds(last - begun));
             let rate = board.delivered as f64 / seconds(last - begun);
             outcome.measure("deliveries_per_s", "deliveries per second", "/s", rate);
             meter.tell(&mut outcome, Per::Delivery, board.delivered);
-            Received::by(&board, 0..number, 1, |_| end).tell(&mut outcome);
+            Received::by(board.places.iter(), published, 1).tell(&mut outcome);
             outcome.percentiles("catch_up", "from connecting to the last event", &catch_up);
         }
         None => {
@@ -85,24 +87,24 @@ struct History {
     /// The id of its first event.
     id: Vec<u8>,
     /// None when someone else has published it.
-    events: Option<u32>,
+    published: Option<Published>,
 }
 
 async fn publish_history(plan: &Plan, round: &Round, progress: &Progress) -> Result<History, Failure> {
     let opening = Opening { plan, prefix: &round.prefix, topics: 1, last_event_id: None, stopping: 0, number: 1 };
     let mut probe = Subscribers::new(plan, 1);
     probe.open(&opening, progress).await?;
-    // without a warm-up: what it publishes would be resumed as well
+    // without a warm-up: what it publishes would be resumed as well; in one lane: all others come after the first
     let mut load = load::load(plan, round, Phase::First, 1, 1);
     load.events = plan.events.unwrap_or(EVENTS);
-    load.pace = Pace::Full;
+    (load.pace, load.lanes) = (Pace::Full, Lanes::ONE);
     let published = load::publish(&load, plan, &probe, progress).await?;
-    let complete = wait(&probe, plan.clock, plan.timeout, |board| load::has_all(board, 1, &published)).await;
+    let complete = wait(&probe, plan.clock, plan.timeout, |board| load::has_all(board, &published)).await;
     let url = &plan.server.subscribe.url;
     let board = probe.board();
     let place = board.places.first();
     match plan.last_event_id.clone().map(String::into_bytes).or_else(|| place?.first_id.clone()) {
-        Some(id) if !id.is_empty() && complete => Ok(History { id, events: Some(published.of(0)) }),
+        Some(id) if !id.is_empty() && complete => Ok(History { id, published: Some(published) }),
         Some(_) if complete => {
             Err(Failure::failed(format!("{url}: its events have no id, so no stream can be resumed")))
         }

@@ -1,8 +1,9 @@
 //! A tenth of the readers stop reading: do the others notice, and what becomes of the tenth?
 
-use crate::bench::board::{Board, Place};
+use crate::bench::board::Place;
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
+use crate::bench::publisher::Published;
 use crate::bench::report::Outcome;
 use crate::bench::rounds::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
@@ -25,41 +26,41 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let mut load = load::load(plan, round, Phase::First, number, 1);
     (load.events, load.time) = (plan.events_in(half), half);
     let published = load::publish(&load, plan, &subscribers, progress).await?;
-    wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, 1, &published)).await;
+    wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, &published)).await;
     let (before, all_before, delivered) = {
         let board = subscribers.board();
-        (board.latency.clone(), Received::by(&board, 0..number, 0, |_| published.of(0)), board.delivered)
+        (board.latency.clone(), Received::by(board.places.iter(), &published, 0), board.delivered)
     };
 
     load.run = round.phase(Phase::Second);
     load.subscribers = healthy;
-    let flow = subscribers.board_mut().begin(load.run, 0);
+    let flow = subscribers.board_mut().begin(load.run, 0, load.lanes);
     let stop = |place: &mut Place| place.stops_after = plan.stop_after;
     subscribers.board_mut().places.iter_mut().skip(healthy).for_each(stop);
     let published = load::publish_on(&load, plan, &subscribers, progress, &flow).await?;
-    let end = published.of(0);
-    let complete = |place: &Place| place.ended || place.check.received() >= u64::from(end);
+    let events = published.total();
+    let complete = |place: &Place| place.ended || place.received() >= events;
     wait(&subscribers, plan.clock, plan.timeout, |board| board.places.iter().take(healthy).all(complete)).await;
     let with = subscribers.board().latency.clone();
     subscribers.go_on();
     progress.say(|| format!("{stopping} readers read on"));
     // they may have holes, and are in order
-    let at_end = |place: &Place| place.ended || place.check.reached(end);
+    let at_end = |place: &Place| place.ended || place.reached(published.ends(0));
     wait(&subscribers, plan.clock, plan.timeout, |board| board.places.iter().all(at_end)).await;
 
     let board = subscribers.board();
     let mut outcome = Outcome::default();
     outcome.count("healthy", "readers that read on", healthy as u64);
     outcome.count("stopped", "readers that stopped", stopping as u64);
-    let offered = u64::from(end) * plan.size as u64;
+    let offered = events * plan.size as u64;
     outcome.measure("offered_mib", "data for each while they stood", "MiB", offered as f64 / f64::from(1 << 20));
     outcome.percentiles("latency_before", "others' latency before", &before);
     outcome.percentiles("latency", "others' latency meanwhile", &with);
     let ratio = before.percentile_ms(99.0).zip(with.percentile_ms(99.0)).map(|(before, with)| with / before);
     outcome.measure("latency_p99_ratio", "… p99 to p99", "", ratio);
     meter.tell(&mut outcome, Per::Delivery, delivered + board.delivered);
-    all_before.and(Received::by(&board, 0..healthy, 0, |_| end)).tell(&mut outcome);
-    Stopped::of(&board, healthy, end).tell(&mut outcome);
+    all_before.and(Received::by(board.places.iter().take(healthy), &published, 0)).tell(&mut outcome);
+    Stopped::of(board.places.iter().skip(healthy), &published).tell(&mut outcome);
     Ok(outcome)
 }
 
@@ -74,17 +75,17 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn of(board: &Board, healthy: usize, end: u32) -> Self {
+    fn of<'a>(places: impl Iterator<Item = &'a Place>, published: &Published) -> Self {
         let mut stopped = Self::default();
-        for place in board.places.iter().skip(healthy) {
-            let fate = match place.check.lost(end) {
+        for place in places {
+            let fate = match place.lost(published.ends(place.topic)) {
                 0 => &mut stopped.complete,
                 _ if place.gaps > 0 => &mut stopped.announced,
                 _ if place.ended => &mut stopped.cut,
                 _ => &mut stopped.silent,
             };
             *fate += 1;
-            stopped.doubled += place.check.doubled() + place.check.out_of_order();
+            stopped.doubled += place.doubled() + place.out_of_order();
         }
         stopped
     }
