@@ -1,5 +1,6 @@
-//! `oyez`: serve, publish, subscribe and decode Server-Sent Events on the command line.
+//! `oyez`: serve, publish, subscribe, decode and measure Server-Sent Events on the command line.
 
+mod bench;
 mod decode;
 mod failure;
 mod input;
@@ -34,6 +35,7 @@ enum Command {
     Sub(Box<sub::Sub>),
     Pub(Box<publish::Publish>),
     Decode(decode::Decode),
+    Bench(Box<bench::Bench>),
     #[command(flatten)]
     NotYet(not_yet::NotYet),
 }
@@ -51,6 +53,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Sub(sub) => sub.run(),
         Command::Pub(publish) => publish.run(),
         Command::Decode(decode) => decode.run(),
+        Command::Bench(bench) => bench.run(),
         Command::NotYet(command) => Err(command.refuse()),
     }
 }

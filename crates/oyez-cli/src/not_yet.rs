@@ -11,8 +11,6 @@ pub(crate) enum NotYet {
     #[command(hide = true)]
     Token(Anything),
     #[command(hide = true)]
-    Bench(Anything),
-    #[command(hide = true)]
     Top(Anything),
     #[command(hide = true)]
     Doctor(Anything),
@@ -31,7 +29,6 @@ impl NotYet {
     pub(crate) fn refuse(&self) -> Failure {
         let name = match self {
             Self::Token(_) => "token",
-            Self::Bench(_) => "bench",
             Self::Top(_) => "top",
             Self::Doctor(_) => "doctor",
             Self::Log(_) => "log",

@@ -58,6 +58,10 @@ impl Oyez {
         self.input = None;
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let signal = format!("-{name}");
         assert!(Command::new("kill").args([&signal, &self.child.id().to_string()]).status().unwrap().success());

@@ -2,6 +2,7 @@
 //! what it is told.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod bench;
 mod command;
 mod decode;
 mod publish;

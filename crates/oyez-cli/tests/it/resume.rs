@@ -4,7 +4,7 @@
 //! `OYEZ_SEED` repeats the choices of a run that failed, not its timing; `OYEZ_TEST_LONG=1` is ten times as much.
 
 mod checker;
-mod hub;
+pub(crate) mod hub;
 mod publisher;
 mod random;
 mod reader;

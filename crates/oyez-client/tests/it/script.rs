@@ -31,12 +31,17 @@ impl Server {
 
     /// Waits for a connection and for the request on it.
     pub(crate) fn accept(&self) -> Connection {
-        let socket = self.accepted.recv_timeout(PATIENCE).expect("a connection");
+        self.accept_within(PATIENCE).expect("a connection")
+    }
+
+    /// The same, if a connection comes in time.
+    pub(crate) fn accept_within(&self, time: Duration) -> Option<Connection> {
+        let socket = self.accepted.recv_timeout(time).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut connection = Connection { reader: BufReader::new(socket), head: String::new(), body: Vec::new() };
         connection.read_request();
-        connection
+        Some(connection)
     }
 
     /// Whether a connection waits to be accepted.
@@ -60,13 +65,21 @@ pub(crate) struct Connection {
 impl Connection {
     /// Waits for the next request on this connection.
     pub(crate) fn read_request(&mut self) {
+        assert!(self.try_read_request(), "no request: {:?}", self.head);
+    }
+
+    /// The same; `false` when the other side has closed the connection instead.
+    pub(crate) fn try_read_request(&mut self) -> bool {
         self.head.clear();
         while !self.head.ends_with("\r\n\r\n") {
-            assert_ne!(self.reader.read_line(&mut self.head).unwrap(), 0, "no request: {:?}", self.head);
+            if self.reader.read_line(&mut self.head).unwrap_or(0) == 0 {
+                return false;
+            }
         }
         let length = self.header("content-length").map_or(0, |length| length.parse().unwrap());
         self.body = vec![0; length];
         self.reader.read_exact(&mut self.body).unwrap();
+        true
     }
 
     pub(crate) fn request_line(&self) -> &str {

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use crate::command::Oyez;
 
-pub(super) struct Hub {
+pub(crate) struct Hub {
     process: Oyez,
     address: SocketAddr,
 }
 
 impl Hub {
-    pub(super) fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let process = Oyez::start(arguments.into_iter().chain(flags.iter().copied()));
         let listening = process.line();
@@ -19,11 +19,15 @@ impl Hub {
         Self { process, address }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn stop(self) {
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(crate) fn stop(self) {
         self.process.signal("TERM");
         self.process.ends(0, "…");
     }

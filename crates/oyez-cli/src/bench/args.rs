@@ -1,0 +1,212 @@
+//! The arguments of `oyez bench`.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::bench::limits::{BATCH_MAX, PUBLISHERS_MAX};
+use crate::bench::plan::Plan;
+use crate::bench::rounds;
+use crate::bench::schedule::Pace;
+use crate::failure::Failure;
+
+/// Put load on an SSE server and check what it delivers
+///
+/// Any server of server-sent events can be measured: say where its streams are and how to publish. The events are checked:
+/// none lost, none doubled, all in order; a latency counts from when its event was due. Without URLs it is `oyez serve` on
+/// this machine:
+///
+///   oyez bench fanout --pid $(pgrep -x oyez)
+///
+/// Mercure:
+///
+///   oyez bench fanout --subscribe 'http://127.0.0.1:3000/.well-known/mercure?topic={topic}'
+///   --publish http://127.0.0.1:3000/.well-known/mercure --publish-body 'topic={topic}&data={data}'
+///   --publish-header 'Content-Type: application/x-www-form-urlencoded' --publish-header 'Authorization: Bearer …'
+///
+/// The status is 0 when all was measured and right, 1 when not, 2 when the command line is wrong.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Bench {
+    /// What is done
+    #[arg(value_name = "SCENARIO")]
+    scenario: Scenario,
+
+    /// Where the streams are; {topic} is replaced by a topic
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8888/events/{topic}")]
+    pub(crate) subscribe: String,
+
+    /// Where events are published [default: the URL of --subscribe]
+    #[arg(long, value_name = "URL", conflicts_with = "no_publish")]
+    pub(crate) publish: Option<String>,
+
+    /// Publish nothing: open the streams and count what comes
+    #[arg(long)]
+    pub(crate) no_publish: bool,
+
+    /// Send this header with every request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "K: V")]
+    pub(crate) headers: Vec<String>,
+
+    /// Send this header with every publish, in place of one by -H; may be repeated
+    #[arg(long = "publish-header", value_name = "K: V")]
+    pub(crate) publish_headers: Vec<String>,
+
+    /// Method of a publish
+    #[arg(long, value_name = "METHOD", default_value = "POST")]
+    pub(crate) publish_method: String,
+
+    /// Body of a publish; {topic} and {data} are replaced by letters, digits, - and . only, so need no encoding
+    /// [default: {data}]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) publish_body: Option<String>,
+
+    /// Events of one publish: the body is repeated. Without --publish-body it is the NDJSON that oyez serve takes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(BATCH_MAX))]
+    pub(crate) batch: usize,
+
+    /// The server's process, whose CPU time and memory are then told (Linux)
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    /// Streams that are open at once [default: 1000; slow: 100; churn: 32]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number(1 << 24))]
+    pub(crate) subscribers: Option<usize>,
+
+    /// Topics that the subscribers are spread over [default: 1; topics: one each]
+    #[arg(long, value_name = "N", value_parser = number(crate::bench::limits::TOPICS_MAX))]
+    pub(crate) topics: Option<usize>,
+
+    /// Events per second over all topics, or max: each when the last is answered [default: 20; topics: 1000; slow: 200;
+    /// throughput: max]
+    #[arg(long, value_name = "EVENTS/S", value_parser = pace)]
+    pub(crate) rate: Option<Pace>,
+
+    /// Events to publish in place of --duration; churn: connections; resume: events beforehand [default there: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=u64::from(u32::MAX)))]
+    pub(crate) events: Option<u64>,
+
+    /// How long it takes
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(crate) duration: Duration,
+
+    /// Load that is not measured, before the load that is
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    pub(crate) warmup: Duration,
+
+    /// Bytes of an event's data, at least 47 [default: 128; slow: 4096]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) size: Option<usize>,
+
+    /// Connections that publish; the order of events is checked for each, and a topic has as few as possible [default: 1;
+    /// topics: 4; throughput: 8]
+    #[arg(long, value_name = "N", value_parser = number(PUBLISHERS_MAX))]
+    pub(crate) connections: Option<usize>,
+
+    /// With --rate max: events published and not delivered yet
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) window: u64,
+
+    /// resume: the id to resume from [default: that of the first event published]
+    #[arg(long, value_name = "ID")]
+    pub(crate) last_event_id: Option<String>,
+
+    /// slow: the events that the stopping readers still read
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) stop_after: u64,
+
+    /// How long the server may take for an answer, and for what it still has to deliver
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(crate) timeout: Duration,
+
+    /// Measure so often, and tell median and spread
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rounds: u32,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Put load on a server that is not on this machine
+    #[arg(long)]
+    pub(crate) yes_this_server_is_mine: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Open streams and hold them: memory of an idle subscriber
+    Idle,
+    /// Publish at a rate to one topic that all read
+    Fanout,
+    /// The same at full speed
+    Throughput,
+    /// Publish in turn to many topics with a reader each
+    Topics,
+    /// Publish, then have readers resume from the first event
+    Resume,
+    /// Fan-out while a tenth of the readers stop reading
+    Slow,
+    /// Connect, read the head, close, again and again
+    Churn,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let (scenario, json) = (self.scenario, self.json);
+        rounds::run(scenario, &Plan::of(scenario, self)?, json)
+    }
+}
+
+impl Scenario {
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+fn number(max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        Ok(_) => Err(format!("it is 1 to {max}")),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+fn pace(text: &str) -> Result<Pace, String> {
+    match text.parse::<f64>() {
+        _ if text == "max" => Ok(Pace::Full),
+        Ok(rate) if (RATE_MIN..=RATE_MAX).contains(&rate) => Ok(Pace::Rate(rate)),
+        Ok(_) => Err(format!("a rate is {RATE_MIN} to {RATE_MAX} events/s, or max")),
+        Err(error) => Err(format!("{error}; a rate is a number or max")),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time: SignedDuration =
+        text.parse().map_err(|error| format!("{error}; a time is a number and a unit, such as 10s or 500ms"))?;
+    let time = Duration::try_from(time).map_err(|_| "a time is not negative".to_owned())?;
+    if time <= TIME_MAX { Ok(time) } else { Err(format!("a time is at most {} h", TIME_MAX.as_secs() / 3_600)) }
+}
+
+const RATE_MIN: f64 = 0.01; // an event in a hundred seconds
+const RATE_MAX: f64 = 1e7; // more than any socket takes
+const TIME_MAX: Duration = Duration::from_secs(24 * 3_600); // a day; whoever wants more starts it again
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_times_are_read_with_their_bounds() {
+        assert_eq!(pace("max"), Ok(Pace::Full));
+        assert_eq!(pace("0.5"), Ok(Pace::Rate(0.5)));
+        for text in ["0", "-1", "inf", "NaN", "fast", ""] {
+            assert!(pace(text).is_err(), "{text}");
+        }
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+        for text in ["10", "-1s", "48h", ""] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+}

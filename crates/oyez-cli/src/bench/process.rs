@@ -1,0 +1,76 @@
+//! What a process has used, as Linux tells it.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+/// A process by its id; its threads count, its children do not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    pid: u32,
+}
+
+impl Process {
+    /// # Errors
+    /// When there is no such process, or no `/proc` to tell.
+    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
+        let process = Self { pid };
+        match (process.cpu(), process.resident_bytes()) {
+            (Some(_), Some(_)) => Ok(process),
+            _ => Err(Failure::usage(format!("--pid {pid}: /proc/{pid} does not tell what that process uses"))),
+        }
+    }
+
+    pub(crate) fn this() -> Self {
+        Self { pid: std::process::id() }
+    }
+
+    /// User and system time so far, in steps of 10 ms.
+    pub(crate) fn cpu(self) -> Option<Duration> {
+        cpu_of(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)
+    }
+
+    /// The memory that is there and not paged out.
+    pub(crate) fn resident_bytes(self) -> Option<u64> {
+        resident_of(&fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?)
+    }
+}
+
+fn cpu_of(stat: &str) -> Option<Duration> {
+    // the name, in parentheses, may hold spaces and parentheses; behind it utime and stime are the 12th and 13th field
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11).map(str::parse::<u64>);
+    let ticks = fields.next()?.ok()? + fields.next()?.ok()?;
+    Some(Duration::from_millis(ticks * MILLISECONDS_PER_TICK))
+}
+
+fn resident_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1_024)
+}
+
+const MILLISECONDS_PER_TICK: u64 = 10; // USER_HZ is 100 on every Linux, whatever its timer
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_stand_behind_the_name_whatever_it_holds() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 150 25 9 9 20 0 3 0 100";
+        assert_eq!(cpu_of(stat), Some(Duration::from_millis(1_750)));
+        assert_eq!(cpu_of("nonsense"), None);
+    }
+
+    #[test]
+    fn resident_memory_is_in_bytes() {
+        assert_eq!(resident_of("Name:\ta\nVmRSS:\t    1234 kB\nThreads:\t1\n"), Some(1_234 * 1_024));
+        assert_eq!(resident_of("Name:\tkthread\n"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_refused() {
+        assert!(Process::of(std::process::id()).is_ok());
+        assert!(Process::of(u32::MAX).is_err());
+    }
+}
