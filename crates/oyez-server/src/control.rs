@@ -30,8 +30,9 @@ impl Controls {
 
     /// The stream with this id.
     pub(crate) fn find(&self, id: &str) -> Option<StreamControl> {
-        let id = Some(id).filter(|id| id.len() == ID_DIGITS)?;
-        let id = u128::from_str_radix(id, 16).ok()?;
+        // a sign would be a number too
+        let is_id = id.len() == ID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let id = u128::from_str_radix(Some(id).filter(|_| is_id)?, 16).ok()?;
         self.lock().get(&id).cloned()
     }
 
@@ -59,6 +60,15 @@ const ID_DIGITS: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_is_no_digit() {
+        let controls = Controls::default();
+        controls.lock().insert(7, StreamControl::new());
+        let id = format!("{:032x}", 7);
+        assert!(controls.find(&id).is_some());
+        assert!(controls.find(&format!("+{}", &id[1..])).is_none());
+    }
 
     #[test]
     fn a_stream_is_found_by_its_id_until_it_is_gone() {

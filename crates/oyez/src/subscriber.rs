@@ -37,7 +37,6 @@ pub(crate) struct Options {
     pub(crate) opening: Option<String>,
     pub(crate) reader: Reader,
     /// The caller's guard, dropped with the stream.
-    #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) held: Option<Held>,
 }
 
@@ -129,7 +128,7 @@ pub(crate) struct Subscriber {
     hub: Arc<Core>,
     options: Options,
     control: StreamControl,
-    _ticket: Ticket,
+    ticket: Option<Ticket>,
     state: State,
     key: Option<Key>,
     /// Everything up to here has been sent or does not concern the reader.
@@ -176,7 +175,7 @@ impl Subscriber {
             hub,
             options,
             control,
-            _ticket: ticket,
+            ticket: Some(ticket),
             state: State::Opening(begin.gap),
             key: None,
             cursor: begin.cursor,
@@ -456,6 +455,9 @@ impl Subscriber {
     /// Leaves the hub. The first reason given is the one that counts.
     fn end(&mut self, end: End) -> Turn {
         self.state = State::Ended;
+        // its reader may take a while to go
+        self.options.held = None;
+        self.ticket = None;
         if let Some(key) = self.key.take() {
             self.hub.shard.leave(key);
             self.hub.counters.count_end(end);

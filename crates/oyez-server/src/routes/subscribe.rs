@@ -28,9 +28,11 @@ fn stream(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -
     let place = take_place(app, peer, request.headers())?;
     let control = StreamControl::new();
     let registration = if asked.control { Some(app.controls.enter(control.clone())?) } else { None };
+    let stream = control.number();
     let mut subscribe = asked.subscribe(app).control(control).peer(peer);
     if let Some(registration) = &registration {
-        subscribe = subscribe.opening(json!({ "connection": registration.id() }).to_string());
+        // the number is that of its row in /stats; the id is for nobody else
+        subscribe = subscribe.opening(json!({ "connection": registration.id(), "stream": stream }).to_string());
     }
     if place.is_some() || registration.is_some() {
         subscribe = subscribe.hold((place, registration));

@@ -9,8 +9,8 @@ async fn open(server: &Hosted, target: &str) -> (Caller, String, String) {
     let mut reader = server.connect().await;
     reader.send(head("GET", target, &[])).await;
     let mut said = reader.read_until("oyez.open").await;
-    if !said.contains("\"}") {
-        said += &reader.read_until("\"}").await;
+    if !said[said.find("oyez.open").unwrap()..].contains('}') {
+        said += &reader.read_until("}").await;
     }
     let start = said.find("{\"").unwrap();
     let id = said[start..].split(['"', '\\']).find(|part| part.len() == 32).expect("an id").to_owned();
@@ -21,7 +21,9 @@ async fn open(server: &Hosted, target: &str) -> (Caller, String, String) {
 async fn a_stream_tells_its_id_once_and_is_dropped_by_it_at_a_frame_border() {
     let server = Hosted::start().await;
     let (mut reader, id, said) = open(&server, "/events/a?control=1").await;
-    assert!(said.contains(&format!("\n\nevent: oyez.open\ndata: {{\"connection\":\"{id}\"}}\n\n")), "{said}");
+    assert!(said.contains(&format!("\n\nevent: oyez.open\ndata: {{\"connection\":\"{id}\",\"stream\":")), "{said}");
+    let number = server.get("/stats", &[]).await.json()["streams"][0]["stream"].clone();
+    assert!(said.contains(&format!(",\"stream\":{number}}}\n\n")), "{number} in {said}");
     let (_other, other_id, _) = open(&server, "/events/a?control=1").await;
     assert_ne!(id, other_id);
 
