@@ -6,7 +6,7 @@
 //! ```
 //! A failure prints the schedule that repeats it (`shuttle::replay`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use crate::Topic;
-use crate::hub::Core;
+use crate::doorbell::Doorbell;
+use crate::hub::{Bell, Core};
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
 use crate::position::{Epoch, Position};
@@ -38,6 +39,11 @@ fn readers_that_leave_and_come_back_miss_nothing() {
 #[test]
 fn a_reader_that_is_overtaken_is_told_so() {
     check(overtake);
+}
+
+#[test]
+fn a_thread_that_sleeps_between_two_looks_sees_every_entry() {
+    check(follow_by_bell);
 }
 
 fn check(scenario: impl Fn() + Send + Sync + Clone + 'static) {
@@ -85,6 +91,47 @@ fn overtake() {
     log.push((append(&core, 0), 0));
     for reader in readers {
         verify(&reader.join().unwrap(), &log);
+    }
+}
+
+/// Two publishers ring behind each append; a follower looks, lies down, looks once more and sleeps.
+fn follow_by_bell() {
+    let core = core(Retention::default(), Bounds::default());
+    let sleeper = Arc::new(Sleeper::default());
+    let bell: Weak<Sleeper> = Arc::downgrade(&sleeper);
+    core.hang(bell);
+    let follower = {
+        let core = Arc::clone(&core);
+        thread::spawn(move || {
+            let mut seen = Vec::new();
+            while (seen.len() as u64) < PUBLISHERS * EVENTS {
+                let followed = seen.len() as u64;
+                core.log.follow(followed, 2, &mut seen);
+                sleeper.doorbell.lie_down();
+                if core.log.head() == seen.len() as u64 && core.log.head() < PUBLISHERS * EVENTS {
+                    sleeper.alarm.wait();
+                }
+                sleeper.doorbell.get_up();
+            }
+            seen.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+        })
+    };
+    publish(&core);
+    assert_eq!(follower.join().unwrap(), (1..=PUBLISHERS * EVENTS).collect::<Vec<_>>());
+}
+
+/// What stands for a fan-out thread's inbox.
+#[derive(Default)]
+struct Sleeper {
+    doorbell: Doorbell,
+    alarm: Arc<Alarm>,
+}
+
+impl Bell for Sleeper {
+    fn ring(&self) {
+        if self.doorbell.ring() {
+            Arc::clone(&self.alarm).wake();
+        }
     }
 }
 

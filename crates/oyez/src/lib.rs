@@ -27,6 +27,8 @@ mod access;
 mod clock;
 mod connection;
 mod control;
+#[cfg(any(feature = "serve", shuttle))]
+mod doorbell;
 mod error;
 mod frame;
 mod gap;

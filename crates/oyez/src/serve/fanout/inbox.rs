@@ -8,16 +8,17 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::doorbell::Doorbell;
 use crate::hub::Bell;
 use crate::pump::Pump;
 use crate::serve::drain::Listed;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// Shared by a fan-out thread and those who have something for it. The thread is woken only when it sleeps.
 pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
-    asleep: AtomicBool,
+    doorbell: Doorbell,
     waker: mio::Waker,
     streams: AtomicUsize,
     /// A stream has gone.
@@ -55,7 +56,7 @@ impl Inbox {
     pub(crate) fn new(waker: mio::Waker) -> Self {
         Self {
             waiting: Mutex::default(),
-            asleep: AtomicBool::new(false),
+            doorbell: Doorbell::default(),
             waker,
             streams: AtomicUsize::new(0),
             freed: Notify::new(),
@@ -106,13 +107,8 @@ impl Inbox {
         waiting.handed.is_empty() && waiting.woken.is_empty() && !waiting.stop
     }
 
-    /// The thread is about to sleep: whoever has something from here on wakes it. It looks once more before it does.
-    pub(crate) fn fall_asleep(&self) {
-        self.asleep.store(true, SeqCst);
-    }
-
-    pub(crate) fn wake_up(&self) {
-        self.asleep.store(false, SeqCst);
+    pub(crate) fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
     }
 
     /// A stream of the thread has ended.
@@ -128,7 +124,7 @@ impl Inbox {
 
 impl Bell for Inbox {
     fn ring(&self) {
-        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+        if self.doorbell.ring() {
             // the only way to fail is a kernel out of memory; the thread then wakes at its next time
             let _: io::Result<()> = self.waker.wake();
         }

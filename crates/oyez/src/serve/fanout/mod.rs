@@ -142,7 +142,7 @@ impl Thread {
                     return;
                 }
             }
-            self.inbox.wake_up();
+            self.inbox.doorbell().get_up();
             let now = clock::now();
             // no stream takes the place of another meanwhile: an event is for whom it names
             for event in events.iter().filter(|event| event.token() != BELL) {
@@ -193,7 +193,7 @@ impl Thread {
         if busy {
             return Some(Duration::ZERO);
         }
-        self.inbox.fall_asleep();
+        self.inbox.doorbell().lie_down();
         // whatever came before that did not wake us
         if !self.inbox.is_empty() || self.rooms.iter().any(|(_, room)| room.is_behind()) {
             return Some(Duration::ZERO);
