@@ -99,7 +99,11 @@ class Shell {
 
   /** Ends it with what it has started: it is a process group of its own. */
   kill() {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.#child.pid, 'SIGKILL');
+    try {
+      process.kill(-this.#child.pid, 'SIGKILL');
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error; // all of it has ended
+    }
   }
 
   report() {
