@@ -38,7 +38,7 @@ struct State {
 }
 
 /// Who reads a stream, for those who look.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reader {
     pub(crate) peer: Option<SocketAddr>,
     /// When the stream began, in milliseconds since 1970.

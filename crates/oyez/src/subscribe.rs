@@ -17,7 +17,7 @@ use crate::publish::at_most;
 use crate::response::{LastEventId, Sse};
 use crate::shard::Reader;
 use crate::stream::EventStream;
-use crate::subscriber::{Filter, Held, Options, SlowPolicy, Subscriber, UntilTime, Verdict};
+use crate::subscriber::{Checks, Filter, Held, Opening, Options, SlowPolicy, Subscriber, Until, UntilTime, Verdict};
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::typed::Payload;
 use crate::{Error, ErrorKind};
@@ -311,28 +311,33 @@ impl<T: Payload> Subscribe<T> {
             let ms = unix_ms(time);
             UntilTime { ms, at: now.checked_add(Duration::from_millis(ms.saturating_sub(now_ms))) }
         });
+        let until =
+            Until { sequence: [until_id, poll].into_iter().flatten().min(), time: until_time, limit: self.limit };
+        let has_checks = self.access.is_some() || !self.filters.is_empty();
         let options = Options {
             matchers: Arc::new(matchers),
-            filters: self.filters,
-            access: self.access,
+            checks: has_checks.then(|| Box::new(Checks { filters: self.filters, access: self.access })),
+            until: Some(until).filter(|until| *until != Until::default()).map(Box::new),
             slow: self.slow,
-            until_sequence: [until_id, poll].into_iter().flatten().min(),
-            until_time,
-            limit: self.limit,
             keep_alive: self.keep_alive,
-            life: self.life.map(|life| core.random.about(life, 200)),
-            opening: self.opening,
-            reader: Reader { peer: self.peer, since_ms: now_ms },
             held: self.held,
-            retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
         };
-        begin.gap = begin.gap.map(|gap| options.veil(gap));
+        if has_checks {
+            begin.gap = begin.gap.map(Checks::veil);
+        }
         if let (OnGap::Fail, Some(gap)) = (self.on_gap, &begin.gap) {
             let oldest = gap.oldest.as_deref().unwrap_or("nothing");
             let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
             return Err(Error::new(ErrorKind::Gone, message));
         }
-        Ok(Subscriber::new(core, options, self.control, begin, ticket))
+        let opening = Opening {
+            gap: begin.gap,
+            retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
+            life: self.life.map(|life| core.random.about(life, 200)),
+            said: self.opening,
+            reader: Reader { peer: self.peer, since_ms: now_ms },
+        };
+        Ok(Subscriber::new(core, options, opening, self.control, begin.cursor, ticket))
     }
 }
 

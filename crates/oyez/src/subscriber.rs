@@ -14,45 +14,63 @@ use crate::gap::Gap;
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
-use crate::log::{Begin, Entry, Log, Page};
+use crate::log::{Entry, Log, Page};
 use crate::matcher::Matchers;
 use crate::shard::{Reader, Tail};
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
 
-/// What a subscription asked for, once it is known to be valid.
+/// What a subscription asked for, once it is known to be valid. What few streams have is behind a pointer: there may be
+/// hundreds of thousands of the others.
 pub(crate) struct Options {
     pub(crate) matchers: Arc<Matchers>,
-    pub(crate) filters: Vec<Filter>,
-    pub(crate) access: Option<Arc<dyn Access>>,
+    pub(crate) checks: Option<Box<Checks>>,
+    pub(crate) until: Option<Box<Until>>,
     pub(crate) slow: SlowPolicy,
-    /// The last sequence number that is wanted.
-    pub(crate) until_sequence: Option<u64>,
-    pub(crate) until_time: Option<UntilTime>,
-    pub(crate) limit: Option<u64>,
     pub(crate) keep_alive: Option<Duration>,
-    pub(crate) life: Option<Duration>,
-    pub(crate) retry: Duration,
-    /// The stream opens with an `oyez.open` of this data.
-    pub(crate) opening: Option<String>,
-    pub(crate) reader: Reader,
     /// The caller's guard, dropped with the stream.
     pub(crate) held: Option<Held>,
 }
 
 pub(crate) type Held = Box<dyn Any + Send + Sync>;
 
-impl Options {
-    /// A gap as this reader may know it: what a filter or an access check would have held back is not missed, and a
+/// What an entry has to pass.
+pub(crate) struct Checks {
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) access: Option<Arc<dyn Access>>,
+}
+
+impl Checks {
+    /// A gap as the reader may know it: what a filter or an access check would have held back is not missed, and a
     /// publisher's id is told only with its entry.
-    pub(crate) fn veil(&self, mut gap: Gap) -> Gap {
-        if self.access.is_some() || !self.filters.is_empty() {
-            let first = Position { sequence: gap.position.sequence + 1, ..gap.position };
-            gap.oldest = gap.oldest.map(|_| first.event_id());
-            gap.missed = None;
-        }
+    pub(crate) fn veil(mut gap: Gap) -> Gap {
+        let first = Position { sequence: gap.position.sequence + 1, ..gap.position };
+        gap.oldest = gap.oldest.map(|_| first.event_id());
+        gap.missed = None;
         gap
     }
+}
+
+/// Where the stream ends, whichever comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Until {
+    /// The last sequence number that is wanted.
+    pub(crate) sequence: Option<u64>,
+    pub(crate) time: Option<UntilTime>,
+    /// The number of entries that is wanted.
+    pub(crate) limit: Option<u64>,
+}
+
+/// What a stream says and settles at its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Opening {
+    /// What the resume has missed.
+    pub(crate) gap: Option<Gap>,
+    pub(crate) retry: Duration,
+    pub(crate) life: Option<Duration>,
+    /// The data of an `oyez.open`.
+    pub(crate) said: Option<String>,
+    pub(crate) reader: Reader,
 }
 
 /// A filter over entries. It has been given the payload's type by the typed hub.
@@ -160,7 +178,7 @@ pub(crate) struct Fed {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    Opening(Option<Gap>),
+    Opening(Box<Opening>),
     /// There may be entries behind the cursor.
     Reading,
     /// Everything has been read; the shard wakes us.
@@ -169,17 +187,25 @@ enum State {
 }
 
 impl Subscriber {
-    pub(crate) fn new(hub: Arc<Core>, options: Options, control: StreamControl, begin: Begin, ticket: Ticket) -> Self {
-        control.note(begin.cursor, 0, false);
+    /// A stream that begins behind `cursor`.
+    pub(crate) fn new(
+        hub: Arc<Core>,
+        options: Options,
+        opening: Opening,
+        control: StreamControl,
+        cursor: u64,
+        ticket: Ticket,
+    ) -> Self {
+        control.note(cursor, 0, false);
         Self {
             hub,
             options,
             control,
             ticket: Some(ticket),
-            state: State::Opening(begin.gap),
+            state: State::Opening(Box::new(opening)),
             key: None,
-            cursor: begin.cursor,
-            told: begin.cursor,
+            cursor,
+            told: cursor,
             sent: 0,
             conflate_until: 0,
             keep_alive_at: None,
@@ -199,8 +225,7 @@ impl Subscriber {
     /// Lets the driver feed the stream at the tail, where that is only sending what matches; tells whether it is.
     #[cfg(feature = "serve")]
     pub(crate) fn feed_at_tail(&mut self, matchers: &Arc<Matchers>) -> bool {
-        let Options { filters, access, .. } = &self.options;
-        self.fed = filters.is_empty() && access.is_none() && !self.is_bounded();
+        self.fed = self.options.checks.is_none() && !self.is_bounded();
         self.options.matchers = Arc::clone(matchers);
         self.fed
     }
@@ -208,8 +233,7 @@ impl Subscriber {
     /// Does the stream end by itself, so that the connection can have another request?
     #[cfg(feature = "serve")]
     pub(crate) fn is_bounded(&self) -> bool {
-        let Options { until_sequence, until_time, limit, .. } = &self.options;
-        until_sequence.is_some() || until_time.is_some() || limit.is_some()
+        self.options.until.is_some()
     }
 
     #[cfg(feature = "serve")]
@@ -257,7 +281,7 @@ impl Subscriber {
         }
         for _ in 0..TURN_ROUNDS {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
-                State::Opening(gap) => Some(self.open(gap, now, out)),
+                State::Opening(opening) => Some(self.open(*opening, now, out)),
                 State::Reading => self.read(now, out),
                 State::AtTail if self.fed => {
                     self.state = State::AtTail;
@@ -287,17 +311,16 @@ impl Subscriber {
         [told, life].into_iter().flatten().find(|(time, _)| *time <= now).map(|(_, why)| why)
     }
 
-    fn open(&mut self, gap: Option<Gap>, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let Options { matchers, reader, .. } = &self.options;
-        self.key = Some(self.hub.shard.join(Arc::clone(matchers), self.control.clone(), *reader));
+    fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Turn {
+        let Opening { gap, retry, life, said, reader } = opening;
+        self.key = Some(self.hub.shard.join(Arc::clone(&self.options.matchers), self.control.clone(), reader));
         if self.hub.is_draining() {
             self.control.drain_at(now); // it was not among those that the drain has told
         }
-        self.ends_at = self.options.life.and_then(|life| now.checked_add(life));
+        self.ends_at = life.and_then(|life| now.checked_add(life));
         // a reader that has the id of the gap's end without the gap would never hear of it
         let cursor = gap.is_none().then_some(self.cursor);
-        let said = self.options.opening.take();
-        out.push(Output::Open { cursor, retry: self.options.retry, said });
+        out.push(Output::Open { cursor, retry, said });
         if let Some(gap) = gap {
             self.tell_gap(gap, out);
         }
@@ -359,7 +382,7 @@ impl Subscriber {
             Tail::Asleep(cursor) => {
                 self.cursor = self.cursor.max(cursor);
                 self.control.note(self.cursor, self.sent, true);
-                if self.is_complete() || self.options.until_time.is_some_and(|until| until.has_come(now)) {
+                if self.is_complete() || self.until().time.is_some_and(|until| until.has_come(now)) {
                     self.state = State::Ended;
                     return None;
                 }
@@ -383,7 +406,7 @@ impl Subscriber {
 
     /// The reader has not kept up: entries that it should have had are gone.
     fn fall_behind(&mut self, gap: Gap, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let mut gap = self.options.veil(gap);
+        let mut gap = if self.options.checks.is_some() { Checks::veil(gap) } else { gap };
         match self.options.slow {
             SlowPolicy::Disconnect => return self.end(End::Behind),
             SlowPolicy::Skip => {}
@@ -402,14 +425,12 @@ impl Subscriber {
         if entry.sequence <= self.conflate_until && !self.hub.log.is_newest_of_a_topic(entry, &self.options.matchers) {
             return Ok(Verdict::Skip);
         }
-        if self.options.access.is_none() && self.options.filters.is_empty() {
-            return Ok(Verdict::Pass);
-        }
+        let Some(checks) = &self.options.checks else { return Ok(Verdict::Pass) };
         let judge = || {
-            if self.options.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
+            if checks.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
                 return Verdict::Skip;
             }
-            let mut verdicts = self.options.filters.iter().map(|filter| filter(entry));
+            let mut verdicts = checks.filters.iter().map(|filter| filter(entry));
             verdicts.find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
         };
         // the caller's code, on shared data that it can only read
@@ -419,17 +440,21 @@ impl Subscriber {
     /// Is this entry, and with it all that follow, more than was asked for?
     fn is_beyond(&self, next: &Entry) -> bool {
         self.limit_is_reached()
-            || self.options.until_sequence.is_some_and(|last| next.sequence > last)
-            || self.options.until_time.is_some_and(|until| next.time_ms > until.ms)
+            || self.until().sequence.is_some_and(|last| next.sequence > last)
+            || self.until().time.is_some_and(|until| next.time_ms > until.ms)
     }
 
     /// Has the stream had all that it asked for, up to its cursor?
     fn is_complete(&self) -> bool {
-        self.limit_is_reached() || self.options.until_sequence.is_some_and(|last| self.cursor >= last)
+        self.limit_is_reached() || self.until().sequence.is_some_and(|last| self.cursor >= last)
     }
 
     fn limit_is_reached(&self) -> bool {
-        self.options.limit.is_some_and(|limit| self.sent >= limit)
+        self.until().limit.is_some_and(|limit| self.sent >= limit)
+    }
+
+    fn until(&self) -> Until {
+        self.options.until.as_deref().copied().unwrap_or_default()
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {
@@ -445,7 +470,7 @@ impl Subscriber {
     }
 
     fn next_time(&self, waker: &Waker) -> Option<Instant> {
-        let until = self.options.until_time.and_then(|until| until.at);
+        let until = self.until().time.and_then(|until| until.at);
         [self.keep_alive_at, self.ends_at, until, self.control.watch(waker).map(|(time, _)| time)]
             .into_iter()
             .flatten()

@@ -8,6 +8,6 @@ mod retention;
 mod topics;
 
 pub(crate) use entry::{Entry, JsonLine};
-pub(crate) use memory::{Begin, Bounds, Log, Page, Start};
+pub(crate) use memory::{Bounds, Log, Page, Start};
 pub(crate) use retention::Retained;
 pub use retention::Retention;
