@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use oyez::{Event, Format, Hub, LastEventId, Sse};
+use tokio::io::AsyncWriteExt;
 
 use crate::web::{Server, until};
 
@@ -169,6 +170,55 @@ async fn what_the_reader_sends_later_means_nothing_and_much_of_it_ends_the_strea
     reader.send(&format!("GET / HTTP/1.1\r\nhost: x\r\n\r\n{}", "z".repeat(6_000))).await;
     let _ = reader.read_to_end().await;
     until("the talker is cut", || hub.stats().subscribers == 0).await;
+}
+
+#[tokio::test]
+async fn the_reader_may_say_four_kibibytes_and_what_was_read_ahead_counts() {
+    let hub = Hub::new();
+    let server = Server::start(app(&hub)).await;
+    for ahead in [0, 1_000, 4_096] {
+        let mut reader = server.connect().await;
+        reader.send(&format!("GET / HTTP/1.1\r\nhost: x\r\n\r\n{}", "z".repeat(ahead))).await;
+        reader.read_to("retry: ").await;
+        reader.send(&"y".repeat(4_096 - ahead)).await;
+        // the second event is written after a look at what the socket has
+        for data in ["one", "two"] {
+            hub.publish("a", Event::data(data)).await.unwrap();
+            reader.read_to(&format!("data: {data}\n\n")).await;
+        }
+        assert_eq!(hub.stats().subscribers, 1, "{ahead} bytes read ahead");
+        reader.send("!").await;
+        until("the talker is cut", || hub.stats().subscribers == 0).await;
+    }
+    assert_eq!(hub.stats().ended.left, 3);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_is_gone_at_once_also_if_its_socket_was_full() {
+    let hub = Hub::new();
+    // nobody is cut for standing still
+    let server = Server::start_with(app(&hub), |serve| serve.stall_timeout(Duration::from_secs(600))).await;
+    let read = async |full: bool| {
+        let mut reader = server.get("/").await;
+        reader.read_to("retry: ").await;
+        let lag = || hub.streams(1).first().map_or(0, |stream| stream.lag);
+        while full && lag() < 20 {
+            hub.publish("a", Event::data("x".repeat(100_000))).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        reader
+    };
+    for full in [false, true] {
+        let reader = read(full).await;
+        reader.stream.set_zero_linger().unwrap();
+        drop(reader);
+        until("the one that has reset is gone", || hub.stats().subscribers == 0).await;
+
+        let mut reader = read(full).await;
+        reader.stream.shutdown().await.unwrap();
+        until("the one that has half-closed is gone", || hub.stats().subscribers == 0).await;
+    }
+    assert_eq!(hub.stats().ended.left, 4);
 }
 
 #[tokio::test]
