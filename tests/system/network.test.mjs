@@ -1,0 +1,108 @@
+// What only a network shows: peers that are gone without a word, and what the kernel holds for those who do not read. These tests
+// wait more than they work, so they wait together.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { oyezBinary, startServer } from '../browser/lib/server.mjs';
+import { HUB, network, STAYS, VANISHES } from './lib/network.mjs';
+import { descriptors, resident, steadyDescriptors, until } from './lib/process.mjs';
+import { ended } from './lib/stream.mjs';
+
+const LONG = process.env.OYEZ_TEST_LONG === '1';
+const MIB = 1 << 20;
+
+describe('the network', { concurrency: true }, () => {
+  test('streams whose peer has vanished are gone within 50 s, and the others notice nothing', { timeout: 120_000 }, async (t) => {
+    const net = await network(t);
+    const server = await startServer(serve(net), { t });
+    const peers = await net.startPeer('./readers.mjs');
+    const [busy, quiet] = ['busy', 'quiet'].map((topic) => `${server.url}/events/${topic}`);
+    const metrics = () => peers.metrics(server.admin);
+    await peers.open({ group: 'stays, busy', number: 5, url: busy, from: STAYS });
+    await peers.open({ group: 'stays, quiet', number: 5, url: quiet, from: STAYS });
+    const baseline = await steadyDescriptors(server.pid);
+
+    await peers.open({ group: 'busy', number: 20, url: busy, from: VANISHES });
+    await peers.open({ group: 'quiet', number: 20, url: quiet, from: VANISHES });
+    // a stream with an end does not leave its connection
+    await peers.open({ group: 'with an end', number: 5, url: `${busy}?limit=100000`, from: VANISHES });
+    await peers.open({ group: 'asks nothing', number: 5, url: quiet, from: VANISHES, reads: false, asks: false });
+    await peers.open({ group: 'half a head', number: 5, url: quiet, from: VANISHES, reads: false, asks: false });
+    await peers.write({ group: 'half a head', text: 'GET /events/quiet HTTP/1.1\r\nhost:' });
+    await until(async () => (await metrics()).oyez_subscribers === 55, { what: 'all are there', within: 20, look: async () => ended(await metrics()) });
+    await peers.publishFrom1({ url: busy, everyMs: 200 });
+
+    await net.vanish();
+    const { seconds } = await until(
+      async () => (await metrics()).oyez_subscribers === 10 && await descriptors(server.pid) <= baseline,
+      { what: 'the vanished are gone', within: 50, look: async () => ({ open: await descriptors(server.pid), baseline, ended: ended(await metrics()) }) },
+    );
+    t.diagnostic(`gone after ${seconds.toFixed(1)} s`);
+    assert.deepEqual(ended(await metrics()), { stalled: 45 });
+    assert.equal(await steadyDescriptors(server.pid), baseline);
+
+    const last = await peers.publishNoMore(busy);
+    assert.ok(last > 50, `${last} events meanwhile`);
+    await until(async () => (await peers.report('stays, busy')).every((stream) => stream.last === last), { what: 'the last event arrives', within: 10 });
+    for (const stream of await peers.report('stays, busy')) assert.deepEqual(stream, { events: last, first: 1, last, ended: false, faults: [] });
+    for (const stream of await peers.report('stays, quiet')) assert.deepEqual(stream, { events: 0, ended: false, faults: [] });
+  });
+
+  // B4 of the long form: 1,000 readers that take nothing, and 50 MB
+  const [READ, RESUME, STOP, EVENTS] = LONG ? [50, 20, 980, 3_200] : [180, 10, 20, 160];
+  const BYTES = 16_000;
+
+  test(`${STOP} readers that read nothing cost little, are cut and harm nobody; ${RESUME} that read on in time lose nothing`, { timeout: 300_000 }, async (t) => {
+    const net = await network(t);
+    const server = await startServer(serve(net, '--keep-alive', '1h'), { t }); // nothing else is to wake a stream
+    const peers = await net.startPeer('./readers.mjs');
+    const url = `${server.url}/events/bulk`;
+    const metrics = () => peers.metrics(server.admin);
+    await peers.publish({ url: `${server.url}/events/other`, from: 1, number: 2, bytes: BYTES });
+    const [baseline, memory] = [await steadyDescriptors(server.pid), await resident(server.pid)];
+
+    await peers.open({ group: 'read', number: READ, url, from: STAYS });
+    await peers.open({ group: 'stop', number: STOP, url, from: STAYS, reads: false });
+    await peers.open({ group: 'resume', number: RESUME, url, from: STAYS, reads: false });
+    const all = READ + STOP + RESUME;
+    await until(async () => (await metrics()).oyez_subscribers === all, { what: 'all are there', within: 60 });
+    const begin = performance.now();
+    await peers.publish({ url, from: 1, number: EVENTS, bytes: BYTES });
+    await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS), { what: 'the others have everything', within: 60 });
+    const seconds = (performance.now() - begin) / 1_000;
+    for (const stream of await peers.report('read')) assert.deepEqual(stream, { events: EVENTS, first: 1, last: EVENTS, ended: false, faults: [] });
+
+    // while nothing has been cut
+    const kernel = (await sockets(net)).filter(({ unsent }) => unsent > 0);
+    assert.equal(kernel.length, STOP + RESUME, 'as many sockets are full');
+    const most = Math.max(...kernel.map(({ bytes }) => bytes));
+    const grown = await resident(server.pid) - memory;
+    t.diagnostic(`${EVENTS} events in ${seconds.toFixed(1)} s; a stopped reader: ${most >> 10} KiB in the kernel at most; process grown by ${(grown / MIB).toFixed(1)} MiB`);
+    assert.ok(most <= 256 << 10, `${most} bytes in the kernel for one reader`);
+    // the history, and of what each reader has not taken no more than the rest of one write
+    assert.ok(grown <= EVENTS * BYTES * 1.2 + kernel.length * (64 << 10) + 8 * MIB, `${grown} bytes more`);
+    assert.equal((await metrics()).oyez_subscribers, all, 'nobody was cut yet');
+
+    await peers.resume('resume');
+    await until(async () => (await peers.report('resume')).every((stream) => stream.last === EVENTS), { what: 'who reads on has everything', within: 40, look: () => peers.report('resume') });
+    for (const stream of await peers.report('resume')) assert.deepEqual(stream, { events: EVENTS, first: 1, last: EVENTS, ended: false, faults: [] });
+    const cut = await until(async () => (await metrics()).oyez_subscribers === READ + RESUME, { what: 'the stopped ones are cut', within: 45, look: async () => ended(await metrics()) });
+    t.diagnostic(`cut ${cut.seconds.toFixed(1)} s later`);
+    assert.deepEqual(ended(await metrics()), { stalled: STOP });
+    assert.equal(await steadyDescriptors(server.pid), baseline + READ + RESUME);
+    await peers.publish({ url, from: EVENTS + 1, number: 1, bytes: 1 });
+    await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS + 1), { what: 'the others go on', within: 10 });
+  });
+});
+
+function serve(net, ...flags) {
+  return net.atHub(oyezBinary(), 'serve', '--listen', `${HUB}:0`, '--admin', `${HUB}:0`, ...flags);
+}
+
+/** The sockets of the hub's connections: bytes that wait to be sent or acknowledged, and the kernel's memory for all of it. */
+async function sockets(net) {
+  const { stdout } = await net.hub.run('ss', '--tcp', '--memory', '--numeric', '--no-header', '--oneline');
+  return stdout.trim().split('\n').map((line) => {
+    const [, received, queued] = /skmem:\(r(\d+),.*,w(\d+),/.exec(line);
+    return { unsent: Number(line.trim().split(/\s+/)[2]), bytes: Number(received) + Number(queued) };
+  });
+}
