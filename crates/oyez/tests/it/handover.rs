@@ -9,7 +9,7 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use oyez::{Event, Format, Hub, LastEventId, Sse};
+use oyez::{Event, Format, Hub, LastEventId, Retention, Sse};
 use tokio::io::AsyncWriteExt;
 
 use crate::web::{Server, until};
@@ -322,4 +322,22 @@ async fn descriptors_come_back() {
         until("all have gone", || hub.stats().subscribers == 0 && open() <= before + 2).await;
         assert!(hub.stats().ended.left >= 20 * (round + 1));
     }
+}
+
+#[tokio::test]
+async fn a_reader_whose_topic_was_quiet_while_the_log_passed_by_has_missed_nothing() {
+    let hub = Hub::builder().history(Retention::last(1)).build();
+    let server = Server::start(app(&hub)).await;
+    let mut reader = server.get("/").await;
+    reader.read_to("retry: ").await;
+    until("it is there", || hub.stats().subscribers == 1).await;
+    for round in 0..3 {
+        for _ in 0..3_000 {
+            hub.publish("b", Event::data("for others")).await.unwrap();
+        }
+        hub.publish("a", Event::data(round.to_string())).await.unwrap();
+        let read = reader.read_to(&format!("data: {round}\n\n")).await;
+        assert!(!read.contains("gap"), "{read}");
+    }
+    assert_eq!((hub.stats().gaps, hub.stats().ended.behind), (0, 0));
 }
