@@ -1,22 +1,22 @@
 //! From topic to subscribers: who has to hear of an entry.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
 use smallvec::SmallVec;
 
 use crate::Topic;
-use crate::matcher::{Matchers, Pattern};
+use crate::matcher::Matchers;
+use crate::patterns::Patterns;
 
 /// The slot of a subscriber in its shard.
-pub(crate) type Key = usize;
+pub(crate) type Key = u32;
 
-/// The matchers of all subscribers of a shard. Exact names cost one look-up however many there are; each distinct
-/// pattern is matched once per entry, however many subscribers share it. Joining and leaving take constant time.
+/// The matchers of all subscribers of a shard. Exact names cost one look-up however many there are; patterns one as well,
+/// once the topic has been seen ([`Patterns`]). Joining and leaving take constant time.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     exact: HashMap<Topic, List>,
-    patterns: HashMap<Pattern, List>,
+    patterns: Patterns<List>,
 }
 
 /// The subscribers of one matcher, and for each which of its places stands for this list.
@@ -33,7 +33,8 @@ pub(crate) struct Place {
 #[derive(Debug, Clone)]
 enum ListName {
     Exact(Topic),
-    Pattern(Pattern),
+    /// The number of a pattern.
+    Pattern(u64),
 }
 
 pub(crate) type Places = SmallVec<[Place; 1]>;
@@ -41,12 +42,14 @@ pub(crate) type Places = SmallVec<[Place; 1]>;
 impl Index {
     pub(crate) fn join(&mut self, key: Key, matchers: &Matchers) -> Places {
         let exact = matchers.exact.iter().cloned().map(ListName::Exact);
-        let names = exact.chain(matchers.patterns.iter().cloned().map(ListName::Pattern));
+        let numbers: SmallVec<[u64; 1]> =
+            matchers.patterns.iter().map(|pattern| self.patterns.enter(pattern)).collect();
         let mut places = Places::new();
-        for (number, name) in names.enumerate() {
-            let List(members) = self.list(&name);
-            places.push(Place { list: name, at: members.len() });
-            members.push((key, number));
+        for (number, name) in exact.chain(numbers.into_iter().map(ListName::Pattern)).enumerate() {
+            if let Some(List(members)) = self.list(&name) {
+                places.push(Place { list: name, at: members.len() });
+                members.push((key, number));
+            }
         }
         places
     }
@@ -55,7 +58,7 @@ impl Index {
     /// number now is where.
     pub(crate) fn leave(&mut self, places: &Places, mut moved: impl FnMut(Key, usize, usize)) {
         for place in places {
-            let List(members) = self.list(&place.list);
+            let Some(List(members)) = self.list(&place.list) else { continue };
             members.swap_remove(place.at);
             if let Some((key, number)) = members.get(place.at) {
                 moved(*key, *number, place.at);
@@ -68,40 +71,41 @@ impl Index {
 
     /// Calls `visit` for every subscriber that selects one of `topics`; for one with several matchers perhaps more
     /// than once.
-    pub(crate) fn visit(&self, topics: &[Topic], mut visit: impl FnMut(Key)) {
+    pub(crate) fn visit(&mut self, topics: &[Topic], mut visit: impl FnMut(Key)) {
         for topic in topics {
-            visit_list(&self.exact, topic, &mut visit);
-        }
-        for (pattern, List(members)) in &self.patterns {
-            if topics.iter().any(|topic| pattern.matches(topic)) {
-                members.iter().for_each(|(key, _)| visit(*key));
+            if let Some(list) = self.exact.get(topic) {
+                list.visit(&mut visit);
             }
+            self.patterns.visit(topic, |list| list.visit(&mut visit));
         }
     }
 
-    fn list(&mut self, name: &ListName) -> &mut List {
+    fn list(&mut self, name: &ListName) -> Option<&mut List> {
         match name {
-            ListName::Exact(topic) => self.exact.entry(topic.clone()).or_default(),
-            ListName::Pattern(pattern) => self.patterns.entry(pattern.clone()).or_default(),
+            ListName::Exact(topic) => Some(self.exact.entry(topic.clone()).or_default()),
+            ListName::Pattern(number) => self.patterns.get_mut(*number),
         }
     }
 
     fn remove(&mut self, name: &ListName) {
         match name {
-            ListName::Exact(topic) => self.exact.remove(topic),
-            ListName::Pattern(pattern) => self.patterns.remove(pattern),
-        };
+            ListName::Exact(topic) => {
+                self.exact.remove(topic);
+            }
+            ListName::Pattern(number) => self.patterns.remove(*number),
+        }
+    }
+}
+
+impl List {
+    fn visit(&self, visit: &mut impl FnMut(Key)) {
+        let Self(members) = self;
+        members.iter().for_each(|(key, _)| visit(*key));
     }
 }
 
 impl Place {
     pub(crate) fn move_to(&mut self, at: usize) {
         self.at = at;
-    }
-}
-
-fn visit_list<N: Hash + Eq>(lists: &HashMap<N, List>, name: &N, visit: &mut impl FnMut(Key)) {
-    if let Some(List(members)) = lists.get(name) {
-        members.iter().for_each(|(key, _)| visit(*key));
     }
 }

@@ -42,6 +42,7 @@ mod log;
 mod matcher;
 #[cfg(test)]
 mod model;
+mod patterns;
 mod position;
 mod publish;
 mod pump;

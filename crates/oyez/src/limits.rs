@@ -76,6 +76,15 @@ pub(crate) const SCAN_ENTRIES: usize = 1_024;
 /// something. With more the answer is that it may have: the log is held meanwhile.
 pub(crate) const MISSED_CHECKS: usize = 65_536;
 
+/// Patterns that are tried one by one: with so few, that is cheaper than to look up what was found out before.
+pub(crate) const PATTERNS_UNREMEMBERED: usize = 4;
+
+/// Topics for which an index remembers the patterns that select them, twice: those asked for lately and those before. With
+/// [`REMEMBERED_TOPIC_BYTES_MAX`] about two MiB at most.
+pub(crate) const REMEMBERED_TOPICS: usize = 4_096;
+/// Bytes of a topic that is remembered; few are longer, and those are tried one by one.
+pub(crate) const REMEMBERED_TOPIC_BYTES_MAX: usize = 128;
+
 /// Lines of `application/x-ndjson` that are kept for other readers at the tail, and bytes of the longest one: 1 MiB.
 pub(crate) const LINES_KEPT: usize = 64;
 /// See [`LINES_KEPT`].
@@ -163,6 +172,16 @@ pub(crate) mod serve {
     pub(crate) const RUN_BYTES: usize = 64 << 10;
     /// See [`RUN_BYTES`].
     pub(crate) const RUN_ENTRIES: usize = 512;
+
+    /// Entries of a turn that a group holds for its readers at the tail, so that they need not be looked for in the log. With
+    /// 10,000 groups that all have so many, 5 MB of references.
+    pub(crate) const FRESH_ENTRIES: usize = 64;
+
+    /// Times further away than this are rounded up to [`TIMES_GRAIN`]: then thousands of keep-alives are a few wake-ups a
+    /// second. Nearer ones are exact.
+    pub(crate) const TIMES_EXACT: Duration = Duration::from_secs(2);
+    /// See [`TIMES_EXACT`].
+    pub(crate) const TIMES_GRAIN: Duration = Duration::from_millis(128);
 
     /// Writes to one reader in one visit.
     pub(crate) const VISIT_RUNS: usize = 4;

@@ -33,6 +33,8 @@ struct State {
     followed: u64,
     slots: Slab<Slot>,
     index: Index,
+    /// Streams that sleep here, or have.
+    sleepers: usize,
     /// Room for one step, kept between steps.
     step: Vec<Arc<Entry>>,
 }
@@ -75,15 +77,17 @@ pub(crate) enum Tail {
 impl Shard {
     /// Lists a stream.
     pub(crate) fn join(&self, matchers: Arc<Matchers>, control: StreamControl, reader: Reader) -> Key {
-        self.state.lock().slots.insert(Slot { matchers, control, reader, sleeper: None })
+        let key = self.state.lock().slots.insert(Slot { matchers, control, reader, sleeper: None });
+        Key::try_from(key).expect("there are fewer streams than that")
     }
 
     pub(crate) fn leave(&self, key: Key) {
         let mut state = self.state.lock();
-        let State { slots, index, .. } = &mut *state;
-        let Some(Slot { sleeper: Some(sleeper), .. }) = slots.try_remove(key) else { return };
+        let State { slots, index, sleepers, .. } = &mut *state;
+        let Some(Slot { sleeper: Some(sleeper), .. }) = slots.try_remove(key as usize) else { return };
+        *sleepers -= 1;
         index.leave(&sleeper.places, |moved, number, at| {
-            let sleeper = slots.get_mut(moved).and_then(|slot| slot.sleeper.as_mut());
+            let sleeper = slots.get_mut(moved as usize).and_then(|slot| slot.sleeper.as_mut());
             if let Some(place) = sleeper.and_then(|sleeper| sleeper.places.get_mut(number)) {
                 place.move_to(at);
             }
@@ -93,10 +97,11 @@ impl Shard {
     /// Puts a subscriber to sleep that has read everything up to `read`, unless something has come since.
     pub(crate) fn sleep(&self, key: Key, read: u64, waker: &Waker) -> Tail {
         let mut state = self.state.lock();
-        let State { followed, slots, index, .. } = &mut *state;
-        let (followed, Some(slot)) = (*followed, slots.get_mut(key)) else { return Tail::Asleep(read) };
+        let State { followed, slots, index, sleepers, .. } = &mut *state;
+        let (followed, Some(slot)) = (*followed, slots.get_mut(key as usize)) else { return Tail::Asleep(read) };
         let Some(sleeper) = &mut slot.sleeper else {
             let places = index.join(key, &slot.matchers);
+            *sleepers += 1;
             let asleep = followed <= read;
             let waker = asleep.then(|| waker.clone());
             slot.sleeper = Some(Box::new(Sleeper { places, read, unread: 0, waker }));
@@ -126,6 +131,10 @@ impl Shard {
     pub(crate) fn follow(&self, log: &Log) {
         let mut woken: Vec<Waker> = Vec::new();
         let mut state = self.state.lock();
+        if state.sleepers == 0 {
+            state.followed = log.head();
+            return;
+        }
         let mut step = std::mem::take(&mut state.step);
         loop {
             let gone = log.follow(state.followed, FOLLOW_ENTRIES, &mut step);
@@ -216,7 +225,7 @@ impl State {
     fn announce(&mut self, entry: &Entry, woken: &mut Vec<Waker>) {
         let Self { slots, index, .. } = self;
         index.visit(&entry.topics, |key| {
-            let Some(sleeper) = slots.get_mut(key).and_then(|slot| slot.sleeper.as_mut()) else { return };
+            let Some(sleeper) = slots.get_mut(key as usize).and_then(|slot| slot.sleeper.as_mut()) else { return };
             if sleeper.unread != 0 || entry.sequence <= sleeper.read {
                 return;
             }

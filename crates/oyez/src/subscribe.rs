@@ -319,7 +319,7 @@ impl<T: Payload> Subscribe<T> {
             checks: has_checks.then(|| Box::new(Checks { filters: self.filters, access: self.access })),
             until: Some(until).filter(|until| *until != Until::default()).map(Box::new),
             slow: self.slow,
-            keep_alive: self.keep_alive,
+            keep_alive_ms: self.keep_alive.map_or(0, milliseconds),
             held: self.held,
         };
         if has_checks {
@@ -350,6 +350,11 @@ fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
         Ok(value) => verdict(filter(&value)),
         Err(_) => Verdict::Undecodable,
     }
+}
+
+/// At least one; a longer time than fits is as good as never, seven weeks.
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 fn unix_ms(time: SystemTime) -> u64 {

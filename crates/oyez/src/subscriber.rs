@@ -27,7 +27,8 @@ pub(crate) struct Options {
     pub(crate) checks: Option<Box<Checks>>,
     pub(crate) until: Option<Box<Until>>,
     pub(crate) slow: SlowPolicy,
-    pub(crate) keep_alive: Option<Duration>,
+    /// The silence before a keep-alive; 0 is never. Half as large as an optional `Duration`, and each stream has one.
+    pub(crate) keep_alive_ms: u32,
     /// The caller's guard, dropped with the stream.
     pub(crate) held: Option<Held>,
 }
@@ -172,8 +173,6 @@ pub(crate) struct Fed {
     pub(crate) told: u64,
     /// Entries sent, since the stream began.
     pub(crate) sent: u64,
-    /// When the last one was.
-    pub(crate) at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,12 +254,13 @@ impl Subscriber {
     /// How far the stream has come.
     #[cfg(feature = "serve")]
     pub(crate) fn place(&self) -> Fed {
-        Fed { cursor: self.cursor, told: self.told, sent: self.sent, at: None }
+        Fed { cursor: self.cursor, told: self.told, sent: self.sent }
     }
 
-    /// Takes over how far its driver has brought it since it was last polled, before it is polled again.
+    /// Takes over how far its driver has brought it since it was last polled, before it is polled again. `at` is when those
+    /// who are fed with it were written to last, which may have been before it was one of them.
     #[cfg(feature = "serve")]
-    pub(crate) fn was_fed(&mut self, fed: Fed) {
+    pub(crate) fn was_fed(&mut self, fed: Fed, at: Option<Instant>) {
         self.cursor = fed.cursor;
         self.told = self.told.max(fed.told);
         self.sent = fed.sent;
@@ -268,10 +268,7 @@ impl Subscriber {
             // there may be more: only reading tells
             self.state = State::Reading;
         }
-        if let (Some(at), Some(silence)) = (fed.at, self.options.keep_alive) {
-            let keep_alive_at = at.checked_add(self.hub.random.about(silence, 100));
-            self.keep_alive_at = self.keep_alive_at.max(keep_alive_at);
-        }
+        self.keep_alive_at = self.keep_alive_at.max(at.and_then(|at| self.keep_alive_after(at)));
     }
 
     /// Goes on as far as one turn may. What is to be sent is appended to `out`; `waker` is kept for when there is more.
@@ -464,9 +461,13 @@ impl Subscriber {
     }
 
     fn has_sent(&mut self, now: Instant) {
+        self.keep_alive_at = self.keep_alive_after(now);
+    }
+
+    fn keep_alive_after(&self, now: Instant) -> Option<Instant> {
+        let silence = Duration::from_millis(self.options.keep_alive_ms.into());
         // ±10 %, so that streams that opened together do not stay together
-        let keep_alive = self.options.keep_alive.map(|time| self.hub.random.about(time, 100));
-        self.keep_alive_at = keep_alive.and_then(|time| now.checked_add(time));
+        (!silence.is_zero()).then(|| now.checked_add(self.hub.random.about(silence, 100)))?
     }
 
     fn next_time(&self, waker: &Waker) -> Option<Instant> {

@@ -84,15 +84,13 @@ impl Log {
 
     /// Appends all of `batch`, in order and without anything in between. Returns their ids.
     pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Vec<EventId> {
-        let drafts: Vec<_> = batch.into_iter().map(Draft::new).collect();
-        let mut ids = Vec::with_capacity(drafts.len());
+        let drafts: SmallVec<[_; 1]> = batch.into_iter().map(Draft::new).collect();
+        let mut entries: SmallVec<[_; 1]> = SmallVec::with_capacity(drafts.len());
         let mut ring = self.ring.write();
-        for draft in drafts {
-            let entry = ring.append(draft, self.epoch, now_ms);
-            ids.push(entry.event_id(self.epoch));
-        }
+        entries.extend(drafts.into_iter().map(|draft| Arc::clone(ring.append(draft, self.epoch, now_ms))));
         ring.trim(now_ms);
-        ids
+        drop(ring);
+        entries.iter().map(|entry| entry.event_id(self.epoch)).collect()
     }
 
     /// Finds the place where `start` begins, and says what a resume has missed.
@@ -346,7 +344,7 @@ impl Ring {
         }
     }
 
-    fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Entry {
+    fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
         self.head += 1;

@@ -1,6 +1,7 @@
 //! The socket as hyper uses it, with a bound on how long a reader may take nothing.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -111,9 +112,9 @@ fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
 
 impl hyper::rt::Read for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let mut chunk = [0; READ_BYTES];
+        let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = chunk.len().min(buf.remaining());
-        let mut read = ReadBuf::new(&mut chunk[..room]);
+        let mut read = ReadBuf::uninit(&mut chunk[..room]);
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
         self.note_timeout(result)?;
         buf.put_slice(read.filled());

@@ -45,10 +45,13 @@ pub(crate) struct Handed {
     pub(crate) discarded: usize,
 }
 
+/// The place of a stream on the thread. Half as large as `usize`: there are fewer than descriptors.
+pub(crate) type Key = u32;
+
 /// A stream of the thread. The place is used again, its round is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id {
-    pub(crate) key: usize,
+    pub(crate) key: Key,
     pub(crate) round: u32,
 }
 

@@ -27,14 +27,13 @@ use crate::clock;
 use crate::hub::Core;
 use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, SLICE_VISITS, VISIT_RUNS};
 use crate::subscriber::{Fed, Output, Turn};
-use crate::sync::atomic::Ordering::Relaxed;
 
 pub(crate) use inbox::{Handed, Inbox};
-use inbox::{Id, StreamWaker, Waiting};
+use inbox::{Id, Key, StreamWaker, Waiting};
 use room::{Next, Room};
 use run::Framing;
-use schedule::Schedule;
-use stream::{Flush, Rest, State, Stream};
+use schedule::{Schedule, Time};
+use stream::{Backlog, Flush, Rest, State, Stream};
 
 /// A fan-out thread and the way to it. Dropping it ends its streams.
 pub(crate) struct Fanout {
@@ -55,7 +54,7 @@ impl Fanout {
             streams: Slab::new(),
             round: 0,
             rooms: Slab::new(),
-            schedule: Schedule::default(),
+            schedule: Schedule::new(clock::now()),
             arrivals: VecDeque::new(),
             again: VecDeque::new(),
             outputs: Vec::new(),
@@ -133,6 +132,7 @@ impl Thread {
                 room.follow();
             }
             busy |= self.slice(now);
+            self.rooms.iter_mut().for_each(|(_, room)| room.count());
             let now = clock::now();
             busy |= self.keep_time(now);
             let timeout = self.sleep(busy, now);
@@ -172,7 +172,7 @@ impl Thread {
     fn look_again(&mut self, now: Instant) -> bool {
         for _ in 0..self.again.len().min(SLICE_VISITS) {
             let Some(id) = self.again.pop_front() else { break };
-            if self.streams.get(id.key).is_some_and(|stream| stream.rest.id == id) {
+            if self.streams.get(id.key as usize).is_some_and(|stream| stream.rest.id == id) {
                 self.visit(id.key, now, Self::drive);
             }
         }
@@ -182,8 +182,8 @@ impl Thread {
     /// Visits some of the streams whose time has come. True when there may be more.
     fn keep_time(&mut self, now: Instant) -> bool {
         for _ in 0..SLICE_VISITS {
-            let Some((at, id)) = self.schedule.pop(now) else { return false };
-            self.time_has_come(at, id, now);
+            let Some((time, id)) = self.schedule.pop(now) else { return false };
+            self.time_has_come(time, id, now);
         }
         true
     }
@@ -205,34 +205,30 @@ impl Thread {
         let Handed { mut socket, head, chunked, pump, listed, discarded } = handed;
         let (mut subscriber, format) = pump.into_parts();
         let framing = Framing { format, chunked };
-        let key = self.streams.vacant_key();
+        let place = self.streams.vacant_key();
+        let key = Key::try_from(place).expect("there are fewer streams than descriptors");
         self.round = self.round.wrapping_add(1);
         let id = Id { key, round: self.round };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(key), interest) {
+        if let Err(error) = self.poll.registry().register(&mut socket, Token(place), interest) {
             debug!(%error, "a stream cannot be taken over");
             self.inbox.uncount();
             return;
         }
         let room = self.room_of(subscriber.hub());
-        self.rooms[room].streams += 1;
-        let group = self.rooms[room].enter(subscriber.matchers(), framing);
-        let matchers = Arc::clone(self.rooms[room].group(group).matchers());
-        subscriber.feed_at_tail(&matchers);
+        let entered = &mut self.rooms[room as usize];
+        entered.streams += 1;
+        let group = entered.enter(subscriber.matchers(), framing);
+        subscriber.feed_at_tail(entered.group(group).matchers());
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
-        let fed = subscriber.place();
-        let rest = Rest {
-            id,
-            subscriber,
-            framing,
-            waker,
-            backlog: [head].into(),
-            scheduled: None,
-            blocked_since: None,
-            discarded,
-            listed,
-        };
-        let stream = Stream { socket, state: State::Driven, blocked: false, room, group, fed, rest: Box::new(rest) };
+        let (fed, control) = (subscriber.place(), subscriber.control().clone());
+        let mut backlog = Backlog::default();
+        backlog.push(head);
+        let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
+        let (scheduled, blocked_since) = (None, None);
+        let rest =
+            Box::new(Rest { id, subscriber, framing, waker, backlog, scheduled, blocked_since, discarded, listed });
+        let stream = Stream { socket, blocked: false, state: State::Driven, room, group, fed, control, rest };
         let says_too_much = stream.says_too_much();
         self.streams.insert(stream);
         if says_too_much {
@@ -242,18 +238,19 @@ impl Thread {
         self.visit(key, now, Self::drive);
     }
 
-    fn room_of(&mut self, core: &Arc<Core>) -> usize {
+    fn room_of(&mut self, core: &Arc<Core>) -> u32 {
         if let Some((key, _)) = self.rooms.iter().find(|(_, room)| Arc::ptr_eq(&room.core, core)) {
-            return key;
+            return key as u32;
         }
         // first the bell: what is appended from now on is heard
         let inbox: Weak<Inbox> = Arc::downgrade(&self.inbox);
         core.hang(inbox);
-        self.rooms.insert(Room::new(Arc::clone(core)))
+        let key = self.rooms.insert(Room::new(Arc::clone(core)));
+        u32::try_from(key).expect("there are fewer hubs than streams")
     }
 
     /// Brings one stream further; a panic ends it and no other.
-    fn visit(&mut self, key: usize, now: Instant, bring: impl FnOnce(&mut Self, usize, Instant) -> io::Result<()>) {
+    fn visit(&mut self, key: Key, now: Instant, bring: impl FnOnce(&mut Self, Key, Instant) -> io::Result<()>) {
         match catch_unwind(AssertUnwindSafe(|| bring(self, key, now))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.lose(key, &error),
@@ -265,22 +262,23 @@ impl Thread {
     }
 
     /// Lets the subscriber say what comes next, and sends it.
-    fn drive(&mut self, key: usize, now: Instant) -> io::Result<()> {
-        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+    fn drive(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        let Some(stream) = self.streams.get_mut(key as usize) else { return Ok(()) };
         if stream.state == State::Closing {
             return self.close_when_flushed(key, now);
         }
         if let State::Member(_) = stream.state {
-            let room = &self.rooms[stream.room];
-            if room.group(stream.group).head <= stream.fed.cursor {
+            let room = &self.rooms[stream.room as usize];
+            let group = room.group(stream.group);
+            if group.head <= stream.fed.cursor {
                 // what came since concerns others
                 stream.fed.cursor = stream.fed.cursor.max(room.followed);
             }
-            stream.rest.subscriber.was_fed(stream.fed);
+            stream.rest.subscriber.was_fed(stream.fed, group.written);
             // until it is at the tail again nobody else writes to it
             self.part(key);
         }
-        let stream = &mut self.streams[key];
+        let stream = &mut self.streams[key as usize];
         for _ in 0..VISIT_RUNS {
             if stream.blocked && stream.flush(now)? == Flush::Blocked {
                 self.schedule_stall(key, now);
@@ -289,9 +287,9 @@ impl Thread {
             let Rest { subscriber, framing, waker, backlog, .. } = &mut *stream.rest;
             let turn = subscriber.poll(now, waker, &mut self.outputs);
             framing.format.write(&mut self.outputs, subscriber.log(), clock::wall_ms(), |piece| {
-                backlog.push_back(framing.wrap(piece));
+                backlog.push(framing.wrap(piece));
             });
-            stream.fed = Fed { at: None, ..subscriber.place() };
+            stream.fed = subscriber.place();
             match turn {
                 Turn::Deliver => {
                     // the head of a response goes with what follows it
@@ -307,7 +305,7 @@ impl Thread {
                 }
                 Turn::Wait(until) => {
                     let is_to_be_fed = subscriber.is_to_be_fed();
-                    self.schedule(key, until);
+                    self.schedule(key, until, now);
                     if is_to_be_fed {
                         self.join(key);
                     }
@@ -315,7 +313,7 @@ impl Thread {
                 }
                 Turn::End => {
                     let end = stream.rest.framing.end();
-                    stream.rest.backlog.push_back(end);
+                    stream.rest.backlog.push(end);
                     stream.state = State::Closing;
                     return self.close_when_flushed(key, now);
                 }
@@ -327,46 +325,46 @@ impl Thread {
     }
 
     /// Each visit ends with it: what waits for the socket must not be overtaken by what its group brings.
-    fn flush(&mut self, key: usize, now: Instant) -> io::Result<()> {
-        if self.streams[key].flush(now)? == Flush::Blocked {
+    fn flush(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        if self.streams[key as usize].flush(now)? == Flush::Blocked {
             self.schedule_stall(key, now);
         }
         Ok(())
     }
 
-    fn close_when_flushed(&mut self, key: usize, now: Instant) -> io::Result<()> {
-        let stream = &mut self.streams[key];
+    fn close_when_flushed(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        let stream = &mut self.streams[key as usize];
         if stream.flush(now)? == Flush::Blocked {
             self.schedule_stall(key, now);
             return Ok(());
         }
         stream.finish();
         stream.rest.blocked_since = Some(now);
-        self.schedule(key, now.checked_add(CLOSING));
+        self.schedule(key, now.checked_add(CLOSING), now);
         Ok(())
     }
 
     /// The stream has read everything: its group brings it what comes.
-    fn join(&mut self, key: usize) {
-        let stream = &mut self.streams[key];
-        let room = &mut self.rooms[stream.room];
+    fn join(&mut self, key: Key) {
+        let stream = &mut self.streams[key as usize];
+        let room = &mut self.rooms[stream.room as usize];
         stream.state = State::Member(room.group_mut(stream.group).join(key));
         let Fed { cursor, sent, .. } = stream.fed;
         if room.group(stream.group).head > cursor {
             room.turn_again(stream.group);
         } else {
-            stream.rest.subscriber.control().note(cursor, sent, true);
+            stream.control.note(cursor, sent, true);
         }
     }
 
     /// The stream leaves its group, if it is in it.
-    fn part(&mut self, key: usize) {
-        let stream = &mut self.streams[key];
+    fn part(&mut self, key: Key) {
+        let stream = &mut self.streams[key as usize];
         let State::Member(place) = stream.state else { return };
         stream.state = State::Driven;
-        let moved = self.rooms[stream.room].group_mut(stream.group).part(place);
+        let moved = self.rooms[stream.room as usize].group_mut(stream.group).part(place);
         if let Some(moved) = moved {
-            self.streams[moved].state = State::Member(place);
+            self.streams[moved as usize].state = State::Member(place);
         }
     }
 
@@ -379,6 +377,7 @@ impl Thread {
             // a visit may end the group's last stream, and with it the group or the room
             while let Some(group) = self.rooms.get(room).and_then(Room::front) {
                 if visits == SLICE_VISITS {
+                    self.rooms[room].let_others();
                     busy = true;
                     break;
                 }
@@ -395,10 +394,10 @@ impl Thread {
     }
 
     /// Writes what lies between a member's cursor and the head.
-    fn feed(&mut self, key: usize, now: Instant) -> io::Result<()> {
-        let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.blocked) else { return Ok(()) };
+    fn feed(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        let Some(stream) = self.streams.get_mut(key as usize).filter(|stream| !stream.blocked) else { return Ok(()) };
         debug_assert!(stream.rest.backlog.is_empty(), "what waits was flushed or has blocked the stream");
-        let room = &mut self.rooms[stream.room];
+        let room = &mut self.rooms[stream.room as usize];
         for _ in 0..VISIT_RUNS {
             if stream.blocked || stream.fed.cursor >= room.group(stream.group).head {
                 break;
@@ -413,12 +412,13 @@ impl Thread {
                 Next::Lost => return self.drive(key, now),
             };
             let written = stream.write(&run.bytes, now)?;
-            let delivered = stream.has_sent(run.sent(written), now);
-            room.core.counters.delivered.fetch_add(delivered, Relaxed);
+            let delivered = stream.has_sent(run.sent(written));
+            room.delivered += delivered;
+            room.group_mut(stream.group).written = Some(now);
         }
         let is_behind = stream.fed.cursor < room.group(stream.group).head;
         let Fed { cursor, sent, .. } = stream.fed;
-        stream.rest.subscriber.control().note(cursor, sent, !stream.blocked && !is_behind);
+        stream.control.note(cursor, sent, !stream.blocked && !is_behind);
         if stream.blocked {
             self.schedule_stall(key, now);
         } else if is_behind {
@@ -429,8 +429,9 @@ impl Thread {
 
     /// A socket has something to say.
     fn ready(&mut self, event: &mio::event::Event, scratch: &mut [u8], now: Instant) {
-        let key = event.token().0;
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let place = event.token().0;
+        let Some(stream) = self.streams.get_mut(place) else { return };
+        let key = stream.rest.id.key;
         if let Ok(Some(error)) = if event.is_error() { stream.socket.take_error() } else { Ok(None) } {
             self.lose(key, &error);
             return;
@@ -445,21 +446,26 @@ impl Thread {
     }
 
     /// The socket takes more again.
-    fn unblock(&mut self, key: usize, now: Instant) -> io::Result<()> {
-        let stream = &mut self.streams[key];
+    fn unblock(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        let stream = &mut self.streams[key as usize];
         if stream.flush(now)? == Flush::Blocked {
             self.schedule_stall(key, now);
             return Ok(());
         }
+        let (room, group) = (stream.room as usize, stream.group);
         match stream.state {
-            State::Member(_) => self.feed(key, now),
+            State::Member(_) => {
+                let fed = self.feed(key, now);
+                self.rooms[room].end_visit(group);
+                fed
+            }
             State::Driven | State::Closing => self.drive(key, now),
         }
     }
 
-    fn time_has_come(&mut self, at: Instant, id: Id, now: Instant) {
-        let Some(stream) = self.streams.get_mut(id.key).filter(|stream| stream.rest.id == id) else { return };
-        if stream.rest.scheduled != Some(at) {
+    fn time_has_come(&mut self, time: Time, id: Id, now: Instant) {
+        let Some(stream) = self.streams.get_mut(id.key as usize).filter(|stream| stream.rest.id == id) else { return };
+        if stream.rest.scheduled != Some(time) {
             return; // it has moved since
         }
         stream.rest.scheduled = None;
@@ -467,7 +473,7 @@ impl Thread {
             let patience = if stream.state == State::Closing && !stream.blocked { CLOSING } else { self.stall };
             if since.checked_add(patience).is_some_and(|end| end <= now) {
                 if stream.blocked {
-                    stream.rest.subscriber.control().mark_stalled();
+                    stream.control.mark_stalled();
                 }
                 self.remove(id.key);
                 return;
@@ -477,44 +483,46 @@ impl Thread {
     }
 
     /// Looks at the stream at this time, or earlier if that was said before.
-    fn schedule(&mut self, key: usize, until: Option<Instant>) {
+    fn schedule(&mut self, key: Key, until: Option<Instant>, now: Instant) {
         let Some(until) = until else { return };
-        let rest = &mut self.streams[key].rest;
-        if rest.scheduled.is_none_or(|at| until < at) {
-            rest.scheduled = Some(until);
-            self.schedule.push(until, rest.id);
+        let time = self.schedule.time(until, now);
+        let rest = &mut self.streams[key as usize].rest;
+        if rest.scheduled.is_none_or(|before| time < before) {
+            rest.scheduled = Some(time);
+            self.schedule.push(time, rest.id);
         }
     }
 
-    fn schedule_stall(&mut self, key: usize, now: Instant) {
-        let since = self.streams[key].rest.blocked_since.unwrap_or(now);
-        self.schedule(key, since.checked_add(self.stall));
+    fn schedule_stall(&mut self, key: Key, now: Instant) {
+        let since = self.streams[key as usize].rest.blocked_since.unwrap_or(now);
+        self.schedule(key, since.checked_add(self.stall), now);
     }
 
     /// The reader has gone, or its socket says so.
-    fn lose(&mut self, key: usize, error: &io::Error) {
+    fn lose(&mut self, key: Key, error: &io::Error) {
         if error.kind() == io::ErrorKind::TimedOut {
-            if let Some(stream) = self.streams.get(key) {
-                stream.rest.subscriber.control().mark_stalled();
+            if let Some(stream) = self.streams.get(key as usize) {
+                stream.control.mark_stalled();
             }
         }
         self.remove(key);
     }
 
-    fn remove(&mut self, key: usize) {
-        if !self.streams.contains(key) {
+    fn remove(&mut self, key: Key) {
+        if !self.streams.contains(key as usize) {
             return;
         }
         self.part(key);
-        let Stream { mut socket, room, group, rest, .. } = self.streams.remove(key);
+        let Stream { mut socket, room, group, rest, .. } = self.streams.remove(key as usize);
         // closing does it as well; on systems where it does not, this does
         let _ = self.poll.registry().deregister(&mut socket);
         drop((socket, rest));
-        let left = &mut self.rooms[room];
+        let left = &mut self.rooms[room as usize];
         left.leave(group);
         left.streams -= 1;
         if left.streams == 0 {
-            self.rooms.remove(room);
+            left.count();
+            self.rooms.remove(room as usize);
         }
         self.inbox.uncount();
     }

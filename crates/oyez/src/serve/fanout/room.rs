@@ -2,16 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
+use super::inbox::Key;
 use super::run::{Framing, Run};
 use crate::hub::Core;
 use crate::index::{Index, Places};
 use crate::limits::FOLLOW_ENTRIES;
-use crate::limits::serve::{RUN_BYTES, RUN_ENTRIES};
-use crate::log::{Entry, Page, Retained};
+use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES, RUN_ENTRIES};
+use crate::log::{Entry, Log, Page, Retained};
 use crate::matcher::Matchers;
+use crate::sync::atomic::Ordering::Relaxed;
 
 /// Follows the log of one hub for all its readers here: an entry costs a look-up and a note for each group that it
 /// concerns, however many readers are in it.
@@ -20,13 +24,15 @@ pub(crate) struct Room {
     /// Everything up to here has been noted in the groups that it concerns.
     pub(crate) followed: u64,
     groups: Slab<Group>,
-    by_name: HashMap<Name, usize>,
+    by_name: HashMap<Name, u32>,
     index: Index,
     /// Groups with something to send, each once.
-    queue: VecDeque<usize>,
+    queue: VecDeque<u32>,
     step: Vec<Arc<Entry>>,
     /// Streams of this hub on the thread, in a group or not.
     pub(crate) streams: usize,
+    /// Entries delivered that are not in the hub's counter yet, which all threads share.
+    pub(crate) delivered: u64,
 }
 
 /// What the readers of a group have in common: what they read and how it is written.
@@ -40,16 +46,28 @@ pub(crate) struct Group {
     name: Name,
     places: Places,
     /// Keys of the streams in it.
-    members: Vec<usize>,
+    members: Vec<Key>,
     /// Streams that are in it or will be.
     users: usize,
     /// The newest entry that concerns it.
     pub(crate) head: u64,
+    /// When its members were written to last.
+    pub(crate) written: Option<Instant>,
+    fresh: Fresh,
     run: Option<Run>,
     queued: bool,
     /// The turn that is going on: whose turn it is, and the head when it began.
     next: usize,
     turn_head: u64,
+}
+
+/// The newest entries that concern a group, while a turn goes on: what those at the tail get need not be looked for in the
+/// log.
+#[derive(Default)]
+struct Fresh {
+    /// All that concern it behind this cursor are here.
+    from: u64,
+    entries: SmallVec<[Arc<Entry>; 1]>,
 }
 
 /// What a reader at a cursor gets.
@@ -73,15 +91,17 @@ impl Room {
             queue: VecDeque::new(),
             step: Vec::new(),
             streams: 0,
+            delivered: 0,
         }
     }
 
     /// The group of those who read this, which is kept for as long as it has users.
-    pub(crate) fn enter(&mut self, matchers: &Arc<Matchers>, framing: Framing) -> usize {
+    pub(crate) fn enter(&mut self, matchers: &Arc<Matchers>, framing: Framing) -> u32 {
         let name = Name { matchers: Arc::clone(matchers), framing };
+        let followed = self.followed;
         let key = *self.by_name.entry(name).or_insert_with_key(|name| {
             let entry = self.groups.vacant_entry();
-            let key = entry.key();
+            let key = u32::try_from(entry.key()).expect("there are fewer groups than streams");
             let places = self.index.join(key, &name.matchers);
             entry.insert(Group {
                 name: name.clone(),
@@ -89,6 +109,8 @@ impl Room {
                 members: Vec::new(),
                 users: 0,
                 head: 0,
+                written: None,
+                fresh: Fresh { from: followed, ..Fresh::default() },
                 run: None,
                 queued: false,
                 next: 0,
@@ -96,35 +118,35 @@ impl Room {
             });
             key
         });
-        self.groups[key].users += 1;
+        self.group_mut(key).users += 1;
         key
     }
 
-    pub(crate) fn leave(&mut self, key: usize) {
-        let group = &mut self.groups[key];
+    pub(crate) fn leave(&mut self, key: u32) {
+        let group = self.group_mut(key);
         group.users -= 1;
         if group.users > 0 {
             return;
         }
-        let group = self.groups.remove(key);
+        let group = self.groups.remove(key as usize);
         self.by_name.remove(&group.name);
         if group.queued {
             self.queue.retain(|queued| *queued != key);
         }
         let groups = &mut self.groups;
         self.index.leave(&group.places, |moved, number, at| {
-            if let Some(place) = groups.get_mut(moved).and_then(|group| group.places.get_mut(number)) {
+            if let Some(place) = groups.get_mut(moved as usize).and_then(|group| group.places.get_mut(number)) {
                 place.move_to(at);
             }
         });
     }
 
-    pub(crate) fn group(&self, key: usize) -> &Group {
-        &self.groups[key]
+    pub(crate) fn group(&self, key: u32) -> &Group {
+        &self.groups[key as usize]
     }
 
-    pub(crate) fn group_mut(&mut self, key: usize) -> &mut Group {
-        &mut self.groups[key]
+    pub(crate) fn group_mut(&mut self, key: u32) -> &mut Group {
+        &mut self.groups[key as usize]
     }
 
     /// Notes what the log has got since.
@@ -135,16 +157,20 @@ impl Room {
                 // whom those entries concerned nobody knows: all look
                 for (key, group) in &mut self.groups {
                     group.head = group.head.max(gone);
-                    queue(&mut self.queue, key, group);
+                    group.fresh = Fresh { from: gone, ..Fresh::default() };
+                    queue(&mut self.queue, key as u32, group);
                 }
                 self.followed = gone;
             }
             let Some(last) = self.step.last().map(|entry| entry.sequence) else { return };
             for entry in self.step.drain(..) {
                 self.index.visit(&entry.topics, |key| {
-                    let group = &mut self.groups[key];
-                    group.head = entry.sequence;
-                    queue(&mut self.queue, key, group);
+                    let group = &mut self.groups[key as usize];
+                    // it may select several of the topics
+                    if group.head < entry.sequence {
+                        queue(&mut self.queue, key, group);
+                        group.note(&entry);
+                    }
                 });
             }
             self.followed = last;
@@ -156,13 +182,22 @@ impl Room {
     }
 
     /// The group whose turn it is.
-    pub(crate) fn front(&self) -> Option<usize> {
+    pub(crate) fn front(&self) -> Option<u32> {
         self.queue.front().copied()
     }
 
+    /// The turn of the group in front goes on behind those of the others: a large group is visited in slices, and they
+    /// need not wait for all of it.
+    pub(crate) fn let_others(&mut self) {
+        // one whose turn has not begun has waited already
+        if self.front().is_some_and(|key| self.group(key).next > 0) {
+            self.queue.rotate_left(1);
+        }
+    }
+
     /// The member of the group in front whose turn it is; `None` when all have been visited.
-    pub(crate) fn next_member(&mut self, key: usize) -> Option<usize> {
-        let group = &mut self.groups[key];
+    pub(crate) fn next_member(&mut self, key: u32) -> Option<Key> {
+        let group = self.group_mut(key);
         if group.next == 0 {
             group.turn_head = group.head;
         }
@@ -173,30 +208,53 @@ impl Room {
 
     /// All members of the group in front have been visited; it has another turn behind the others if something has come
     /// since, or somebody has not had all.
-    pub(crate) fn end_turn(&mut self, key: usize) {
+    pub(crate) fn end_turn(&mut self, key: u32) {
         self.queue.pop_front();
-        let group = &mut self.groups[key];
+        let group = &mut self.groups[key as usize];
         group.queued = false;
         group.next = 0;
         if group.head > group.turn_head {
             queue(&mut self.queue, key, group);
         } else {
-            group.run = None;
+            group.put_away();
+        }
+    }
+
+    /// A member was visited out of turn: what was made for it need not be kept, unless there is a turn as well.
+    pub(crate) fn end_visit(&mut self, key: u32) {
+        let group = self.group_mut(key);
+        if !group.queued {
+            group.put_away();
+        }
+    }
+
+    /// Brings the hub's counter up to date.
+    pub(crate) fn count(&mut self) {
+        if self.delivered > 0 {
+            self.core.counters.delivered.fetch_add(std::mem::take(&mut self.delivered), Relaxed);
         }
     }
 
     /// Lets the group have another turn.
-    pub(crate) fn turn_again(&mut self, key: usize) {
-        let group = &mut self.groups[key];
+    pub(crate) fn turn_again(&mut self, key: u32) {
+        let group = &mut self.groups[key as usize];
         group.turn_head = 0;
         queue(&mut self.queue, key, group);
     }
 
     /// What a member of the group that has come so far gets next.
-    pub(crate) fn next(&mut self, key: usize, cursor: u64) -> Next<'_> {
-        let group = &mut self.groups[key];
-        let fits = |run: &Run| run.from == cursor && (run.full || run.upto >= group.head);
-        if !group.run.as_ref().is_some_and(fits) {
+    pub(crate) fn next(&mut self, key: u32, cursor: u64) -> Next<'_> {
+        let group = &mut self.groups[key as usize];
+        let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= group.head);
+        if group.run.as_ref().is_some_and(fits) {
+            return Next::Run(group.run.as_ref().expect("it is there"));
+        }
+        if cursor >= group.fresh.from {
+            let Some(run) = group.fresh_run(cursor, self.followed, &self.core.log) else {
+                return Next::Nothing(self.followed.max(cursor));
+            };
+            group.run = Some(run);
+        } else {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
                 Page::Lost(_) => return Next::Lost,
@@ -207,7 +265,7 @@ impl Room {
                 }
             }
         }
-        Next::Run(group.run.as_ref().expect("it was there or was made"))
+        Next::Run(group.run.as_ref().expect("it was made just now"))
     }
 }
 
@@ -217,13 +275,14 @@ impl Group {
     }
 
     /// A member joins; tells its place.
-    pub(crate) fn join(&mut self, stream: usize) -> usize {
+    pub(crate) fn join(&mut self, stream: Key) -> u32 {
         self.members.push(stream);
-        self.members.len() - 1
+        u32::try_from(self.members.len() - 1).expect("there are fewer members than streams")
     }
 
     /// The member at `place` leaves; tells who has its place now.
-    pub(crate) fn part(&mut self, place: usize) -> Option<usize> {
+    pub(crate) fn part(&mut self, place: u32) -> Option<Key> {
+        let place = place as usize;
         self.members.swap_remove(place);
         if place < self.next {
             // whoever has the place now may not have had its turn
@@ -231,9 +290,48 @@ impl Group {
         }
         self.members.get(place).copied()
     }
+
+    /// The newest entry concerns it.
+    fn note(&mut self, entry: &Arc<Entry>) {
+        let full = self.fresh.entries.len() >= FRESH_ENTRIES;
+        if full || self.fresh.entries.is_empty() {
+            self.fresh = Fresh { from: self.fresh.from.max(self.head), ..Fresh::default() };
+        }
+        self.head = entry.sequence;
+        // without a turn nobody would put it away again
+        if self.queued {
+            self.fresh.entries.push(Arc::clone(entry));
+        } else {
+            self.fresh.from = entry.sequence;
+        }
+    }
+
+    /// What the turn needed.
+    fn put_away(&mut self) {
+        self.run = None;
+        self.fresh = Fresh { from: self.fresh.from.max(self.head), ..Fresh::default() };
+    }
+
+    /// What comes behind `cursor`, of which all that concerns the group is fresh. Everything up to `followed` was noted.
+    fn fresh_run(&self, cursor: u64, followed: u64, log: &Log) -> Option<Run> {
+        let entries = &self.fresh.entries;
+        let read = entries.partition_point(|entry| entry.sequence <= cursor);
+        let new = entries.get(read..).filter(|new| !new.is_empty())?;
+        let from = read.checked_sub(1).and_then(|last| entries.get(last)).map_or(self.fresh.from, |last| last.sequence);
+        let mut bytes = 0;
+        let fit = new.iter().take_while(|entry| {
+            let fits = bytes < RUN_BYTES;
+            bytes += entry.chunk().len();
+            fits
+        });
+        let fit = fit.count();
+        let full = fit < new.len();
+        let upto = if full { new[fit - 1].sequence } else { followed };
+        Some(Run::new(from, upto, full, &new[..fit], self.name.framing, log))
+    }
 }
 
-fn queue(queue: &mut VecDeque<usize>, key: usize, group: &mut Group) {
+fn queue(queue: &mut VecDeque<u32>, key: u32, group: &mut Group) {
     if !group.queued && !group.members.is_empty() {
         group.queued = true;
         queue.push_back(key);
@@ -248,7 +346,7 @@ mod tests {
     use crate::Topic;
     use crate::frame::Format;
     use crate::limits::Limits;
-    use crate::log::{Bounds, Log, Retention};
+    use crate::log::{Bounds, Retention};
     use crate::matcher::Matcher;
     use crate::position::Epoch;
     use crate::publish::Publish;
@@ -260,8 +358,8 @@ mod tests {
     /// A reader without a socket: what it was sent, and how far its cursor came.
     struct Member {
         matchers: Arc<Matchers>,
-        group: usize,
-        place: usize,
+        group: u32,
+        place: u32,
         begun: u64,
         cursor: u64,
         bytes: Vec<u8>,
@@ -306,7 +404,7 @@ mod tests {
             // its subscriber has brought it to the tail, which the room may not have followed to yet
             let cursor = self.room.core.log.head();
             let key = self.members.vacant_key();
-            let place = self.room.group_mut(group).join(key);
+            let place = self.room.group_mut(group).join(key as u32);
             self.members.insert(Member { matchers, group, place, begun: cursor, cursor, bytes: Vec::new(), told: 0 });
         }
 
@@ -317,7 +415,7 @@ mod tests {
             }
             let member = self.members.remove(keys[self.below(keys.len())]);
             if let Some(moved) = self.room.group_mut(member.group).part(member.place) {
-                self.members[moved].place = member.place;
+                self.members[moved as usize].place = member.place;
             }
             self.room.leave(member.group);
             self.verify(&member, None);
@@ -333,7 +431,7 @@ mod tests {
             };
             let cut = self.below(4);
             let part = self.random.next() as usize;
-            let member = &mut self.members[key];
+            let member = &mut self.members[key as usize];
             if member.cursor >= self.room.group(group).head {
                 return true;
             }

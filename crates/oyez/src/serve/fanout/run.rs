@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use crate::frame::Format;
 use crate::log::{Entry, Log};
@@ -52,9 +53,9 @@ fn push_chunk(out: &mut BytesMut, piece: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What all readers at the same cursor get next, made once for all of them.
+/// What all readers at the same place get next, made once for all of them.
 pub(crate) struct Run {
-    /// The cursor behind which it begins.
+    /// It begins with the first entry that matches behind this cursor.
     pub(crate) from: u64,
     /// The cursor when all of it is sent.
     pub(crate) upto: u64,
@@ -62,7 +63,7 @@ pub(crate) struct Run {
     pub(crate) full: bool,
     pub(crate) bytes: Bytes,
     /// Where each entry ends, and its number.
-    ends: Vec<(usize, u64)>,
+    ends: SmallVec<[(usize, u64); 1]>,
 }
 
 /// How far a write has come.
@@ -81,16 +82,21 @@ impl Run {
     pub(crate) fn new(from: u64, upto: u64, full: bool, entries: &[Arc<Entry>], framing: Framing, log: &Log) -> Self {
         if let [only] = entries {
             let bytes = framing.entry(only, log);
-            let ends = vec![(bytes.len(), only.sequence)];
+            let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
             return Self { from, upto, full, bytes, ends };
         }
         let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.chunk().len()).sum());
-        let mut ends = Vec::with_capacity(entries.len());
+        let mut ends = SmallVec::with_capacity(entries.len());
         for entry in entries {
             gathered.extend_from_slice(&framing.entry(entry, log));
             ends.push((gathered.len(), entry.sequence));
         }
         Self { from, upto, full, bytes: gathered.freeze(), ends }
+    }
+
+    /// Is it what a reader at `cursor` gets next?
+    pub(crate) fn follows(&self, cursor: u64) -> bool {
+        self.from <= cursor && self.ends.first().is_some_and(|(_, first)| cursor < *first)
     }
 
     /// What so many bytes of it mean for the reader that took them.
@@ -126,7 +132,7 @@ mod tests {
 
     fn run(lengths: &[usize]) -> Run {
         let mut end = 0;
-        let ends: Vec<_> = lengths
+        let ends: SmallVec<_> = lengths
             .iter()
             .zip(11..)
             .map(|(length, sequence)| {

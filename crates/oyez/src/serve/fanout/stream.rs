@@ -8,26 +8,36 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
+use smallvec::SmallVec;
 
 use super::inbox::Id;
 use super::run::{Framing, Sent};
+use super::schedule::Time;
+use crate::control::StreamControl;
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX};
 use crate::serve::drain::Listed;
 use crate::subscriber::{Fed, Subscriber};
 
-/// A stream on the thread. What a visit at the tail needs stands here; the rest is behind a pointer.
+/// A stream on the thread. What a visit at the tail needs is one line of the processor's cache; the rest is behind a pointer.
+#[repr(align(64))]
 pub(crate) struct Stream {
     pub(crate) socket: TcpStream,
-    pub(crate) state: State,
     /// The socket takes nothing more until it says so.
     pub(crate) blocked: bool,
+    pub(crate) state: State,
     /// The room of its hub, and its group there.
-    pub(crate) room: usize,
-    pub(crate) group: usize,
+    pub(crate) room: u32,
+    pub(crate) group: u32,
     /// How far it was fed. Of use while it is a member of its group.
     pub(crate) fed: Fed,
+    /// Where it tells others how far it has come.
+    pub(crate) control: StreamControl,
     pub(crate) rest: Box<Rest>,
 }
+
+// with debug assertions a socket knows more of itself
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Option<Stream>>() == 64 && size_of::<Rest>() <= 256);
 
 /// What a stream does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +45,7 @@ pub(crate) enum State {
     /// Its subscriber says what comes next: it opens, catches up, has a filter.
     Driven,
     /// It is at the tail, at this place of its group.
-    Member(usize),
+    Member(u32),
     /// All is said; its reader is to close.
     Closing,
 }
@@ -46,14 +56,52 @@ pub(crate) struct Rest {
     pub(crate) framing: Framing,
     pub(crate) waker: Waker,
     /// What the reader has not taken yet.
-    pub(crate) backlog: VecDeque<Bytes>,
-    /// When it is looked at next, by the schedule.
-    pub(crate) scheduled: Option<Instant>,
+    pub(crate) backlog: Backlog,
+    /// When it is looked at next.
+    pub(crate) scheduled: Option<Time>,
     /// Since when the reader has taken nothing.
     pub(crate) blocked_since: Option<Instant>,
-    pub(crate) discarded: usize,
+    pub(crate) discarded: u32,
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) listed: Listed,
+}
+
+/// Bytes in pieces. Most streams have none most of the time, and then no room for them either.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "a pointer in place of 32 bytes, in each of a hundred thousand streams")]
+pub(crate) struct Backlog(Option<Box<VecDeque<Bytes>>>);
+
+impl Backlog {
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        self.0.get_or_insert_default().push_back(piece);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |pieces| pieces.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As many pieces as one write takes.
+    fn slices(&self) -> SmallVec<[IoSlice<'_>; PIECES_MAX]> {
+        self.0.iter().flat_map(|pieces| pieces.iter()).take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect()
+    }
+
+    /// Drops the first `written` bytes.
+    fn advance(&mut self, mut written: usize) {
+        let Some(pieces) = &mut self.0 else { return };
+        while let Some(piece) = pieces.front_mut() {
+            if written < piece.len() {
+                piece.advance(written);
+                return;
+            }
+            written -= piece.len();
+            pieces.pop_front();
+        }
+        self.0 = None;
+    }
 }
 
 /// What became of a write.
@@ -68,36 +116,24 @@ impl Stream {
     /// Writes what waits.
     pub(crate) fn flush(&mut self, now: Instant) -> io::Result<Flush> {
         while !self.rest.backlog.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                self.rest.backlog.iter().take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
-            let written = write(|| (&self.socket).write_vectored(&slices))?;
-            let Some(mut written) = written else {
+            let slices = self.rest.backlog.slices();
+            let Some(written) = write(|| (&self.socket).write_vectored(&slices))? else {
+                drop(slices);
                 self.block(now);
                 return Ok(Flush::Blocked);
             };
+            drop(slices);
             self.rest.blocked_since = None;
-            while let Some(piece) = self.rest.backlog.front_mut() {
-                if written < piece.len() {
-                    piece.advance(written);
-                    break;
-                }
-                written -= piece.len();
-                self.rest.backlog.pop_front();
-            }
+            self.rest.backlog.advance(written);
         }
         self.blocked = false;
-        if self.rest.backlog.capacity() > 0 {
-            self.rest.backlog = VecDeque::new();
-        }
+        self.rest.blocked_since = None;
         Ok(Flush::Done)
     }
 
-    /// Writes some of `bytes`; tells how many the socket took.
+    /// Writes some of `bytes`, to a socket that is not blocked; tells how many it took.
     pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
         let written = write(|| (&self.socket).write(bytes))?.unwrap_or_default();
-        if written > 0 {
-            self.rest.blocked_since = None;
-        }
         if written < bytes.len() {
             self.block(now);
         }
@@ -105,15 +141,11 @@ impl Stream {
     }
 
     /// Notes what a write of a run came to; tells how many entries it delivered.
-    pub(crate) fn has_sent(&mut self, sent: Sent, now: Instant) -> u64 {
-        self.fed = Fed {
-            cursor: sent.cursor,
-            told: sent.told.unwrap_or(self.fed.told),
-            sent: self.fed.sent + sent.entries,
-            at: Some(now),
-        };
+    pub(crate) fn has_sent(&mut self, sent: Sent) -> u64 {
+        self.fed =
+            Fed { cursor: sent.cursor, told: sent.told.unwrap_or(self.fed.told), sent: self.fed.sent + sent.entries };
         if !sent.rest.is_empty() {
-            self.rest.backlog.push_back(sent.rest);
+            self.rest.backlog.push(sent.rest);
         }
         sent.entries
     }
@@ -129,7 +161,7 @@ impl Stream {
             match (&self.socket).read(scratch) {
                 Ok(0) => return false,
                 Ok(number) => {
-                    self.rest.discarded += number;
+                    self.rest.discarded = self.rest.discarded.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
                     if self.says_too_much() {
                         return false;
                     }
@@ -142,7 +174,7 @@ impl Stream {
     }
 
     pub(crate) fn says_too_much(&self) -> bool {
-        self.rest.discarded > DISCARDED_BYTES_MAX
+        self.rest.discarded as usize > DISCARDED_BYTES_MAX
     }
 
     /// Nothing more will be written.
