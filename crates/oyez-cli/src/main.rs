@@ -21,6 +21,10 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Server-Sent Events on the command line.
 #[derive(Parser)]
 #[command(name = "oyez", version, arg_required_else_help = true)]

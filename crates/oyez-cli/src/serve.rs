@@ -139,7 +139,7 @@ impl Serve {
             let _ = writeln!(std::io::stdout(), "the configuration is good");
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
         runtime.block_on(serve(config))
     }
@@ -183,6 +183,11 @@ impl Serve {
         settings.streams_per_address = self.streams_per_address.map(Text::from);
         settings
     }
+}
+
+/// Threads that read requests: all processors but one, which is the fan-out thread's.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

@@ -1,29 +1,25 @@
-//! What all requests share, and the router with the layers that every answer passes.
+//! What all requests share.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use http::header::{HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::HeaderName;
 use http::{HeaderMap, Method};
 use oyez::{Event, Hub, Limits};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::callers::Callers;
 use crate::config::{Config, Cors};
 use crate::control::Controls;
-use crate::guard::{Guard, is_forwarded};
+use crate::door::Door;
+use crate::guard::is_forwarded;
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE, RETRY_SECONDS};
 use crate::metrics::Metrics;
-use crate::problem::Problem;
-use crate::routes;
+use crate::routes::{self, Public};
 use crate::stats::Stats;
 
 /// The hub and what its routes need to know.
@@ -69,23 +65,13 @@ impl App {
     }
 
     /// What the public listener at `address` answers.
-    pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Router {
-        let open = routes::open(self.config.demo);
-        let open = match cors(&self.config.cors) {
-            Some(cors) => open.layer(cors),
-            None => open,
-        };
-        self.layered(open.merge(routes::own()).with_state(Arc::clone(self)), address)
+    pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Door<Public> {
+        Door::new(Arc::clone(self), address, Public::new(Arc::clone(self), cors(&self.config.cors)))
     }
 
     /// What the admin listener at `address` answers.
-    pub(crate) fn admin(self: &Arc<Self>, address: SocketAddr) -> Router {
-        self.layered(routes::admin().with_state(Arc::clone(self)), address)
-    }
-
-    fn layered(self: &Arc<Self>, router: Router, address: SocketAddr) -> Router {
-        let guard = Guard::new(address, self.config.public_urls.clone(), self.config.publish_origins.clone());
-        router.layer(middleware::from_fn_with_state((Arc::clone(self), Arc::new(guard)), every_request))
+    pub(crate) fn admin(self: &Arc<Self>, address: SocketAddr) -> Door<Router> {
+        Door::new(Arc::clone(self), address, routes::admin().with_state(Arc::clone(self)))
     }
 }
 
@@ -94,43 +80,6 @@ pub(crate) fn retry() -> Duration {
     let spread = u64::from(getrandom::u32().unwrap_or_default());
     let range = (RETRY_SECONDS.end() - RETRY_SECONDS.start()) * 1_000;
     Duration::from_millis(RETRY_SECONDS.start() * 1_000 + spread % (range + 1))
-}
-
-/// The outermost layer: the rules that hold on every route, the headers that every answer has, the count and the log line.
-async fn every_request(State((app, guard)): State<(Arc<App>, Arc<Guard>)>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let checked = guard.check(&method, request.uri(), request.headers(), routes::reads(&path));
-    let mut response = match checked {
-        Ok(()) => next.run(request).await,
-        Err(problem) => {
-            app.metrics.refused(refusal(&problem));
-            problem.into_response()
-        }
-    };
-    let crosses_origins = app.config.cors != Cors::Off && !routes::is_own(&path);
-    secure(response.headers_mut(), crosses_origins);
-    app.metrics.answered(routes::name(&path), response.status());
-    // the query is left out: it may hold what belongs in no log
-    debug!(%method, path, peer = peer.map(tracing::field::display), status = response.status().as_u16(), ms = started.elapsed().as_millis(), "request");
-    response
-}
-
-fn refusal(problem: &Problem) -> &'static str {
-    match problem {
-        Problem::Host { .. } => "host",
-        Problem::Origin(_) => "origin",
-        Problem::UriTooLong(_) => "uri",
-        _ => "head",
-    }
-}
-
-fn secure(headers: &mut HeaderMap, crosses_origins: bool) {
-    let resource_policy = if crosses_origins { "cross-origin" } else { "same-origin" };
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(resource_policy));
 }
 
 fn cors(cors: &Cors) -> Option<CorsLayer> {
@@ -156,5 +105,3 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
             .max_age(PREFLIGHT_AGE),
     )
 }
-
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

@@ -1,6 +1,7 @@
 //! Who may call at all, on every route: the Host rule against DNS rebinding and the Origin rule against other sites'
 //! pages. Pure functions of the request's head.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, ORIGIN, VIA};
@@ -38,11 +39,11 @@ impl Guard {
         if length > URI_BYTES_MAX {
             return Err(Problem::UriTooLong(length));
         }
-        let host = host(uri, headers)?;
-        self.check_host(&host)?;
+        let host = &*host(uri, headers)?;
+        self.check_host(host)?;
         match *method {
             Method::GET | Method::HEAD | Method::OPTIONS if reads == Reads::AnyOrigin => Ok(()),
-            _ => self.check_origin(&host, headers),
+            _ => self.check_origin(host, headers),
         }
     }
 
@@ -80,15 +81,15 @@ fn check_fetch_site(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Problem> {
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Cow<'a, str>, Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err(Problem::invalid("the request has more than one Host"));
     }
-    let header = first.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let header = first.map(|host| String::from_utf8_lossy(host.as_bytes()));
     // RFC 9112, 3.2.2: an absolute target counts, whatever the header says
-    let target = uri.authority().map(ToString::to_string);
+    let target = uri.authority().map(|authority| Cow::Borrowed(authority.as_str()));
     target.or(header).ok_or_else(|| Problem::invalid("the request has no Host"))
 }
 
@@ -99,10 +100,9 @@ fn is_host_of(authority: &Authority, url: &Url) -> bool {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.ends_with(".localhost")
+    let name = host.rsplit('.').next().unwrap_or_default();
+    name.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
         || (host.starts_with('[') && bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()))
 }

@@ -18,6 +18,7 @@ mod callers;
 mod config;
 mod control;
 mod demo;
+mod door;
 mod guard;
 mod json_publish;
 mod limits;

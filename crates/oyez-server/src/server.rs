@@ -62,7 +62,7 @@ impl Server {
     /// # Errors
     /// When the system does not tell that address.
     pub fn app(&self) -> io::Result<Router> {
-        Ok(self.app.public(self.address()?))
+        Ok(Router::new().fallback_service(self.app.public(self.address()?)))
     }
 
     /// Serves until `stop` resolves, then drains: streams end at a frame border spread over the configured time, publishes

@@ -1,8 +1,6 @@
 //! `POST /control/{connection}`: a reader, or who acts for it, changes its open stream.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -14,7 +12,7 @@ use crate::body;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::problem::Problem;
 
-pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn answer(app: &App, request: Request) -> Result<Response, Problem> {
     match request.method().clone() {
         Method::POST => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),

@@ -8,18 +8,24 @@ mod stats;
 mod subscribe;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use oyez::Topic;
 use serde::Serialize;
+use tower_http::cors::{Cors, CorsLayer};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::app::App;
+use crate::door::Answering;
 use crate::guard::Reads;
 use crate::problem::Problem;
 use crate::request::path_topic;
@@ -53,38 +59,95 @@ enum Answer {
     Control,
 }
 
-impl Answer {
+impl Route {
+    fn of(path: &str) -> Option<&'static Self> {
+        PUBLIC.iter().find(|route| route.is_at(path))
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        let Some((prefix, parameter)) = self.path.split_once('{') else { return path == self.path };
+        let value = path.strip_prefix(prefix).unwrap_or_default();
+        !value.is_empty() && (parameter.starts_with('*') || !value.contains('/'))
+    }
+
     /// Never for other origins' pages, whatever is configured.
-    fn is_own(self) -> bool {
-        matches!(self, Self::Page | Self::Stats)
+    fn is_own(&self) -> bool {
+        matches!(self.answer, Answer::Page | Answer::Stats)
     }
 }
 
-/// The routes of the public listener that other origins' pages may be allowed to use.
-pub(crate) fn open(demo: bool) -> Router<Arc<App>> {
-    router(|route| !route.answer.is_own() && (demo || !route.demo)).fallback(nowhere)
+/// The routes of the public listener. A table of our own in place of a router: a publish passes it each time, and a router
+/// takes the path apart for handlers, which takes as long as all that the hub does with the event.
+#[derive(Clone)]
+pub(crate) struct Public {
+    routes: Routes,
+    /// The same routes as other origins' pages may use them.
+    shared: Option<Cors<Routes>>,
 }
 
-/// The other routes of the public listener.
-pub(crate) fn own() -> Router<Arc<App>> {
-    router(|route| route.answer.is_own())
+impl Public {
+    pub(crate) fn new(app: Arc<App>, cors: Option<CorsLayer>) -> Self {
+        let routes = Routes(app);
+        Self { shared: cors.map(|cors| cors.layer(routes.clone())), routes }
+    }
 }
 
-fn router(wanted: impl Fn(&Route) -> bool) -> Router<Arc<App>> {
-    PUBLIC.iter().filter(|route| wanted(route)).fold(Router::new(), |router, route| {
-        let answer = match route.answer {
-            Answer::Page => any(page::answer),
-            Answer::Stats => any(stats::answer),
-            Answer::Events => any(events),
-            Answer::Control => any(control::answer),
-        };
-        router.route(route.path, answer)
+impl Service<Request> for Public {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
+        match &mut self.shared {
+            Some(shared) if !is_own(request.uri().path()) => Box::pin(shared.call(request)),
+            _ => self.routes.call(request),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Routes(Arc<App>);
+
+impl Service<Request> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
+        let Self(app) = self.clone();
+        Box::pin(async move { Ok(answer(&app, request).await.into_response()) })
+    }
+}
+
+async fn answer(app: &App, request: Request) -> Result<Response, Problem> {
+    let route = Route::of(request.uri().path()).filter(|route| app.config.demo || !route.demo);
+    match route.map(|route| route.answer) {
+        Some(Answer::Page) => page::answer(app, request.method()),
+        Some(Answer::Stats) => stats::answer(app, peer(&request)?, &request),
+        Some(Answer::Events) => events(app, request).await,
+        Some(Answer::Control) => control::answer(app, request).await,
+        None => Err(nowhere(request.uri().path())),
+    }
+}
+
+fn peer(request: &Request) -> Result<SocketAddr, Problem> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map(|ConnectInfo(peer)| *peer).ok_or_else(|| {
+        Problem::Internal("the listener does not tell who calls: serve with ConnectInfo<SocketAddr>".to_owned())
     })
 }
 
 /// Is this the path of a route that is never for other origins' pages?
 pub(crate) fn is_own(path: &str) -> bool {
-    PUBLIC.iter().any(|route| route.path == path && route.answer.is_own())
+    Route::of(path).is_some_and(Route::is_own)
 }
 
 /// Whose pages may send requests to `path` that change nothing. The page itself may be linked from anywhere.
@@ -104,30 +167,28 @@ pub(crate) fn name(path: &str) -> &'static str {
     }
 }
 
-async fn events(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let path = request.uri().path().to_owned();
-    let topic = match &*path {
+async fn events(app: &App, request: Request) -> Result<Response, Problem> {
+    let peer = peer(&request)?;
+    let topic = match request.uri().path() {
         "/clock" => Some(Cow::Borrowed("clock")),
         "/stock" => Some(Cow::Borrowed("stock")),
         path => path_topic(path)?,
     };
     let allow = if topic.is_some() { "GET, HEAD, OPTIONS, POST, PUT" } else { "GET, HEAD, OPTIONS, POST" };
-    match (request.method().clone(), topic.as_deref()) {
-        (Method::GET | Method::HEAD, topic) => Ok(subscribe::answer(&app, peer, topic, &request)),
-        (Method::POST | Method::PUT, Some(topic)) => publish::to_topic(&app, peer, topic, request).await,
-        (Method::POST, None) => publish::to_root(&app, peer, request).await,
+    match (request.method().clone(), topic) {
+        (Method::GET | Method::HEAD, topic) => Ok(subscribe::answer(app, peer, topic.as_deref(), &request)),
+        (Method::POST | Method::PUT, Some(topic)) => {
+            let topic = Topic::new(&topic).map_err(Problem::refused);
+            publish::to_topic(app, peer, topic, request).await
+        }
+        (Method::POST, None) => publish::to_root(app, peer, request).await,
         (Method::OPTIONS, _) => Ok(options(allow)),
         (method @ Method::DELETE, Some(_)) => Err(Problem::MethodNotYet { method, allow }),
         (method, _) => Err(Problem::Method { method, allow }),
     }
 }
 
-async fn nowhere(request: Request) -> Problem {
-    let path = request.uri().path();
+fn nowhere(path: &str) -> Problem {
     let not_yet = match path {
         path if path.starts_with("/.well-known/mercure") => Some("(the Mercure protocol)"),
         _ => None,
@@ -139,12 +200,12 @@ async fn nowhere(request: Request) -> Problem {
 }
 
 fn json_answer(value: &impl Serialize) -> Response {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let body = serde_json::to_string(value).expect("what we answer has names for keys") + "\n";
-    (headers, body).into_response()
+    let mut body = serde_json::to_string(value).expect("what we answer has names for keys");
+    body.push('\n');
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn options(allow: &'static str) -> Response {
@@ -153,7 +214,7 @@ fn options(allow: &'static str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::Router;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -174,11 +235,19 @@ mod tests {
         router.clone().oneshot(request).await.unwrap().status()
     }
 
+    fn router<S>(door: crate::door::Door<S>) -> Router
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        Router::new().fallback_service(door)
+    }
+
     const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 8888);
 
     /// Every path of both listeners, and some that are none.
     fn every_route(app: &Arc<App>) -> Vec<(Router, String)> {
-        let (public, admin) = (app.public(ADDRESS.into()), app.admin(ADDRESS.into()));
+        let (public, admin) = (router(app.public(ADDRESS.into())), router(app.admin(ADDRESS.into())));
         let mut routes = Vec::new();
         for path in PUBLIC.iter().map(|route| route.path).chain(["/nowhere", "/metrics"]) {
             routes.push((public.clone(), path.replace("{*topic}", "a/b").replace("{connection}", "1")));

@@ -1,8 +1,5 @@
 //! `GET /`: the page, or one line where it is off.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::{HeaderName, Method};
@@ -11,8 +8,8 @@ use crate::app::App;
 use crate::page::{OFF_TEXT, page};
 use crate::problem::Problem;
 
-pub(super) async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    match request.method().clone() {
+pub(super) fn answer(app: &App, method: &Method) -> Result<Response, Problem> {
+    match method.clone() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),
         method => return Err(Problem::Method { method, allow: ALLOW }),

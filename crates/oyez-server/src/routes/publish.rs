@@ -7,6 +7,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use oyez::{BodyTimeout, EventId, Publish, Topic};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -18,9 +19,15 @@ use crate::problem::Problem;
 use crate::request::{PublishRequest, RootBody, default_topic, read_json_publish};
 
 /// The body is the data of one event, or each of its lines is.
-pub(super) async fn to_topic(app: &App, peer: SocketAddr, topic: &str, request: Request) -> Result<Response, Problem> {
+pub(super) async fn to_topic(
+    app: &App,
+    peer: SocketAddr,
+    topic: Result<Topic, Problem>,
+    request: Request,
+) -> Result<Response, Problem> {
+    // who may not publish is not told what is wrong with the topic
     check_caller(app, peer, request.headers())?;
-    plain(app, Topic::new(topic).map_err(Problem::refused)?, request).await
+    plain(app, topic?, request).await
 }
 
 /// The body says all about its events, or is the data of the plain broadcast.
@@ -43,7 +50,7 @@ pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Re
         return Err(Problem::invalid("the batch is empty"));
     }
     let ids = publish(app, batch).await?;
-    Ok(super::json_answer(&json!({ "ids": ids.iter().map(|id| &**id).collect::<Vec<_>>() })))
+    Ok(super::json_answer(&Ids { ids: ids.iter().map(|id| &**id).collect() }))
 }
 
 /// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
@@ -178,5 +185,15 @@ impl<'a> Lines<'a> {
 }
 
 fn one_id(ids: &[EventId]) -> Response {
-    super::json_answer(&json!({ "id": ids.first().map(|id| &**id) }))
+    #[derive(Serialize)]
+    struct Id<'a> {
+        id: Option<&'a str>,
+    }
+    super::json_answer(&Id { id: ids.first().map(|id| &**id) })
+}
+
+/// The answer to a batch.
+#[derive(Serialize)]
+struct Ids<'a> {
+    ids: Vec<&'a str>,
 }

@@ -1,9 +1,8 @@
 //! `GET /stats`: sums for everyone, streams for those on this machine.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, Method};
@@ -16,11 +15,7 @@ use crate::problem::Problem;
 use crate::request::stats_rows;
 use crate::stats::Scope;
 
-pub(super) async fn answer(
-    State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) fn answer(app: &App, peer: SocketAddr, request: &Request) -> Result<Response, Problem> {
     match request.method().clone() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),
@@ -32,7 +27,7 @@ pub(super) async fn answer(
         return Ok(super::json_answer(&app.stats.now(scope)));
     }
     let reader = LastEventId::from_request(request.uri(), request.headers());
-    match stream(&app, peer, request.headers(), scope) {
+    match stream(app, peer, request.headers(), scope) {
         Ok(response) => Ok(response),
         Err(problem) => Ok(problem.into_stream_response(&reader)),
     }
