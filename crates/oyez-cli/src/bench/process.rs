@@ -25,7 +25,7 @@ impl Process {
         Self { pids: vec![std::process::id()] }
     }
 
-    /// User and system time so far, in steps of 10 ms.
+    /// User and system time so far; in steps of 10 ms where the kernel keeps no finer account, or a thread has ended.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         self.pids.iter().map(|pid| cpu(*pid)).sum()
     }
@@ -37,7 +37,19 @@ impl Process {
 }
 
 fn cpu(pid: u32) -> Option<Duration> {
-    cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let of_all = cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    // rounded down, but with the time of threads that have ended
+    Some(cpu_of_threads(pid).unwrap_or_default().max(of_all))
+}
+
+/// To the nanosecond, as the scheduler has it.
+fn cpu_of_threads(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times = threads.map(|thread| {
+        let account = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        account.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    });
+    times.sum()
 }
 
 fn resident_bytes(pid: u32) -> Option<u64> {
@@ -73,6 +85,15 @@ mod tests {
     fn resident_memory_is_in_bytes() {
         assert_eq!(resident_of("Name:\ta\nVmRSS:\t    1234 kB\nThreads:\t1\n"), Some(1_234 * 1_024));
         assert_eq!(resident_of("Name:\tkthread\n"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn time_is_told_between_the_ticks() {
+        let begun = Process::this().cpu().unwrap();
+        // a look at the time takes some of it, far less than a tick
+        let later = std::iter::repeat_with(|| Process::this().cpu().unwrap()).find(|time| *time > begun).unwrap();
+        assert!(later - begun < Duration::from_millis(10), "{begun:?} {later:?}");
     }
 
     #[test]
