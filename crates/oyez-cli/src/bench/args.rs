@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::bench::limits::{BATCH_MAX, PUBLISHERS_MAX};
+use crate::bench::limits::{BATCH_MAX, OPENING_MAX, PUBLISHERS_MAX};
 use crate::bench::plan::Plan;
 use crate::bench::rounds;
 use crate::bench::schedule::Pace;
@@ -73,6 +73,10 @@ pub(crate) struct Bench {
     /// Streams that are open at once [default: 1000; slow: 100; churn: 32]
     #[arg(short = 'n', long, value_name = "N", value_parser = number(1 << 24))]
     pub(crate) subscribers: Option<usize>,
+
+    /// Streams that are being opened at once
+    #[arg(long, value_name = "N", default_value_t = OPENING_MAX, value_parser = number(OPENING_MAX))]
+    pub(crate) opening: usize,
 
     /// Topics that the subscribers are spread over [default: 1; topics: one each]
     #[arg(long, value_name = "N", value_parser = number(crate::bench::limits::TOPICS_MAX))]

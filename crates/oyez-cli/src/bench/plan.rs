@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) clock: Clock,
     pub(crate) process: Option<Process>,
     pub(crate) subscribers: usize,
+    /// How many are being opened at once.
+    pub(crate) opening: usize,
     pub(crate) spread: Spread,
     /// Between the topics of a subscriber that reads several.
     pub(crate) topic_separator: String,
@@ -83,6 +85,7 @@ impl Plan {
             clock: Clock::start(),
             process: (!args.pids.is_empty()).then(|| Process::of(&args.pids)).transpose()?,
             subscribers,
+            opening: args.opening,
             spread: Spread::new(topics, args.topics_each),
             topic_separator: args.topic_separator.unwrap_or_default(),
             pace: args.rate.unwrap_or(defaults.pace),
@@ -187,6 +190,7 @@ impl Plan {
             "subscribe": self.server.subscribe.url,
             "publish": publish.map(|publish| publish.endpoint.url.as_str()),
             "subscribers": self.subscribers,
+            "opening": self.opening,
             "topics": self.spread.topics(),
             "topics_each": self.spread.each(),
             "rate_per_s": match self.pace { Pace::Rate(rate) => Some(rate), Pace::Full => None },

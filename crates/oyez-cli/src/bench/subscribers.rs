@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::bench::blocks::Found;
 use crate::bench::board::Board;
 use crate::bench::clock::{Clock, seconds};
-use crate::bench::limits::{LOOK, OPENING_MAX, STOPPED_RECEIVE_BYTES};
+use crate::bench::limits::{LOOK, STOPPED_RECEIVE_BYTES};
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
 use crate::bench::spread::Spread;
@@ -65,7 +65,7 @@ impl Subscribers {
 
     /// Starts to open all streams; `began` is told when each connects.
     pub(crate) fn start(&mut self, opening: &Opening<'_>, began: impl Fn(Began) + Clone + 'static) {
-        let places = Arc::new(Semaphore::new(OPENING_MAX));
+        let places = Arc::new(Semaphore::new(opening.plan.opening));
         for (index, place) in self.board.borrow_mut().places.iter_mut().enumerate() {
             place.reading = opening.spread.of(index);
         }

@@ -175,7 +175,7 @@ fn churn_opens_as_many_connections_as_asked() {
 
 #[test]
 fn idle_streams_are_held_and_weighed() {
-    let report = measure("idle", "-n 50 --duration 200ms --pid PID");
+    let report = measure("idle", "-n 50 --opening 7 --duration 200ms --pid PID");
     check_counts(&report, &[("opened", 50), ("cut", 0)]);
     check_measured(&report, &["memory_per_subscriber_bytes", "server_rss_after_mib", "server_cpu_s"]);
 }
