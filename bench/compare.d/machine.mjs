@@ -11,20 +11,24 @@ export function machine(targets, bins) {
   const settings = Object.entries(process.env).filter(([name]) => /^CARGO_PROFILE_|^RUSTFLAGS$/.test(name));
   const versions = targets.map(({ name }) => [name, VERSIONS[name]?.(bins)]).filter(([, version]) => version);
   return [
-    `${cpus()[0].model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}, ${system}; load and server share it, over loopback`,
-    `${versions.map(([name, version]) => `${name}: ${version}`).join('; ')}`,
+    `${cpus()[0].model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB; Linux ${release()}, ${system}`,
+    ...versions.map(([name, version]) => `${name}: ${version}`),
     ...(settings.length > 0 ? [`built with ${settings.map((setting) => setting.join('=')).join(' ')}`] : []),
   ];
 }
 
 const VERSIONS = {
-  oyez: (bins) => `${first(join(bins, 'oyez'), '--version')} at ${first('git', '-C', REPOSITORY, 'rev-parse', '--short=10', 'HEAD')}, ${first('rustc', '--version')}`,
+  oyez: (bins) => `${first(join(bins, 'oyez'), '--version')} at ${commit()}, ${first('rustc', '--version')}`,
   'axum-broadcast': () => ['axum', 'hyper', 'tokio', 'tokio-stream'].map((name) => `${name} ${locked(name)}`).join(', '),
   nchan: () => `${first('/usr/sbin/nginx', '-v').replace('nginx version: ', '')}, nchan ${debian('libnginx-mod-nchan')}`,
   pushpin: () => `${debian('pushpin')}, condure ${debian('condure')}, zurl ${debian('zurl')}`,
   node: () => process.version,
   go: () => `${first('go', 'version').replace('go version ', '')}, go-sse ${readFileSync(join(PEERS, 'go/go.mod'), 'utf8').match(/go-sse (\S+)/)[1]}`,
 };
+
+function commit() {
+  return first('git', '-C', REPOSITORY, 'describe', '--always', '--dirty', '--exclude', '*');
+}
 
 function first(program, ...args) {
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });

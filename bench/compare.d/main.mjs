@@ -56,7 +56,7 @@ async function run(args) {
   const options = parse(args);
   if (options.help) return say(HELP);
   if (options.list) return say(list());
-  const results = options.from ? JSON.parse(readFileSync(options.from, 'utf8')) : await measure(options, args);
+  const results = options.from ? JSON.parse(readFileSync(options.from, 'utf8')) : await measure(options);
   const text = tables(results);
   const out = options.out ?? (isWhole(options) ? PAGE : undefined);
   if (out) writePage(out, text);
@@ -80,14 +80,14 @@ function isWhole({ only, targets, quick }) {
 }
 
 /** The results of all rounds; those of the rows done so far are on disk when something ends it early. */
-async function measure(options, args) {
+async function measure(options) {
   const rows = chosen('row', options.only, ROWS).map((row) => (options.quick ? quick(row) : row));
   const targets = chosen('server', options.targets, TARGETS);
   const absent = missing(targets);
   if (absent.length > 0) throw usage(`${absent.join('\n')}\nor leave it out with --targets`);
   const bins = options.bins ?? build(targets);
   const begun = Date.now();
-  const results = { command: ['bench/compare', ...args].join(' '), machine: machine(targets, bins), date: new Date().toISOString(), rows: [] };
+  const results = { command: command(options), machine: machine(targets, bins), date: new Date().toISOString(), rows: [] };
   for (const row of rows) {
     const rounds = Number(options.rounds ?? (options.quick ? 1 : row.rounds));
     results.rows.push(await measureRow(row, targets, rounds, bins));
@@ -97,6 +97,12 @@ async function measure(options, args) {
     writeFileSync(RESULTS, JSON.stringify(results, null, 1));
   }
   return results;
+}
+
+/** What of the command line says what was measured. */
+function command(options) {
+  const given = ['only', 'targets', 'rounds', 'quick'].filter((name) => options[name]);
+  return ['bench/compare', ...given.map((name) => (name === 'quick' ? '--quick' : `--${name} ${options[name]}`))].join(' ');
 }
 
 /** Those with the names that are asked for, in their own order. */

@@ -1,6 +1,7 @@
 // The rounds of one row: in each, every server once.
 import { join } from 'node:path';
 import { Program } from './program.mjs';
+import { number } from './statistics.mjs';
 import { settled, usage } from './usage.mjs';
 
 const ENDS_WITHIN_MS = 90_000;
@@ -9,7 +10,7 @@ const FAULTS = [
   'lost', 'doubled', 'out_of_order', 'damaged', 'strayed', 'cut', 'gaps', 'failures', 'stopped_silent', 'stopped_doubled',
 ];
 
-/** `{ row, rounds, results: { TARGET: [{ figures, wrong, before, after } or { failure }] }, absent: { TARGET: why } }` */
+/** `{ row, rounds, results: { TARGET: [{ figures, wrong, before, after, seconds } or { failure, seconds }] }, absent: { TARGET: why } }` */
 export async function measureRow(row, targets, rounds, bins) {
   const able = targets.filter((target) => canDo(target, row));
   const absent = targets.filter((target) => !able.includes(target)).map((target) => [target.name, target.lacks[row.needs]]);
@@ -17,8 +18,10 @@ export async function measureRow(row, targets, rounds, bins) {
   const servers = new Map();
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const target of turned(able, round)) {
+      for (const target of turned(able, round).filter(({ roundsMax = rounds }) => round < roundsMax)) {
+        const begun = Date.now();
         const outcome = await measureOnce(row, target, servers, bins);
+        outcome.seconds = (Date.now() - begun) / 1_000;
         results[target.name].push(outcome);
         process.stderr.write(`${row.name} ${round + 1}/${rounds} ${target.name}: ${line(row, outcome)}\n`);
       }
@@ -78,8 +81,8 @@ async function bench(row, target, server, bins) {
   return { figures, wrong };
 }
 
-function line({ figures: { main: [name, label] } }, { figures, wrong, failure }) {
+function line({ figures: { main: [name, label] } }, { figures, wrong, failure, seconds }) {
   if (failure) return failure;
   const faults = wrong.map(([fault, number]) => `, ${number} ${fault}`).join('');
-  return `${figures[name]?.toPrecision(3)} ${label}${faults}`;
+  return `${number(figures[name])} ${label}${faults}, ${Math.round(seconds)} s`;
 }

@@ -8,8 +8,9 @@ export function tables(results) {
 }
 
 function machine({ command, date, machine, minutes }) {
-  const lines = [`Measured on ${date.slice(0, 10)} with \`${command}\`${minutes ? `, which took ${Math.round(minutes)} min` : ''}.`, '', ...machine.map((line) => `- ${line}`), ''];
-  return lines.join('\n');
+  const took = minutes ? `, which took ${Math.ceil(minutes)} min` : '';
+  const lines = machine.map((line) => `- ${line}`);
+  return [`Measured on ${date.slice(0, 10)} with \`${command}\`${took}.`, '', ...lines, ''].join('\n');
 }
 
 /** What each server costs as a multiple of the floor; where the floor cannot, in the row's own unit. */
@@ -26,12 +27,14 @@ function summary({ rows }) {
     };
     return [`\`${row.name}\``, row.figures.main[1], floor.length > 0 ? number(median(floor)) : '—', ...servers.map(cell)];
   });
+  const faulty = rows.some(({ results }) => Object.values(results).some(isWrong));
   const head = ['row', 'figure', 'floor', ...servers.map((name) => (name === 'oyez' ? '**oyez**' : name))];
   return [
     '### All rows: times the floor', '',
     ...table(head, lines), '',
-    'The column *floor* is the figure itself; the others are multiples of it, medians of the ratios of each round. Where there is no floor they are the figure itself. † something was lost, doubled, out of order, cut or refused in some round: see its table.',
-    '',
+    'The column *floor* is the figure itself; the others are multiples of it, medians of the ratios of each round. Where there is',
+    'no floor they are the figure itself.', '',
+    ...(faulty ? ['† Something was lost, doubled, out of order, cut or refused in some round: see its table.', ''] : []),
   ].join('\n');
 }
 
@@ -42,13 +45,16 @@ function rowTable({ row, rounds, results, absent }) {
   const lines = Object.entries(results).map(([target, outcomes]) => {
     const good = outcomes.filter((outcome) => outcome.figures);
     const failures = outcomes.filter((outcome) => outcome.failure);
-    if (failures.length > 0) notes.push(`${target} failed in ${failures.length} of ${rounds}: ${failures[0].failure}`);
+    if (failures.length > 0) notes.push(`${target} failed in ${failures.length} of ${outcomes.length}: ${failures[0].failure}`);
+    if (outcomes.length < rounds) notes.push(`${target}: ${outcomes.length} rounds`);
     const bold = target === 'oyez' ? `**${target}**` : target;
     if (good.length === 0) return [bold, ...head.slice(1).map((_, at) => (at === 0 ? 'failed' : '—'))];
     const of = (name) => good.map(({ figures }) => figures[name]).filter((value) => typeof value === 'number');
     const cell = ([name, , form]) => (of(name).length === 0 ? '—' : form === 'quartiles' ? quartiles(of(name)) : spread(of(name)));
     const ratio = results[FLOOR] ? ratios(row, outcomes, results[FLOOR]) : [];
-    return [bold, cell([name]), target === FLOOR || ratio.length === 0 ? '—' : spread(ratio), ...others.map(cell), faults(outcomes), held(good, 'descriptors', 1), held(good, 'resident', 2 ** 20)];
+    const times = target === FLOOR || ratio.length === 0 ? '—' : spread(ratio);
+    const usage = [held(good, 'descriptors', 1), held(good, 'resident', 2 ** 20)];
+    return [bold, cell([name]), times, ...others.map(cell), faults(outcomes), ...usage];
   });
   for (const target of Object.keys(absent)) lines.push([target, ...head.slice(1).map(() => '—')]);
   for (const why of new Set(Object.values(absent))) {

@@ -69,11 +69,13 @@ export const TARGETS = [
     title: 'Pushpin with condure and zurl, four processes, in front of an origin that holds every stream',
     needs: [['pushpin', 'pushpin'], ['condure', 'condure'], ['zurl', 'zurl']],
     start: startPushpin,
+    roundsMax: 3, // it takes longer than all the others together
     reach: ({ url, control }) => ({
       subscribe: `${url}/{topic}`,
       publish: `${control}/publish/`,
       'publish-body': '{"items":[{"channel":"{topic}","formats":{"http-stream":{"content":"data: {data}\\n\\n"}}}]}',
       'topic-separator': ',',
+      opening: 32, // of 128 it refuses some: its parts time each other out
     }),
     lacks: { batch: 'its batch is one JSON array, which `oyez bench` does not write', resume: 'its origin would have to keep the history' },
   },
@@ -193,7 +195,7 @@ in_stream_spec=${at('zurl-in-stream')}
 out_spec=${at('zurl-out')}
 in_req_spec=${at('zurl-req')}
 defpolicy=allow
-max_open_requests=2000
+max_open_requests=20000
 buffer_size=200000
 timeout=600
 in_hwm=1000
@@ -210,13 +212,23 @@ out_hwm=1000
   const url = `http://127.0.0.1:${port}`;
   try {
     await runner.until(async () => (await answers(port)) && (await answers(controlPort)) && children(runner.pid).length === 3);
-    // it accepts before it is ready
-    await runner.until(() => fetch(url).then((response) => response.body.cancel().then(() => response.ok), () => false));
+    // it accepts before its parts know each other, and what it asks zurl until then is not answered
+    await runner.until(() => isReady(url));
   } catch (error) {
     await stop();
     throw error;
   }
   return { url, control: `http://127.0.0.1:${controlPort}`, pids: [fetcher.pid, ...children(runner.pid)], programs, stop };
+}
+
+async function isReady(url) {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(500) });
+    await response.body.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
 }
 
 function writeConfiguration(from, to, values) {
