@@ -114,7 +114,7 @@ export const ROWS = [
     name: 'slow',
     title: '100 subscribers, of which 10 stop reading while 3.3 MB come for each',
     scenario: 'slow',
-    options: { subscribers: 100, rate: 400, duration: '4s', warmup: '500ms', timeout: '5s' },
+    options: { subscribers: 100, rate: 400, duration: '4s', warmup: '500ms', timeout: '3s' },
     rounds: 5,
     figures: {
       main: DELIVERIES.main,

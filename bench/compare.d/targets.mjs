@@ -75,7 +75,7 @@ export const TARGETS = [
       publish: `${control}/publish/`,
       'publish-body': '{"items":[{"channel":"{topic}","formats":{"http-stream":{"content":"data: {data}\\n\\n"}}}]}',
       'topic-separator': ',',
-      opening: 32, // of 128 it refuses some: its parts time each other out
+      opening: 16, // of 128 it refuses many, and of 32 some: its parts time each other out
     }),
     lacks: { batch: 'its batch is one JSON array, which `oyez bench` does not write', resume: 'its origin would have to keep the history' },
   },
