@@ -90,7 +90,8 @@ export const TARGETS = [
     name: 'go',
     title: '`net/http` with the library go-sse, its provider Joe',
     isGo: true,
-    needs: [['go', 'golang']],
+    needs: [['go', '']],
+    install: 'Go, as new as bench/peers/go/go.mod says, from https://go.dev/dl/', // Debian 12 has 1.19
     start: (bins, row) => listening([join(bins, 'go-sse'), ...(row.needs === 'resume' ? ['replay'] : [])]),
     reach: plain,
     lacks: { batch: ONE_EVENT_A_REQUEST },
@@ -99,9 +100,9 @@ export const TARGETS = [
 
 /** What has to be installed for `targets`, a line for each that lacks something. */
 export function missing(targets) {
-  return targets.flatMap(({ name, needs = [] }) => {
+  return targets.flatMap(({ name, needs = [], install = 'apt-get install -y --no-install-recommends' }) => {
     const packages = needs.filter(([file]) => !isThere(file)).map(([, name]) => name);
-    return packages.length > 0 ? [`${name}: apt-get install -y --no-install-recommends ${packages.join(' ')}`] : [];
+    return packages.length > 0 ? [`${name}: ${install} ${packages.join(' ')}`.trim()] : [];
   });
 }
 
