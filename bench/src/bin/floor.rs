@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p oyez-bench-peers --bin floor`, then `oyez bench fanout --subscribe URL/{topic} --publish URL/{topic}`.
 //!
-//! One thread, no history, no ids, no limits; a reader whose socket is full loses the event. `GET /x` subscribes to `/x`, `POST /x`
-//! sends its body to all of them. Nobody should serve with it; everything that a hub adds is to be seen against it.
+//! One thread, no history, no ids, no limits; a reader whose socket is full loses the event. `GET /x` subscribes to `x`, `GET /x,y` to
+//! both, `POST /x` sends its body to all that read `x`. Nobody should serve with it; everything that a hub adds is to be seen against it.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -35,15 +35,15 @@ fn main() -> io::Result<()> {
 struct Floor {
     poll: Poll,
     peers: Slab<Peer>,
-    /// The sockets that read a path.
+    /// The sockets that read a topic.
     topics: HashMap<String, Vec<usize>>,
 }
 
 struct Peer {
     socket: TcpStream,
     read: Vec<u8>,
-    /// The path it reads, once it does.
-    topic: Option<String>,
+    /// What it reads, once it does: a topic, or several with commas between them.
+    topics: Option<String>,
 }
 
 impl Floor {
@@ -52,7 +52,7 @@ impl Floor {
             let key = self.peers.vacant_key();
             let registered = self.poll.registry().register(&mut socket, Token(key), Interest::READABLE);
             if registered.is_ok() && socket.set_nodelay(true).is_ok() {
-                self.peers.insert(Peer { socket, read: Vec::new(), topic: None });
+                self.peers.insert(Peer { socket, read: Vec::new(), topics: None });
             }
         }
     }
@@ -69,7 +69,7 @@ impl Floor {
                 Err(_) => return false,
             }
         }
-        if peer.topic.is_some() {
+        if peer.topics.is_some() {
             peer.read = Vec::new();
             return true;
         }
@@ -88,8 +88,10 @@ impl Floor {
 
     fn answer(&mut self, key: usize, request: &Request<'_>) {
         if request.is_get {
-            self.topics.entry(request.path.to_owned()).or_default().push(key);
-            self.peers[key].topic = Some(request.path.to_owned());
+            for topic in request.topics.split(',') {
+                self.topics.entry(topic.to_owned()).or_default().push(key);
+            }
+            self.peers[key].topics = Some(request.topics.to_owned());
             let _ = self.peers[key].socket.write(HEAD);
             return;
         }
@@ -99,7 +101,7 @@ impl Floor {
         let mut chunk = format!("{:x}\r\n", frame.len()).into_bytes();
         chunk.extend_from_slice(&frame);
         chunk.extend_from_slice(b"\r\n");
-        for reader in self.topics.get(request.path).into_iter().flatten() {
+        for reader in self.topics.get(request.topics).into_iter().flatten() {
             let _ = self.peers[*reader].socket.write(&chunk);
         }
         let _ = self.peers[key].socket.write(ANSWER);
@@ -107,15 +109,19 @@ impl Floor {
 
     fn remove(&mut self, key: usize) {
         let Some(peer) = self.peers.try_remove(key) else { return };
-        if let Some(readers) = peer.topic.and_then(|topic| self.topics.get_mut(&topic)) {
+        for topic in peer.topics.iter().flat_map(|topics| topics.split(',')) {
+            let Some(readers) = self.topics.get_mut(topic) else { continue };
             readers.retain(|reader| *reader != key);
+            if readers.is_empty() {
+                self.topics.remove(topic);
+            }
         }
     }
 }
 
 struct Request<'a> {
     is_get: bool,
-    path: &'a str,
+    topics: &'a str,
     body: &'a [u8],
 }
 
@@ -125,14 +131,14 @@ impl<'a> Request<'a> {
         let head_end = memmem::find(bytes, b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..head_end]).ok()?;
         let mut words = head.split(' ');
-        let (method, path) = (words.next()?, words.next()?);
+        let (method, topics) = (words.next()?, words.next()?.trim_start_matches('/'));
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
         });
         let end = head_end + length.unwrap_or_default();
         let body = bytes.get(head_end..end)?;
-        Some((Request { is_get: method == "GET", path, body }, end))
+        Some((Request { is_get: method == "GET", topics, body }, end))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 
-use crate::bench::limits::{BATCH_MAX, PUBLISHERS_MAX};
+use crate::bench::limits::{BATCH_MAX, OPENING_MAX, PUBLISHERS_MAX};
 use crate::bench::plan::Plan;
 use crate::bench::rounds;
 use crate::bench::schedule::Pace;
@@ -66,17 +66,30 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(BATCH_MAX))]
     pub(crate) batch: usize,
 
-    /// The server's process, whose CPU time and memory are then told (Linux)
-    #[arg(long, value_name = "PID")]
-    pub(crate) pid: Option<u32>,
+    /// The server's process, whose CPU time and memory are then told (Linux); may be repeated for one of several processes
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
 
     /// Streams that are open at once [default: 1000; slow: 100; churn: 32]
     #[arg(short = 'n', long, value_name = "N", value_parser = number(1 << 24))]
     pub(crate) subscribers: Option<usize>,
 
+    /// Streams that are being opened at once
+    #[arg(long, value_name = "N", default_value_t = OPENING_MAX, value_parser = number(OPENING_MAX))]
+    pub(crate) opening: usize,
+
     /// Topics that the subscribers are spread over [default: 1; topics: one each]
     #[arg(long, value_name = "N", value_parser = number(crate::bench::limits::TOPICS_MAX))]
     pub(crate) topics: Option<usize>,
+
+    /// Topics that each subscriber reads over its one stream
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(crate::bench::limits::TOPICS_EACH_MAX))]
+    pub(crate) topics_each: usize,
+
+    /// What stands between several topics in the place of {topic} of --subscribe, such as a comma; oyez serve has
+    /// '/events?topic={topic}' with '&topic='
+    #[arg(long, value_name = "TEXT", value_parser = separator)]
+    pub(crate) topic_separator: Option<String>,
 
     /// Events per second over all topics, or max: each when the last is answered [default: 20; topics: 1000; slow: 200;
     /// throughput: max]
@@ -172,6 +185,11 @@ fn number(max: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
     }
 }
 
+fn separator(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if fits { Ok(text.to_owned()) } else { Err("it is a part of a URL".to_owned()) }
+}
+
 fn pace(text: &str) -> Result<Pace, String> {
     match text.parse::<f64>() {
         _ if text == "max" => Ok(Pace::Full),
@@ -195,6 +213,14 @@ const TIME_MAX: Duration = Duration::from_secs(24 * 3_600); // a day; whoever wa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_separator_is_a_part_of_a_url() {
+        assert_eq!(separator("&topic="), Ok("&topic=".to_owned()));
+        for text in ["", " ", "a b", "#", "\r\n", "ä"] {
+            assert!(separator(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn rates_and_times_are_read_with_their_bounds() {

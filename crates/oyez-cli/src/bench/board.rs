@@ -9,6 +9,7 @@ use crate::bench::clock::Clock;
 use crate::bench::histogram::Histogram;
 use crate::bench::lanes::Lanes;
 use crate::bench::payload::Payload;
+use crate::bench::spread::{Reading, Spread};
 
 /// The results of one phase. One thread writes them: that of the subscribers.
 #[derive(Debug)]
@@ -38,10 +39,10 @@ pub(crate) struct Board {
 /// What one subscriber has got.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// One for each lane of its topic.
+    /// One for each lane of its topics, topic by topic.
     checks: Vec<Check>,
     /// What it has subscribed to.
-    pub(crate) topic: u32,
+    pub(crate) reading: Reading,
     /// Announced holes.
     pub(crate) gaps: u64,
     pub(crate) ended: bool,
@@ -91,9 +92,10 @@ impl Board {
         (self.run, self.lanes) = (run, lanes);
         self.flow = Arc::default();
         for place in &mut self.places {
-            let Place { topic, ended, timed, .. } = *place;
-            let checks = (0..lanes.per_topic()).map(|_| Check::from(first)).collect();
-            *place = Place { checks, topic, ended, timed, ..Place::new() };
+            let Place { reading, ended, timed, .. } = *place;
+            let number = reading.topics().count() * lanes.per_topic();
+            let checks = (0..number).map(|_| Check::from(first)).collect();
+            *place = Place { checks, reading, ended, timed, ..Place::new() };
         }
         self.latency = Histogram::new();
         (self.delivered, self.damaged, self.strayed, self.events) = (0, 0, 0, 0);
@@ -112,8 +114,9 @@ impl Board {
             place.gaps += u64::from(found.event_type == GAP);
             return;
         };
-        let check = place.checks.get_mut(self.lanes.within_topic(payload.lane));
-        let Some(check) = check.filter(|_| self.lanes.topic(payload.lane) == place.topic) else {
+        let number = place.reading.number_of(self.lanes.topic(payload.lane));
+        let at = number.map(|number| number * self.lanes.per_topic() + self.lanes.within_topic(payload.lane));
+        let Some(check) = at.and_then(|at| place.checks.get_mut(at)) else {
             self.strayed += 1;
             return;
         };
@@ -133,6 +136,12 @@ impl Board {
         self.flow.delivered.store(self.delivered, Ordering::Relaxed);
     }
 
+    /// How many subscribers have got nothing yet of one of their topics.
+    pub(crate) fn cold(&self) -> usize {
+        let has_all = |place: &&Place| place.checks.chunks(self.lanes.per_topic()).all(any_received);
+        self.places.len() - self.places.iter().filter(has_all).count()
+    }
+
     pub(crate) fn ended(&self) -> usize {
         self.places.iter().filter(|place| place.ended).count()
     }
@@ -146,7 +155,7 @@ impl Place {
     fn new() -> Self {
         Self {
             checks: Vec::new(),
-            topic: 0,
+            reading: Spread::ONE.of(0),
             gaps: 0,
             ended: false,
             stops_after: u64::MAX,
@@ -162,7 +171,7 @@ impl Place {
         self.checks.iter().map(Check::received).sum()
     }
 
-    /// How many did not come of those before the ends of its topic's lanes.
+    /// How many did not come of those before the ends of its topics' lanes.
     pub(crate) fn lost(&self, ends: impl Iterator<Item = u32>) -> u64 {
         self.checks.iter().zip(ends).map(|(check, end)| check.lost(end)).sum()
     }
@@ -179,6 +188,10 @@ impl Place {
     pub(crate) fn out_of_order(&self) -> u64 {
         self.checks.iter().map(Check::out_of_order).sum()
     }
+}
+
+fn any_received(lanes: &[Check]) -> bool {
+    lanes.iter().any(|check| check.received() > 0)
 }
 
 /// How `oyez serve` announces a hole.
@@ -198,9 +211,13 @@ mod tests {
     }
 
     fn board() -> (Board, Arc<Flow>) {
+        board_of(Spread::new(2, 1), 4)
+    }
+
+    fn board_of(spread: Spread, connections: usize) -> (Board, Arc<Flow>) {
         let mut board = Board::new(Clock::start(), SIZE, 2);
-        board.places[1].topic = 1;
-        let flow = board.begin(RUN, 0, Lanes::new(2, 4));
+        board.places.iter_mut().enumerate().for_each(|(index, place)| place.reading = spread.of(index));
+        let flow = board.begin(RUN, 0, Lanes::new(spread.topics(), connections));
         (board, flow)
     }
 
@@ -227,6 +244,31 @@ mod tests {
     }
 
     #[test]
+    fn each_topic_of_a_subscriber_has_its_own_order() {
+        // subscriber 1 reads topics 1 and 2 of 4, a lane each
+        let (mut board, _) = board_of(Spread::new(4, 2), 1);
+        for (lane, sequence) in [(1, 0), (2, 0), (2, 1), (1, 1), (1, 1), (2, 3), (1, 3), (1, 2)] {
+            take(&mut board, RUN, lane, sequence, SIZE);
+        }
+        let place = &board.places[1];
+        assert_eq!((place.received(), place.doubled(), place.out_of_order()), (7, 1, 1));
+        assert_eq!((place.lost([4, 4].into_iter()), place.lost([4, 5].into_iter())), (1, 2));
+        [0, 3].into_iter().for_each(|lane| take(&mut board, RUN, lane, 0, SIZE));
+        assert_eq!(board.strayed, 2);
+    }
+
+    #[test]
+    fn a_subscriber_is_cold_until_it_has_got_something_of_every_topic() {
+        // two topics with two lanes each; subscriber 1 reads topics 1 and 0
+        let (mut board, _) = board_of(Spread::new(2, 2), 4);
+        let cold = [0, 2, 1].map(|lane| {
+            take(&mut board, RUN, lane, 0, SIZE);
+            board.cold()
+        });
+        assert_eq!(cold, [2, 2, 1]);
+    }
+
+    #[test]
     fn events_of_others_are_not_looked_at() {
         let (mut board, _) = board();
         take(&mut board, RUN + 1, 1, 5, SIZE);
@@ -250,7 +292,7 @@ mod tests {
         board.places[1].ended = true;
         let _ = board.begin(RUN + 1, 0, Lanes::new(2, 1));
         take(&mut board, RUN, 1, 1, SIZE);
-        assert_eq!((board.delivered, board.places[1].topic, board.ended()), (0, 1, 1));
+        assert_eq!((board.delivered, board.places[1].reading, board.ended()), (0, Spread::new(2, 1).of(1), 1));
         assert_eq!(old.delivered.load(Ordering::Relaxed), 1);
     }
 }

@@ -36,6 +36,9 @@ pub(crate) const SIZE_MAX: usize = 1 << 20;
 /// Topics: their lanes have six hexadecimal digits in the payload.
 pub(crate) const TOPICS_MAX: usize = 1 << 23;
 
+/// Topics that one subscriber reads: the request that names them is to fit into what servers take, 64 KiB at the most.
+pub(crate) const TOPICS_EACH_MAX: usize = 1_000;
+
 /// Holes that one subscriber's check remembers; what fell into older ones counts as lost for good. A server that loses
 /// every second event fills this with two thousand.
 pub(crate) const HOLES_MAX: usize = 1_024;

@@ -22,6 +22,7 @@ mod rounds;
 mod scenario;
 mod schedule;
 mod server;
+mod spread;
 mod stream;
 mod subscribers;
 mod template;

@@ -14,6 +14,7 @@ use crate::bench::payload::PAYLOAD_BYTES_MIN;
 use crate::bench::process::Process;
 use crate::bench::schedule::Pace;
 use crate::bench::server::{Endpoint, Headers, Publish, Server};
+use crate::bench::spread::Spread;
 use crate::bench::template::{DATA, Template};
 use crate::failure::Failure;
 use crate::target::Target;
@@ -24,7 +25,11 @@ pub(crate) struct Plan {
     pub(crate) clock: Clock,
     pub(crate) process: Option<Process>,
     pub(crate) subscribers: usize,
-    pub(crate) topics: usize,
+    /// How many are being opened at once.
+    pub(crate) opening: usize,
+    pub(crate) spread: Spread,
+    /// Between the topics of a subscriber that reads several.
+    pub(crate) topic_separator: String,
     pub(crate) pace: Pace,
     /// Given on the command line.
     pub(crate) events: Option<u64>,
@@ -78,9 +83,11 @@ impl Plan {
         let size = args.size.unwrap_or(defaults.size);
         let mut plan = Self {
             clock: Clock::start(),
-            process: args.pid.map(Process::of).transpose()?,
+            process: (!args.pids.is_empty()).then(|| Process::of(&args.pids)).transpose()?,
             subscribers,
-            topics,
+            opening: args.opening,
+            spread: Spread::new(topics, args.topics_each),
+            topic_separator: args.topic_separator.unwrap_or_default(),
             pace: args.rate.unwrap_or(defaults.pace),
             events: args.events,
             duration: args.duration,
@@ -118,11 +125,21 @@ impl Plan {
         if !(PAYLOAD_BYTES_MIN..=SIZE_MAX).contains(&self.size) {
             return usage(format!("--size is {PAYLOAD_BYTES_MIN} to {SIZE_MAX} bytes, not {}", self.size));
         }
-        if self.topics > self.subscribers {
-            return usage(format!("{} topics for {} subscribers: some would have none", self.topics, self.subscribers));
+        let (topics, each) = (self.spread.topics(), self.spread.each());
+        if topics > self.subscribers {
+            return usage(format!("{topics} topics for {} subscribers: some would have none", self.subscribers));
         }
-        if self.topics > 1 && !self.server.subscribe.target.has_topic() {
-            return usage(format!("{} topics need a place for them, {{topic}}, in --subscribe", self.topics));
+        if each > topics {
+            return usage(format!("{each} topics for each subscriber, and --topics is {topics}"));
+        }
+        if each > 1 && self.topic_separator.is_empty() {
+            return usage("--topics-each needs --topic-separator, which stands between the topics".to_owned());
+        }
+        if each > 1 && matches!(scenario, Scenario::Resume | Scenario::Slow) {
+            return usage(format!("{name} has one topic: leave --topics-each out"));
+        }
+        if topics > 1 && !self.server.subscribe.target.has_topic() {
+            return usage(format!("{topics} topics need a place for them, {{topic}}, in --subscribe"));
         }
         let Some(publish) = &self.server.publish else {
             if scenario.publishes() || scenario == Scenario::Resume && self.last_event_id.is_none() {
@@ -135,10 +152,10 @@ impl Plan {
             return usage("--publish-body needs a place for the data, {data}".to_owned());
         }
         let placed = publish.endpoint.target.has_topic() || publish.body.has_topic();
-        if self.topics > 1 && !placed {
-            return usage(format!("{} topics need a place for them, {{topic}}, in --publish or its body", self.topics));
+        if topics > 1 && !placed {
+            return usage(format!("{topics} topics need a place for them, {{topic}}, in --publish or its body"));
         }
-        if self.batch > 1 && self.topics > 1 && !publish.body.has_topic() {
+        if self.batch > 1 && topics > 1 && !publish.body.has_topic() {
             return usage("a batch for several topics needs {topic} in --publish-body".to_owned());
         }
         if scenario == Scenario::Slow && self.subscribers < 10 {
@@ -173,7 +190,9 @@ impl Plan {
             "subscribe": self.server.subscribe.url,
             "publish": publish.map(|publish| publish.endpoint.url.as_str()),
             "subscribers": self.subscribers,
-            "topics": self.topics,
+            "opening": self.opening,
+            "topics": self.spread.topics(),
+            "topics_each": self.spread.each(),
             "rate_per_s": match self.pace { Pace::Rate(rate) => Some(rate), Pace::Full => None },
             "events": self.events,
             "duration_s": self.duration.as_secs_f64(),

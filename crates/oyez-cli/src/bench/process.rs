@@ -5,36 +5,55 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// A process by its id; its threads count, its children do not.
-#[derive(Debug, Clone, Copy)]
+/// A program by the ids of its processes; their threads count, their children do not.
+#[derive(Debug, Clone)]
 pub(crate) struct Process {
-    pid: u32,
+    pids: Vec<u32>,
 }
 
 impl Process {
     /// # Errors
     /// When there is no such process, or no `/proc` to tell.
-    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
-        let process = Self { pid };
-        match (process.cpu(), process.resident_bytes()) {
-            (Some(_), Some(_)) => Ok(process),
-            _ => Err(Failure::usage(format!("--pid {pid}: /proc/{pid} does not tell what that process uses"))),
+    pub(crate) fn of(pids: &[u32]) -> Result<Self, Failure> {
+        match pids.iter().find(|pid| cpu(**pid).is_none() || resident_bytes(**pid).is_none()) {
+            None => Ok(Self { pids: pids.to_vec() }),
+            Some(pid) => Err(Failure::usage(format!("--pid {pid}: /proc/{pid} does not tell what that process uses"))),
         }
     }
 
     pub(crate) fn this() -> Self {
-        Self { pid: std::process::id() }
+        Self { pids: vec![std::process::id()] }
     }
 
-    /// User and system time so far, in steps of 10 ms.
-    pub(crate) fn cpu(self) -> Option<Duration> {
-        cpu_of(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)
+    /// User and system time so far; in steps of 10 ms where the kernel keeps no finer account, or a thread has ended.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        self.pids.iter().map(|pid| cpu(*pid)).sum()
     }
 
     /// The memory that is there and not paged out.
-    pub(crate) fn resident_bytes(self) -> Option<u64> {
-        resident_of(&fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?)
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        self.pids.iter().map(|pid| resident_bytes(*pid)).sum()
     }
+}
+
+fn cpu(pid: u32) -> Option<Duration> {
+    let of_all = cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    // rounded down, but with the time of threads that have ended
+    Some(cpu_of_threads(pid).unwrap_or_default().max(of_all))
+}
+
+/// To the nanosecond, as the scheduler has it.
+fn cpu_of_threads(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times = threads.map(|thread| {
+        let account = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        account.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    });
+    times.sum()
+}
+
+fn resident_bytes(pid: u32) -> Option<u64> {
+    resident_of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 fn cpu_of(stat: &str) -> Option<Duration> {
@@ -68,9 +87,25 @@ mod tests {
         assert_eq!(resident_of("Name:\tkthread\n"), None);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn time_is_told_between_the_ticks() {
+        let begun = Process::this().cpu().unwrap();
+        // a look at the time takes some of it, far less than a tick
+        let later = std::iter::repeat_with(|| Process::this().cpu().unwrap()).find(|time| *time > begun).unwrap();
+        assert!(later - begun < Duration::from_millis(10), "{begun:?} {later:?}");
+    }
+
+    #[test]
+    fn several_processes_are_added_up() {
+        let this = std::process::id();
+        let [one, two] = [&[this][..], &[this, this]].map(|pids| Process::of(pids).unwrap().resident_bytes().unwrap());
+        assert!(two > one + one / 2, "{one} {two}");
+    }
+
     #[test]
     fn a_process_that_is_not_there_is_refused() {
-        assert!(Process::of(std::process::id()).is_ok());
-        assert!(Process::of(u32::MAX).is_err());
+        assert!(Process::of(&[std::process::id()]).is_ok());
+        assert!(Process::of(&[std::process::id(), u32::MAX]).is_err());
     }
 }

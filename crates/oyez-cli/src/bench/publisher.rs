@@ -16,6 +16,7 @@ use crate::bench::payload::Payload;
 use crate::bench::plan::Plan;
 use crate::bench::schedule::{self, Pace, Schedule};
 use crate::bench::server::{Publish, Server};
+use crate::bench::spread::Reading;
 use crate::failure::Failure;
 
 /// What is to be published.
@@ -25,7 +26,8 @@ pub(crate) struct Load {
     pub(crate) prefix: String,
     pub(crate) pace: Pace,
     pub(crate) lanes: Lanes,
-    pub(crate) subscribers: usize,
+    /// Topics of subscribers, in sum.
+    pub(crate) subscriptions: usize,
     /// So many events; at full speed perhaps fewer.
     pub(crate) events: u64,
     /// At full speed no longer than this.
@@ -117,14 +119,18 @@ impl Drop for Publishing {
 }
 
 impl Published {
-    /// For each lane of a topic the number after its last event.
-    pub(crate) fn ends(&self, topic: u32) -> impl Iterator<Item = u32> {
+    /// For each lane of what is read the number after its last event.
+    pub(crate) fn ends(&self, reading: Reading) -> impl Iterator<Item = u32> {
+        reading.topics().flat_map(|topic| self.ends_of(topic))
+    }
+
+    fn ends_of(&self, topic: u32) -> impl Iterator<Item = u32> {
         self.lanes.of(topic as usize).map(|lane| schedule::published(lane, self.lanes, &self.stopped_at))
     }
 
     /// How many events of a topic.
     pub(crate) fn of(&self, topic: u32) -> u64 {
-        self.ends(topic).map(u64::from).sum()
+        self.ends_of(topic).map(u64::from).sum()
     }
 
     pub(crate) fn topics(&self) -> u32 {
@@ -255,7 +261,7 @@ impl Publisher {
     /// How many events have been delivered to all their subscribers, on average, and the deliveries.
     fn deliveries(&self) -> (u64, u64) {
         let delivered = self.flow.delivered.load(Ordering::Relaxed);
-        (delivered * self.load.lanes.topics() as u64 / self.load.subscribers.max(1) as u64, delivered)
+        (delivered * self.load.lanes.topics() as u64 / self.load.subscriptions.max(1) as u64, delivered)
     }
 
     fn stopped(&self) -> bool {

@@ -12,9 +12,10 @@ use tokio::time::sleep;
 use crate::bench::blocks::Found;
 use crate::bench::board::Board;
 use crate::bench::clock::{Clock, seconds};
-use crate::bench::limits::{LOOK, OPENING_MAX, STOPPED_RECEIVE_BYTES};
+use crate::bench::limits::{LOOK, STOPPED_RECEIVE_BYTES};
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
+use crate::bench::spread::Spread;
 use crate::bench::stream::{Dial, Receive, Refusal, Stream};
 use crate::failure::Failure;
 
@@ -49,8 +50,7 @@ impl Subscribers {
         self.go_on.send_replace(true);
     }
 
-    /// Opens all streams, a few at a time, and says how many seconds that took. Subscriber `n` reads topic `n` mod
-    /// topics.
+    /// Opens all streams, a few at a time, and says how many seconds that took.
     pub(crate) async fn open(&mut self, opening: &Opening<'_>, progress: &Progress) -> Result<f64, Failure> {
         let begun = opening.plan.clock.now();
         self.start(opening, |_| {});
@@ -65,9 +65,9 @@ impl Subscribers {
 
     /// Starts to open all streams; `began` is told when each connects.
     pub(crate) fn start(&mut self, opening: &Opening<'_>, began: impl Fn(Began) + Clone + 'static) {
-        let places = Arc::new(Semaphore::new(OPENING_MAX));
+        let places = Arc::new(Semaphore::new(opening.plan.opening));
         for (index, place) in self.board.borrow_mut().places.iter_mut().enumerate() {
-            place.topic = (index % opening.topics) as u32;
+            place.reading = opening.spread.of(index);
         }
         for index in 0..self.number {
             let (dial, request) = (opening.dial(index), opening.request(index));
@@ -111,7 +111,7 @@ pub(crate) struct Began {
 pub(crate) struct Opening<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) prefix: &'a str,
-    pub(crate) topics: usize,
+    pub(crate) spread: Spread,
     pub(crate) last_event_id: Option<&'a [u8]>,
     /// The last so many may stop reading, so the kernel holds little for them.
     pub(crate) stopping: usize,
@@ -129,9 +129,9 @@ impl Opening<'_> {
         }
     }
 
-    fn request(&self, index: usize) -> Vec<u8> {
-        let topic = format!("{}{}", self.prefix, index % self.topics);
-        self.plan.server.subscribe_request(&topic, self.last_event_id)
+    pub(crate) fn request(&self, index: usize) -> Vec<u8> {
+        let names: Vec<_> = self.spread.of(index).topics().map(|topic| format!("{}{topic}", self.prefix)).collect();
+        self.plan.server.subscribe_request(&names.join(&self.plan.topic_separator), self.last_event_id)
     }
 }
 

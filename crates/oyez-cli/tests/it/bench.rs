@@ -88,6 +88,56 @@ fn topics_are_spread_over_connections() {
     assert_eq!(report["parameters"]["topics"], 20);
 }
 
+/// Two topics for each of ten subscribers, whose names are put together by `separator`.
+fn start_with_two_topics_each(hub: &Hub, separator: &str, scenario: &str) -> Oyez {
+    let [subscribe, publish] =
+        ["?topic={topic}", "/{topic}"].map(|place| format!("http://{}/events{place}", hub.address()));
+    let arguments = ["--topics", "5", "--topics-each", "2", "--topic-separator", separator, "--publish", &publish];
+    let given = "-n 10 --rate 500 --events 20 --duration 100ms --connections 3 --timeout 1s";
+    let arguments = arguments.into_iter().chain(given.split_whitespace());
+    Oyez::start(["bench", scenario, "--json", "--warmup", "0s", "--subscribe", &subscribe].into_iter().chain(arguments))
+}
+
+#[test]
+fn a_subscriber_of_several_topics_gets_each_once_and_in_order() {
+    let hub = Hub::start(&[]);
+    for scenario in ["fanout", "idle", "churn"] {
+        let bench = start_with_two_topics_each(&hub, "&topic=", scenario);
+        let report: Value = serde_json::from_str(&bench.line()).unwrap();
+        bench.ends(0, "");
+        assert_eq!((&report["correct"], &report["parameters"]["topics_each"]), (&true.into(), &2.into()), "{report}");
+        if scenario == "fanout" {
+            // each event has the four readers of its topic
+            let counts = [("published", 20), ("deliveries", 80), ("expected", 80), ("lost", 0), ("strayed", 0)];
+            check_counts(&report, &counts);
+        }
+    }
+    hub.stop();
+}
+
+#[test]
+fn a_topic_that_a_stream_leaves_out_is_told() {
+    let hub = Hub::start(&[]);
+    // a hub that takes the first topic and not the second
+    start_with_two_topics_each(&hub, "&other=", "fanout").ends(
+        1,
+        &format!(
+            "oyez: http://{}/events?topic={{topic}}: events were published and 10 of 10 streams got none of some topic \
+             in 1s: do --subscribe and --publish name the same topic?\n",
+            hub.address()
+        ),
+    );
+    hub.stop();
+}
+
+#[test]
+fn a_server_of_several_processes_is_added_up() {
+    let report = measure("idle", "-n 2 --duration 100ms --pid PID --pid PID");
+    let once = measure("idle", "-n 2 --duration 100ms --pid PID");
+    let [twice, once] = [report, once].map(|report| report["figures"]["server_rss_after_mib"].as_f64().unwrap());
+    assert!(twice > 1.5 * once, "{twice} {once}");
+}
+
 #[test]
 fn resumed_streams_get_the_rest_once() {
     let report = measure("resume", "-n 10 --events 50");
@@ -125,7 +175,7 @@ fn churn_opens_as_many_connections_as_asked() {
 
 #[test]
 fn idle_streams_are_held_and_weighed() {
-    let report = measure("idle", "-n 50 --duration 200ms --pid PID");
+    let report = measure("idle", "-n 50 --opening 7 --duration 200ms --pid PID");
     check_counts(&report, &[("opened", 50), ("cut", 0)]);
     check_measured(&report, &["memory_per_subscriber_bytes", "server_rss_after_mib", "server_cpu_s"]);
 }
@@ -330,6 +380,19 @@ fn what_cannot_be_measured_is_refused_before_anything_is_opened() {
     check_usage("fanout --duration 10", "error: invalid value '10' for '--duration <TIME>'…");
     check_usage("fanout --size 46", "oyez: --size is 47 to 1048576 bytes, not 46\n");
     check_usage("fanout -n 2 --topics 3", "oyez: 3 topics for 2 subscribers: some would have none\n");
+    check_usage(
+        "fanout --topics 2 --topics-each 3 --topic-separator ,",
+        "oyez: 3 topics for each subscriber, and --topics is 2\n",
+    );
+    check_usage(
+        "fanout --topics 2 --topics-each 2",
+        "oyez: --topics-each needs --topic-separator, which stands between the topics\n",
+    );
+    check_usage(
+        "slow --topics 2 --topics-each 2 --topic-separator ,",
+        "oyez: slow has one topic: leave --topics-each out\n",
+    );
+    check_usage("fanout --topic-separator #", "error: invalid value '#' for '--topic-separator <TEXT>'…");
     check_usage(
         "topics --subscribe http://127.0.0.1/",
         "oyez: 1000 topics need a place for them, {topic}, in --subscribe\n",

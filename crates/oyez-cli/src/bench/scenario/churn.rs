@@ -16,6 +16,7 @@ use crate::bench::report::Outcome;
 use crate::bench::rounds::Round;
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::stream::{Dial, Stream};
+use crate::bench::subscribers::Opening;
 use crate::failure::Failure;
 
 pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Result<Outcome, Failure> {
@@ -23,12 +24,13 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let begun = plan.clock.now();
     let counts = Rc::new(RefCell::new(Counts { left: plan.events, ..Counts::new(begun) }));
     let mut tasks = JoinSet::new();
-    for index in 0..plan.subscribers {
-        let topic = format!("{}{}", round.prefix, index % plan.topics);
-        let request = plan.server.subscribe_request(&topic, None);
+    let number = plan.subscribers;
+    let opening =
+        Opening { plan, prefix: &round.prefix, spread: plan.spread, last_event_id: None, stopping: 0, number };
+    for index in 0..number {
         let dial =
             Dial { address: plan.server.subscribe.address, number: 0, receive_bytes: None, timeout: plan.timeout };
-        tasks.spawn_local(churn(dial, request, plan.clock, Rc::clone(&counts)));
+        tasks.spawn_local(churn(dial, opening.request(index), plan.clock, Rc::clone(&counts)));
     }
     let over = || plan.events.is_none() && u128::from(plan.clock.now() - begun) >= plan.duration.as_nanos();
     while !tasks.is_empty() {

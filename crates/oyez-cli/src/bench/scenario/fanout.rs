@@ -14,13 +14,13 @@ use crate::bench::subscribers::{Opening, Subscribers, wait};
 use crate::failure::Failure;
 
 pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Result<Outcome, Failure> {
-    let (number, topics) = (plan.subscribers, plan.topics);
-    let opening = Opening { plan, prefix: &round.prefix, topics, last_event_id: None, stopping: 0, number };
+    let (number, spread) = (plan.subscribers, plan.spread);
+    let opening = Opening { plan, prefix: &round.prefix, spread, last_event_id: None, stopping: 0, number };
     let mut subscribers = Subscribers::new(plan, number);
     let open = subscribers.open(&opening, progress).await?;
-    load::warm_up(plan, round, topics, &subscribers, progress).await?;
+    load::warm_up(plan, round, spread, &subscribers, progress).await?;
     let meter = Meter::start(plan);
-    let load = load::load(plan, round, Phase::First, number, topics);
+    let load = load::load(plan, round, Phase::First, number, spread);
     let published = load::publish(&load, plan, &subscribers, progress).await?;
     wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, &published)).await;
 

@@ -15,8 +15,8 @@ use crate::failure::Failure;
 pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Result<Outcome, Failure> {
     let number = plan.subscribers;
     let opening =
-        Opening { plan, prefix: &round.prefix, topics: plan.topics, last_event_id: None, stopping: 0, number };
-    let resident = || plan.process.and_then(Process::resident_bytes).map(|bytes| bytes as f64);
+        Opening { plan, prefix: &round.prefix, spread: plan.spread, last_event_id: None, stopping: 0, number };
+    let resident = || plan.process.as_ref().and_then(Process::resident_bytes).map(|bytes| bytes as f64);
     let before = resident();
     let mut subscribers = Subscribers::new(plan, number);
     let open = subscribers.open(&opening, progress).await?;

@@ -15,17 +15,18 @@ use crate::bench::publisher::{Load, Published, Publishing};
 use crate::bench::report::Outcome;
 use crate::bench::rounds::{Phase, Round};
 use crate::bench::schedule::Pace;
+use crate::bench::spread::Spread;
 use crate::bench::subscribers::{Subscribers, wait};
 use crate::failure::Failure;
 
 /// The load of one phase of a round: all subscribers, the plan's pace.
-pub(crate) fn load(plan: &Plan, round: &Round, phase: Phase, subscribers: usize, topics: usize) -> Load {
+pub(crate) fn load(plan: &Plan, round: &Round, phase: Phase, subscribers: usize, spread: Spread) -> Load {
     Load {
         run: round.phase(phase),
         prefix: round.prefix.clone(),
         pace: plan.pace,
-        lanes: Lanes::new(topics, plan.connections),
-        subscribers,
+        lanes: Lanes::new(spread.topics(), plan.connections),
+        subscriptions: subscribers * spread.each(),
         events: plan.events_in(plan.duration),
         time: if plan.events.is_some() { FOR_EVER } else { plan.duration },
     }
@@ -68,11 +69,11 @@ pub(crate) async fn publish_on(
 pub(crate) async fn warm_up(
     plan: &Plan,
     round: &Round,
-    topics: usize,
+    spread: Spread,
     subscribers: &Subscribers,
     progress: &Progress,
 ) -> Result<(), Failure> {
-    let load = load(plan, round, Phase::WarmUp, subscribers.number(), topics);
+    let load = load(plan, round, Phase::WarmUp, subscribers.number(), spread);
     first_events(&load, plan, subscribers, progress).await?;
     if plan.warmup.is_zero() {
         return Ok(());
@@ -99,7 +100,7 @@ pub(crate) async fn first_events(
     let flow = subscribers.board_mut().begin(load.run, 0, load.lanes);
     loop {
         publish_on(&load, plan, subscribers, progress, &flow).await?;
-        if wait(subscribers, plan.clock, WARM_PATIENCE.min(plan.timeout), all_warm).await {
+        if wait(subscribers, plan.clock, WARM_PATIENCE.min(plan.timeout), |board| board.cold() == 0).await {
             return Ok(());
         }
         if u128::from(plan.clock.now() - begun) > plan.timeout.as_nanos() {
@@ -108,31 +109,29 @@ pub(crate) async fn first_events(
     }
 }
 
-fn all_warm(board: &Board) -> bool {
-    board.places.iter().all(|place| place.received() > 0)
-}
-
 fn cold(plan: &Plan, board: &Board) -> Failure {
-    let cold = board.places.iter().filter(|place| place.received() == 0).count();
-    let (url, number, ended, events) = (&plan.server.subscribe.url, board.places.len(), board.ended(), board.events);
+    let cold = board.cold();
+    let (url, number, ended) = (&plan.server.subscribe.url, board.places.len(), board.ended());
+    let others = board.events.saturating_sub(board.delivered);
     let timeout = plan.timeout;
     let why = if ended > 0 {
         format!("{ended} streams were ended by the server")
-    } else if events > 0 {
-        format!("{events} other events came: is the data of --publish-body what the stream sends?")
+    } else if others > 0 {
+        format!("{others} other events came: is the data of --publish-body what the stream sends?")
     } else {
         "do --subscribe and --publish name the same topic?".to_owned()
     };
+    let of = if plan.spread.each() > 1 { " of some topic" } else { "" };
     Failure::failed(format!(
-        "{url}: events were published and {cold} of {number} streams got none in {timeout:?}: {why}"
+        "{url}: events were published and {cold} of {number} streams got none{of} in {timeout:?}: {why}"
     ))
 }
 
 /// Whether every subscriber whose stream is open has all that was published.
 pub(crate) fn has_all(board: &Board, published: &Published) -> bool {
     let counts: Vec<u64> = (0..published.topics()).map(|topic| published.of(topic)).collect();
-    let complete =
-        |place: &Place| place.ended || counts.get(place.topic as usize).is_none_or(|count| place.received() >= *count);
+    let wanted = |place: &Place| place.reading.topics().filter_map(|topic| counts.get(topic as usize)).sum::<u64>();
+    let complete = |place: &Place| place.ended || place.received() >= wanted(place);
     board.places.iter().all(complete)
 }
 
@@ -152,7 +151,7 @@ impl Received {
     pub(crate) fn by<'a>(places: impl Iterator<Item = &'a Place>, published: &Published, first: u32) -> Self {
         let mut sum = Self::default();
         for place in places {
-            let ends = || published.ends(place.topic);
+            let ends = || published.ends(place.reading);
             sum.expected += ends().map(|end| u64::from(end.saturating_sub(first))).sum::<u64>();
             sum.lost += place.lost(ends());
             sum.doubled += place.doubled();

@@ -14,13 +14,13 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start(plan: &Plan) -> Self {
-        let server = plan.process.and_then(|process| Some((process, process.cpu()?)));
+        let server = plan.process.as_ref().and_then(|process| Some((process.clone(), process.cpu()?)));
         Self { server, own: Process::this().cpu() }
     }
 
     /// Tells the CPU time, and that of the server for each of `number` things, a million of them or one.
     pub(crate) fn tell(&self, outcome: &mut Outcome, per: Per, number: u64) {
-        let server = self.server.and_then(|(process, before)| Some(process.cpu()?.saturating_sub(before)));
+        let server = self.server.as_ref().and_then(|(process, before)| Some(process.cpu()?.saturating_sub(*before)));
         let seconds = server.map(|cpu| cpu.as_secs_f64());
         let each = seconds.filter(|_| number > 0).map(|seconds| seconds / number as f64);
         outcome.measure("server_cpu_s", "CPU time of the server", "s", seconds);

@@ -14,8 +14,8 @@ use crate::bench::subscribers::{Opening, Subscribers};
 use crate::failure::Failure;
 
 pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Result<Outcome, Failure> {
-    let (number, topics) = (plan.subscribers, plan.topics);
-    let opening = Opening { plan, prefix: &round.prefix, topics, last_event_id: None, stopping: 0, number };
+    let (number, spread) = (plan.subscribers, plan.spread);
+    let opening = Opening { plan, prefix: &round.prefix, spread, last_event_id: None, stopping: 0, number };
     let mut subscribers = Subscribers::new(plan, number);
     let open = subscribers.open(&opening, progress).await?;
     let meter = Meter::start(plan);

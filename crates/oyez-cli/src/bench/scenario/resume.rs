@@ -14,6 +14,7 @@ use crate::bench::rounds::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::schedule::Pace;
+use crate::bench::spread::Spread;
 use crate::bench::subscribers::{Began, Opening, Subscribers, wait};
 use crate::failure::Failure;
 
@@ -23,8 +24,14 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
         None => History { id: plan.last_event_id.clone().unwrap_or_default().into_bytes(), published: None },
     };
     let number = plan.subscribers;
-    let opening =
-        Opening { plan, prefix: &round.prefix, topics: 1, last_event_id: Some(&history.id), stopping: 0, number };
+    let opening = Opening {
+        plan,
+        prefix: &round.prefix,
+        spread: Spread::ONE,
+        last_event_id: Some(&history.id),
+        stopping: 0,
+        number,
+    };
     let mut subscribers = Subscribers::new(plan, number);
     let begun = plan.clock.now();
     {
@@ -91,11 +98,12 @@ struct History {
 }
 
 async fn publish_history(plan: &Plan, round: &Round, progress: &Progress) -> Result<History, Failure> {
-    let opening = Opening { plan, prefix: &round.prefix, topics: 1, last_event_id: None, stopping: 0, number: 1 };
+    let opening =
+        Opening { plan, prefix: &round.prefix, spread: Spread::ONE, last_event_id: None, stopping: 0, number: 1 };
     let mut probe = Subscribers::new(plan, 1);
     probe.open(&opening, progress).await?;
     // without a warm-up: what it publishes would be resumed as well; in one lane: all others come after the first
-    let mut load = load::load(plan, round, Phase::First, 1, 1);
+    let mut load = load::load(plan, round, Phase::First, 1, Spread::ONE);
     load.events = plan.events.unwrap_or(EVENTS);
     (load.pace, load.lanes) = (Pace::Full, Lanes::ONE);
     let published = load::publish(&load, plan, &probe, progress).await?;

@@ -8,6 +8,7 @@ use crate::bench::report::Outcome;
 use crate::bench::rounds::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
 use crate::bench::scenario::meter::{Meter, Per};
+use crate::bench::spread::Spread;
 use crate::bench::subscribers::{Opening, Subscribers, wait};
 use crate::failure::Failure;
 
@@ -15,15 +16,15 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     let number = plan.subscribers;
     let stopping = number / 10;
     let healthy = number - stopping;
-    let opening = Opening { plan, prefix: &round.prefix, topics: 1, last_event_id: None, stopping, number };
+    let opening = Opening { plan, prefix: &round.prefix, spread: Spread::ONE, last_event_id: None, stopping, number };
     let mut subscribers = Subscribers::new(plan, number);
     subscribers.open(&opening, progress).await?;
     // the latencies of the same readers count in both halves
     subscribers.board_mut().places.iter_mut().skip(healthy).for_each(|place| place.timed = false);
-    load::warm_up(plan, round, 1, &subscribers, progress).await?;
+    load::warm_up(plan, round, Spread::ONE, &subscribers, progress).await?;
     let meter = Meter::start(plan);
     let half = plan.duration / 2;
-    let mut load = load::load(plan, round, Phase::First, number, 1);
+    let mut load = load::load(plan, round, Phase::First, number, Spread::ONE);
     (load.events, load.time) = (plan.events_in(half), half);
     let published = load::publish(&load, plan, &subscribers, progress).await?;
     wait(&subscribers, plan.clock, plan.timeout, |board| load::has_all(board, &published)).await;
@@ -33,7 +34,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     };
 
     load.run = round.phase(Phase::Second);
-    load.subscribers = healthy;
+    load.subscriptions = healthy;
     let flow = subscribers.board_mut().begin(load.run, 0, load.lanes);
     let stop = |place: &mut Place| place.stops_after = plan.stop_after;
     subscribers.board_mut().places.iter_mut().skip(healthy).for_each(stop);
@@ -45,7 +46,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     subscribers.go_on();
     progress.say(|| format!("{stopping} readers read on"));
     // they may have holes, and are in order
-    let at_end = |place: &Place| place.ended || place.reached(published.ends(0));
+    let at_end = |place: &Place| place.ended || place.reached(published.ends(place.reading));
     wait(&subscribers, plan.clock, plan.timeout, |board| board.places.iter().all(at_end)).await;
 
     let board = subscribers.board();
@@ -78,7 +79,7 @@ impl Stopped {
     fn of<'a>(places: impl Iterator<Item = &'a Place>, published: &Published) -> Self {
         let mut stopped = Self::default();
         for place in places {
-            let fate = match place.lost(published.ends(place.topic)) {
+            let fate = match place.lost(published.ends(place.reading)) {
                 0 => &mut stopped.complete,
                 _ if place.gaps > 0 => &mut stopped.announced,
                 _ if place.ended => &mut stopped.cut,
