@@ -159,8 +159,10 @@ pub(crate) struct Subscriber {
     conflate_until: u64,
     keep_alive_at: Option<Instant>,
     ends_at: Option<Instant>,
-    /// At the tail it does not sleep in the shard: its driver tells it what it has sent.
+    /// It does not read by itself and does not sleep in the shard: its driver sends what matches, and tells it.
     fed: bool,
+    /// Entries are gone that its driver should have sent: it reads once by itself, and learns what to do about it.
+    lost: bool,
 }
 
 /// What the driver of a stream that it feeds at the tail has sent to its reader.
@@ -210,6 +212,7 @@ impl Subscriber {
             keep_alive_at: None,
             ends_at: None,
             fed: false,
+            lost: false,
         }
     }
 
@@ -221,12 +224,11 @@ impl Subscriber {
         &self.hub.log
     }
 
-    /// Lets the driver feed the stream at the tail, where that is only sending what matches; tells whether it is.
+    /// Lets the driver feed the stream, where that is only sending what matches.
     #[cfg(feature = "serve")]
-    pub(crate) fn feed_at_tail(&mut self, matchers: &Arc<Matchers>) -> bool {
+    pub(crate) fn let_feed(&mut self, matchers: &Arc<Matchers>) {
         self.fed = self.options.checks.is_none() && !self.is_bounded();
         self.options.matchers = Arc::clone(matchers);
-        self.fed
     }
 
     /// Does the stream end by itself, so that the connection can have another request?
@@ -245,10 +247,17 @@ impl Subscriber {
         &self.options.matchers
     }
 
-    /// Has it read everything, and is its driver to feed it from here on? Otherwise it sleeps in the shard.
+    /// Is its driver to bring it what comes behind its cursor? Otherwise it sleeps in the shard.
     #[cfg(feature = "serve")]
     pub(crate) fn is_to_be_fed(&self) -> bool {
         self.fed && self.state == State::AtTail
+    }
+
+    /// What its driver should send is gone.
+    #[cfg(feature = "serve")]
+    pub(crate) fn has_lost(&mut self) {
+        self.lost = true;
+        self.state = State::Reading;
     }
 
     /// How far the stream has come.
@@ -264,10 +273,6 @@ impl Subscriber {
         self.cursor = fed.cursor;
         self.told = self.told.max(fed.told);
         self.sent = fed.sent;
-        if self.state == State::AtTail {
-            // there may be more: only reading tells
-            self.state = State::Reading;
-        }
         self.keep_alive_at = self.keep_alive_at.max(at.and_then(|at| self.keep_alive_after(at)));
     }
 
@@ -279,12 +284,12 @@ impl Subscriber {
         for _ in 0..TURN_ROUNDS {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
-                State::Reading => self.read(now, out),
-                State::AtTail if self.fed => {
+                State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => self.read(now, out),
+                State::Reading | State::AtTail if self.fed => {
                     self.state = State::AtTail;
                     Some(Turn::Wait(self.next_time(waker)))
                 }
-                State::AtTail => self.wait(now, waker),
+                State::Reading | State::AtTail => self.wait(now, waker),
                 State::Ended => return self.end(End::Complete),
             };
             match turn {
@@ -326,6 +331,7 @@ impl Subscriber {
     }
 
     fn read(&mut self, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+        self.lost = false;
         let (entries, cursor, more) = match self.hub.log.read(self.cursor, &self.options.matchers) {
             Page::Lost(gap) => return Some(self.fall_behind(gap, now, out)),
             Page::Read { entries, cursor, more } => (entries, cursor, more),

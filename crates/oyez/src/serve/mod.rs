@@ -137,6 +137,8 @@ where
         let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
         let drain = Drain::default();
         let fanout = Fanout::start(timeouts.stall)?;
+        #[cfg(target_os = "linux")]
+        transport::tune(&listener, timeouts.stall);
         let mut connections = JoinSet::new();
         let mut acceptor = Acceptor { listener, complained: None };
         let mut signal = pin!(signal);

@@ -62,8 +62,8 @@ impl CurrentStream {
 
 impl Transport {
     pub(crate) fn new(stream: TcpStream, stall: Duration, current: CurrentStream, unflushed: Unflushed) -> Self {
-        if let Err(error) = tune(&stream, stall) {
-            tracing::debug!(%error, "a socket option is not available");
+        if !cfg!(target_os = "linux") {
+            tune(&stream, stall);
         }
         Self { stream, stall, blocked_since: None, timer: Timer::default(), current, unflushed }
     }
@@ -97,17 +97,19 @@ impl Transport {
     }
 }
 
-fn tune(stream: &TcpStream, stall: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+/// Sets what each connection needs: on Linux on its listener, from which it has it without a call of its own.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "the kernel's timeout is Linux's"))]
+pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>, stall: Duration) {
+    let socket = socket.into();
+    let tuned = socket.set_tcp_nodelay(true).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
     #[cfg(target_os = "linux")]
-    {
-        socket.set_tcp_notsent_lowat(NOT_SENT_BYTES)?;
+    let tuned = tuned
+        .and_then(|()| socket.set_tcp_notsent_lowat(NOT_SENT_BYTES))
         // keep-alives do not find a peer that is gone while there is data on the way; this does
-        socket.set_tcp_user_timeout(Some(stall))?;
+        .and_then(|()| socket.set_tcp_user_timeout(Some(stall)));
+    if let Err(error) = tuned {
+        tracing::debug!(%error, "a socket option is not available");
     }
-    Ok(())
 }
 
 impl hyper::rt::Read for Transport {
@@ -153,5 +155,24 @@ impl hyper::rt::Write for Transport {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_the_options_of_its_listener() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        tune(&listener, Duration::from_secs(7));
+        let address = listener.local_addr().unwrap();
+        let (accepted, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let ((accepted, _), _peer) = (accepted.unwrap(), peer.unwrap());
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), NOT_SENT_BYTES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(7)));
     }
 }

@@ -25,7 +25,7 @@ use tracing::{debug, error};
 
 use crate::clock;
 use crate::hub::Core;
-use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, SLICE_VISITS, VISIT_RUNS};
+use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, RUN_BYTES, SLICE_VISITS, VISIT_RUNS};
 use crate::subscriber::{Fed, Output, Turn};
 
 pub(crate) use inbox::{Handed, Inbox};
@@ -132,7 +132,7 @@ impl Thread {
                 room.follow();
             }
             busy |= self.slice(now);
-            self.rooms.iter_mut().for_each(|(_, room)| room.count());
+            self.rooms.iter_mut().for_each(|(_, room)| room.settle());
             let now = clock::now();
             busy |= self.keep_time(now);
             let timeout = self.sleep(busy, now);
@@ -219,7 +219,7 @@ impl Thread {
         let entered = &mut self.rooms[room as usize];
         entered.streams += 1;
         let group = entered.enter(subscriber.matchers(), framing);
-        subscriber.feed_at_tail(entered.group(group).matchers());
+        subscriber.let_feed(entered.group(group).matchers());
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
         let (fed, control) = (subscriber.place(), subscriber.control().clone());
         let mut backlog = Backlog::default();
@@ -293,7 +293,7 @@ impl Thread {
             match turn {
                 Turn::Deliver => {
                     // the head of a response goes with what follows it
-                    if backlog.len() > 1 && stream.flush(now)? == Flush::Blocked {
+                    if backlog.bytes() >= RUN_BYTES && stream.flush(now)? == Flush::Blocked {
                         self.schedule_stall(key, now);
                         return Ok(());
                     }
@@ -306,10 +306,7 @@ impl Thread {
                 Turn::Wait(until) => {
                     let is_to_be_fed = subscriber.is_to_be_fed();
                     self.schedule(key, until, now);
-                    if is_to_be_fed {
-                        self.join(key);
-                    }
-                    return self.flush(key, now);
+                    return if is_to_be_fed { self.catch_up(key, now) } else { self.flush(key, now) };
                 }
                 Turn::End => {
                     let end = stream.rest.framing.end();
@@ -321,6 +318,52 @@ impl Thread {
         }
         let id = stream.rest.id;
         self.again.push_back(id);
+        self.flush(key, now)
+    }
+
+    /// Sends what lies between the stream's cursor and the head, as its group does; those who came back from the same place
+    /// share what is made for it. At the tail it joins its group.
+    fn catch_up(&mut self, key: Key, now: Instant) -> io::Result<()> {
+        let stream = &mut self.streams[key as usize];
+        let room = &mut self.rooms[stream.room as usize];
+        let mut written_at = None;
+        let mut at_tail = false;
+        for _ in 0..VISIT_RUNS {
+            let run = match room.next(stream.group, stream.fed.cursor) {
+                Next::Run(run) => run,
+                Next::Nothing(cursor) => {
+                    stream.fed.cursor = cursor;
+                    at_tail = true;
+                    break;
+                }
+                Next::Skipped(cursor) => {
+                    stream.fed.cursor = cursor;
+                    continue;
+                }
+                Next::Lost => {
+                    stream.rest.subscriber.has_lost();
+                    break;
+                }
+            };
+            let written = stream.write_on(&run.bytes, now)?;
+            let whole = !run.full;
+            room.delivered += stream.has_sent(run.sent(written));
+            written_at = Some(now);
+            at_tail = whole && !stream.blocked;
+            if stream.blocked || at_tail {
+                break;
+            }
+        }
+        room.end_visit(stream.group);
+        let fed = stream.fed;
+        stream.control.note(fed.cursor, fed.sent, false);
+        stream.rest.subscriber.was_fed(fed, written_at);
+        if at_tail {
+            self.join(key);
+        } else if !stream.blocked {
+            let id = stream.rest.id;
+            self.again.push_back(id);
+        }
         self.flush(key, now)
     }
 
@@ -404,7 +447,7 @@ impl Thread {
             }
             let run = match room.next(stream.group, stream.fed.cursor) {
                 Next::Run(run) => run,
-                Next::Nothing(cursor) => {
+                Next::Nothing(cursor) | Next::Skipped(cursor) => {
                     stream.fed.cursor = cursor;
                     continue;
                 }
@@ -452,12 +495,10 @@ impl Thread {
             self.schedule_stall(key, now);
             return Ok(());
         }
-        let (room, group) = (stream.room as usize, stream.group);
         match stream.state {
             State::Member(_) => {
-                let fed = self.feed(key, now);
-                self.rooms[room].end_visit(group);
-                fed
+                self.rooms[stream.room as usize].end_visit(stream.group);
+                self.feed(key, now)
             }
             State::Driven | State::Closing => self.drive(key, now),
         }
@@ -514,14 +555,16 @@ impl Thread {
         }
         self.part(key);
         let Stream { mut socket, room, group, rest, .. } = self.streams.remove(key as usize);
-        // closing does it as well; on systems where it does not, this does
-        let _ = self.poll.registry().deregister(&mut socket);
+        // on Linux closing does it as well, and is one call less
+        if !cfg!(target_os = "linux") {
+            let _ = self.poll.registry().deregister(&mut socket);
+        }
         drop((socket, rest));
         let left = &mut self.rooms[room as usize];
         left.leave(group);
         left.streams -= 1;
         if left.streams == 0 {
-            left.count();
+            left.settle();
             self.rooms.remove(room as usize);
         }
         self.inbox.uncount();

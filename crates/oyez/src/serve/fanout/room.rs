@@ -33,6 +33,8 @@ pub(crate) struct Room {
     pub(crate) streams: usize,
     /// Entries delivered that are not in the hub's counter yet, which all threads share.
     pub(crate) delivered: u64,
+    /// Groups of which a member was visited out of turn.
+    visited: Vec<u32>,
 }
 
 /// What the readers of a group have in common: what they read and how it is written.
@@ -54,7 +56,9 @@ pub(crate) struct Group {
     /// When its members were written to last.
     pub(crate) written: Option<Instant>,
     fresh: Fresh,
+    /// What comes behind the cursor that was asked for last: of what is fresh, and of what is not.
     run: Option<Run>,
+    old_run: Option<Run>,
     queued: bool,
     /// The turn that is going on: whose turn it is, and the head when it began.
     next: usize,
@@ -73,8 +77,10 @@ struct Fresh {
 /// What a reader at a cursor gets.
 pub(crate) enum Next<'a> {
     Run(&'a Run),
-    /// Nothing up to this cursor.
+    /// Nothing up to this cursor, which is the tail.
     Nothing(u64),
+    /// Nothing up to this cursor, and perhaps something behind it.
+    Skipped(u64),
     /// Entries that it should have had are gone.
     Lost,
 }
@@ -92,6 +98,7 @@ impl Room {
             step: Vec::new(),
             streams: 0,
             delivered: 0,
+            visited: Vec::new(),
         }
     }
 
@@ -112,6 +119,7 @@ impl Room {
                 written: None,
                 fresh: Fresh { from: followed, ..Fresh::default() },
                 run: None,
+                old_run: None,
                 queued: false,
                 next: 0,
                 turn_head: 0,
@@ -220,16 +228,20 @@ impl Room {
         }
     }
 
-    /// A member was visited out of turn: what was made for it need not be kept, unless there is a turn as well.
+    /// A stream is visited out of turn: what is made for it is kept for others that are, until the room settles.
     pub(crate) fn end_visit(&mut self, key: u32) {
-        let group = self.group_mut(key);
-        if !group.queued {
-            group.put_away();
+        if self.visited.last() != Some(&key) {
+            self.visited.push(key);
         }
     }
 
-    /// Brings the hub's counter up to date.
-    pub(crate) fn count(&mut self) {
+    /// What was made out of turn is put away, and the hub's counter is brought up to date.
+    pub(crate) fn settle(&mut self) {
+        for key in self.visited.drain(..) {
+            if let Some(group) = self.groups.get_mut(key as usize).filter(|group| !group.queued) {
+                group.put_away();
+            }
+        }
         if self.delivered > 0 {
             self.core.counters.delivered.fetch_add(std::mem::take(&mut self.delivered), Relaxed);
         }
@@ -245,27 +257,28 @@ impl Room {
     /// What a member of the group that has come so far gets next.
     pub(crate) fn next(&mut self, key: u32, cursor: u64) -> Next<'_> {
         let group = &mut self.groups[key as usize];
-        let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= group.head);
-        if group.run.as_ref().is_some_and(fits) {
-            return Next::Run(group.run.as_ref().expect("it is there"));
-        }
         if cursor >= group.fresh.from {
-            let Some(run) = group.fresh_run(cursor, self.followed, &self.core.log) else {
-                return Next::Nothing(self.followed.max(cursor));
-            };
-            group.run = Some(run);
-        } else {
+            let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= group.head);
+            if !group.run.as_ref().is_some_and(fits) {
+                group.run = group.fresh_run(cursor, self.followed, &self.core.log);
+            }
+            return group.run.as_ref().map_or_else(|| Next::Nothing(self.followed.max(cursor)), Next::Run);
+        }
+        // what was read before is as good, though there may be more by now
+        if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
                 Page::Lost(_) => return Next::Lost,
-                Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Nothing(cursor),
+                Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
+                // patterns that skip much: nothing yet
+                Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
                 Page::Read { entries, cursor: upto, more } => {
                     let run = Run::new(cursor, upto, more, &entries, group.name.framing, &self.core.log);
-                    group.run = Some(run);
+                    group.old_run = Some(run);
                 }
             }
         }
-        Next::Run(group.run.as_ref().expect("it was made just now"))
+        Next::Run(group.old_run.as_ref().expect("it was there or was made just now"))
     }
 }
 
@@ -308,7 +321,7 @@ impl Group {
 
     /// What the turn needed.
     fn put_away(&mut self) {
-        self.run = None;
+        (self.run, self.old_run) = (None, None);
         self.fresh = Fresh { from: self.fresh.from.max(self.head), ..Fresh::default() };
     }
 
@@ -445,7 +458,7 @@ mod tests {
                     member.cursor = sent.cursor;
                     member.told = sent.told.unwrap_or(member.told);
                 }
-                Next::Nothing(cursor) => member.cursor = cursor,
+                Next::Nothing(cursor) | Next::Skipped(cursor) => member.cursor = cursor,
                 Next::Lost => panic!("nothing is dropped here"),
             }
             if member.cursor < self.room.group(group).head {

@@ -76,17 +76,21 @@ impl Backlog {
         self.0.get_or_insert_default().push_back(piece);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |pieces| pieces.len())
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces().map(Bytes::len).sum()
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter().flat_map(|pieces| pieces.iter())
     }
 
     /// As many pieces as one write takes.
-    fn slices(&self) -> SmallVec<[IoSlice<'_>; PIECES_MAX]> {
-        self.0.iter().flat_map(|pieces| pieces.iter()).take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect()
+    fn slices(&self) -> Slices<'_> {
+        self.pieces().take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect()
     }
 
     /// Drops the first `written` bytes.
@@ -103,6 +107,8 @@ impl Backlog {
         self.0 = None;
     }
 }
+
+type Slices<'a> = SmallVec<[IoSlice<'a>; PIECES_MAX]>;
 
 /// What became of a write.
 #[derive(Debug, PartialEq, Eq)]
@@ -138,6 +144,27 @@ impl Stream {
             self.block(now);
         }
         Ok(written)
+    }
+
+    /// Writes what waits and some of `bytes` behind it; tells how many of those the socket took.
+    pub(crate) fn write_on(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
+        let waiting = self.rest.backlog.bytes();
+        let mut slices = self.rest.backlog.slices();
+        if waiting == 0 || slices.len() == PIECES_MAX {
+            drop(slices);
+            return if self.flush(now)? == Flush::Done { self.write(bytes, now) } else { Ok(0) };
+        }
+        slices.push(IoSlice::new(bytes));
+        let written = write(|| (&self.socket).write_vectored(&slices))?.unwrap_or_default();
+        drop(slices);
+        self.rest.backlog.advance(written.min(waiting));
+        if written > 0 {
+            self.rest.blocked_since = None;
+        }
+        if written < waiting + bytes.len() {
+            self.block(now);
+        }
+        Ok(written.saturating_sub(waiting))
     }
 
     /// Notes what a write of a run came to; tells how many entries it delivered.
