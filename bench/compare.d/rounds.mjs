@@ -1,10 +1,13 @@
 // The rounds of one row: in each, every server once.
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Program } from './program.mjs';
 import { number } from './statistics.mjs';
 import { settled, usage } from './usage.mjs';
 
 const ENDS_WITHIN_MS = 90_000;
+const SERVERS_PROCESSOR = '0';
+const LOADS_PROCESSOR = '1';
 /** What must not be, in the words of `oyez bench`. */
 const FAULTS = [
   'lost', 'doubled', 'out_of_order', 'damaged', 'strayed', 'cut', 'gaps', 'failures', 'stopped_silent', 'stopped_doubled',
@@ -47,6 +50,7 @@ async function measureOnce(row, target, servers, bins) {
   try {
     const server = servers.get(target.name) ?? await target.start(bins, row);
     servers.set(target.name, server);
+    if (row.apart) server.pids.forEach((pid) => keepTo(SERVERS_PROCESSOR, pid));
     const before = usage(server.pids);
     const outcome = await bench(row, target, server, bins);
     if (server.programs.some((program) => program.hasEnded)) throw new Error('the server ended');
@@ -57,6 +61,12 @@ async function measureOnce(row, target, servers, bins) {
     await stop(target, servers);
     return { failure: error.message.trim().replaceAll(/\s+/g, ' '), wrong: [] };
   }
+}
+
+/** All threads of a process, and those that it starts from now on. */
+function keepTo(processor, pid) {
+  const { status, error, stderr } = spawnSync('taskset', ['-a', '-c', '-p', processor, String(pid)], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`taskset (Debian: util-linux): ${error?.message ?? stderr}`);
 }
 
 async function stop(target, servers) {
@@ -70,7 +80,8 @@ async function bench(row, target, server, bins) {
   const options = { ...row.options, ...reach, ...(target.name === 'floor' ? row.floor : {}) };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const pids = server.pids.flatMap((pid) => ['--pid', String(pid)]);
-  const program = new Program([join(bins, 'oyez'), 'bench', row.scenario, '--json', ...args, ...pids]);
+  const apart = row.apart ? ['taskset', '-c', LOADS_PROCESSOR] : [];
+  const program = new Program([...apart, join(bins, 'oyez'), 'bench', row.scenario, '--json', ...args, ...pids]);
   const timer = setTimeout(() => program.kill(), ENDS_WITHIN_MS);
   const status = await program.ended;
   clearTimeout(timer);

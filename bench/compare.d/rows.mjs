@@ -1,4 +1,5 @@
-// What is measured: a scenario of `oyez bench` with its options. `needs` is what not every server can do.
+// What is measured: a scenario of `oyez bench` with its options. `needs` is what not every server can do; `apart` keeps the
+// server to the first processor and the load to the second.
 //
 // A throughput at full speed has so many events in flight that a server which answers before it has delivered is always busy,
 // and can deliver them within seconds.
@@ -26,6 +27,16 @@ export const ROWS = [
     scenario: 'fanout',
     options: { subscribers: 1_000, rate: 20, duration: '4s', warmup: '500ms' },
     rounds: 9,
+    figures: PACED,
+  },
+  {
+    name: 'light-1000-apart',
+    title: '1,000 subscribers, 20 events/s, server and load on a processor each',
+    scenario: 'fanout',
+    options: { subscribers: 1_000, rate: 20, duration: '4s', warmup: '500ms' },
+    rounds: 9,
+    apart: true,
+    note: 'As if the readers were on another machine: they do not take turns with the server on its processor.',
     figures: PACED,
   },
   {
@@ -77,6 +88,17 @@ export const ROWS = [
     scenario: 'throughput',
     options: { subscribers: 1_000, topics: 1_000, 'topics-each': 10, duration: '1500ms', warmup: '300ms' },
     rounds: 5,
+    figures: DELIVERIES,
+  },
+  {
+    name: 'multi-1000x10of1000-batch',
+    title: '1,000 subscribers on 10 of 1,000 topics each, full speed, 100 events a request',
+    scenario: 'throughput',
+    options: { subscribers: 1_000, topics: 1_000, 'topics-each': 10, duration: '1500ms', warmup: '300ms', batch: 100 },
+    rounds: 5,
+    needs: 'batch',
+    floor: { batch: 1 },
+    note: 'The floor takes one event a request, here as well.',
     figures: DELIVERIES,
   },
   {

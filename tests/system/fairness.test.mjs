@@ -6,8 +6,11 @@ import { until } from './lib/process.mjs';
 import { startRemote } from './lib/remote.mjs';
 import { ask, Stream } from './lib/stream.mjs';
 
-const READERS = 1_000;
-const PROBES = process.env.OYEZ_TEST_LONG === '1' ? 100 : 5;
+const LONG = process.env.OYEZ_TEST_LONG === '1';
+// in the long form the readers fall behind, each to another place: then every visit is as long as it may be
+const READERS = LONG ? 3_000 : 1_000;
+const FLOOD = LONG ? { bytes: 500, batch: 200 } : { bytes: 100, batch: 10 };
+const PROBES = LONG ? 50 : 5;
 const PATIENCE_SECONDS = 20; // no bound on fairness: one on starving, on the slowest machine
 
 test(`while ${READERS} readers are fed at full speed, new streams open and other topics are delivered`, { timeout: 300_000 }, async (t) => {
@@ -16,7 +19,7 @@ test(`while ${READERS} readers are fed at full speed, new streams open and other
   const flood = await startRemote(t, './flood.mjs');
   const streams = [new Stream(url)];
   await streams[0].opened;
-  await flood.begin({ url: server.url, topic: 'busy', readers: READERS });
+  await flood.begin({ url: server.url, topic: 'busy', readers: READERS, ...FLOOD });
 
   const times = { open: [], publish: [], deliver: [] };
   for (let number = 1; number <= PROBES; number++) {

@@ -4,20 +4,18 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { answer } from './remote.mjs';
 
-const DATA = 'x'.repeat(100);
-const BATCH_EVENTS = 10;
 const PUBLISHERS = 4;
 
 const counts = { readers: 0, bytes: 0, published: 0 };
 
 answer({
   /** Resolves when all readers are connected and the first batch is published; the rest goes on. */
-  async begin({ url, topic, readers }) {
+  async begin({ url, topic, readers, bytes, batch }) {
     await Promise.all(Array.from({ length: readers }, () => read(new URL(`/events/${topic}`, url))));
-    const batch = `${JSON.stringify({ topics: [topic], data: DATA })}\n`.repeat(BATCH_EVENTS);
-    const agent = new Agent({ keepAlive: true });
-    await publish(agent, url, batch);
-    for (let publisher = 0; publisher < PUBLISHERS; publisher++) publishOn(agent, url, batch).catch(() => {});
+    const lines = `${JSON.stringify({ topics: [topic], data: 'x'.repeat(bytes) })}\n`.repeat(batch);
+    const publish = publisher(new Agent({ keepAlive: true }), url, lines, batch);
+    await publish();
+    for (let number = 0; number < PUBLISHERS; number++) publishOn(publish).catch(() => {});
   },
 
   counts: () => counts,
@@ -36,17 +34,18 @@ function read(url) {
   });
 }
 
-async function publishOn(agent, url, batch) {
+async function publishOn(publish) {
   // fails when the hub ends: that it goes on is for the test to see
-  for (;;) await publish(agent, url, batch);
+  for (;;) await publish();
 }
 
-function publish(agent, url, body) {
-  return new Promise((resolve, reject) => {
+/** A function that publishes the `events` in `body`. */
+function publisher(agent, url, body, events) {
+  return () => new Promise((resolve, reject) => {
     const asked = request(`${url}/events`, { method: 'POST', agent, headers: { 'content-type': 'application/x-ndjson' } }, (response) => {
       response.resume().on('error', reject).on('end', () => {
         if (response.statusCode !== 200) return reject(new Error(`status ${response.statusCode}`));
-        counts.published += BATCH_EVENTS;
+        counts.published += events;
         return resolve();
       });
     });
