@@ -1,7 +1,7 @@
 //! One reader and one writer, without a hub.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -112,7 +112,7 @@ impl Connection {
     }
 }
 
-/// The reading end: what the body of the response polls.
+/// The reading end, driven by the body of the response or by a fan-out thread.
 pub(crate) struct Feed {
     queue: mpsc::Receiver<Bytes>,
     ended: Arc<watch::Sender<bool>>,
@@ -126,29 +126,50 @@ impl Feed {
         &self.control
     }
 
+    /// The next bytes, for a body; `None` when the stream has ended.
     pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let ends_at = self.control.watch(cx.waker()).map(|(time, _)| time);
+        match self.turn(now, cx.waker()) {
+            FeedTurn::Deliver(frame) => Poll::Ready(Some(frame)),
+            FeedTurn::End => Poll::Ready(None),
+            FeedTurn::Wait(until) => {
+                if self.timer.poll(until, cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What its driver does next; `waker` is kept for when there is more.
+    pub(crate) fn turn(&mut self, now: Instant, waker: &Waker) -> FeedTurn {
+        let ends_at = self.control.watch(waker).map(|(time, _)| time);
         if ends_at.is_some_and(|time| time <= now) {
             // nothing more is taken; what was taken is still sent
             self.queue.close();
             self.ended.send_replace(true);
         }
-        if let Poll::Ready(frame) = self.queue.poll_recv(cx) {
+        if let Poll::Ready(frame) = self.queue.poll_recv(&mut Context::from_waker(waker)) {
             self.keep_alive_at = Some(now + KEEP_ALIVE);
-            return Poll::Ready(frame);
+            return frame.map_or(FeedTurn::End, FeedTurn::Deliver);
         }
         // the first keep-alive opens the stream at once, so that headers pass every proxy
         if self.keep_alive_at.is_none_or(|time| time <= now) {
             self.keep_alive_at = Some(now + KEEP_ALIVE);
-            return Poll::Ready(Some(comment()));
+            return FeedTurn::Deliver(comment());
         }
         let ends_at = ends_at.filter(|time| *time > now);
-        let next = [self.keep_alive_at, ends_at].into_iter().flatten().min();
-        if self.timer.poll(next, cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        FeedTurn::Wait([self.keep_alive_at, ends_at].into_iter().flatten().min())
     }
+}
+
+/// What the driver of a [`Feed`] does next.
+pub(crate) enum FeedTurn {
+    /// This is to be sent; then there may be more.
+    Deliver(Bytes),
+    /// Go on when woken, or at this time.
+    Wait(Option<Instant>),
+    /// Nothing will come any more.
+    End,
 }
 
 impl Drop for Feed {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::clock;
 use crate::connection::Feed;
+use crate::control::StreamControl;
 use crate::frame::{Format, retry_frame};
 use crate::limits::RETRY_MS;
 use crate::pump::Pump;
@@ -96,20 +97,22 @@ pub struct Sse {
 impl Sse {
     pub(crate) fn stream(subscriber: Subscriber, format: Format) -> Self {
         let control = subscriber.control().clone();
-        let pump = Arc::new(Mutex::new(Some(Box::new(Pump::new(subscriber, format)))));
-        #[cfg(feature = "serve")]
-        let handover = crate::serve::Handover::new(&pump);
-        let mut sse = Self::open(format, Source::Subscriber(pump));
-        sse.response.extensions_mut().insert(control);
-        #[cfg(feature = "serve")]
-        sse.response.extensions_mut().insert(handover);
-        sse
+        Self::live(format, control, Live::Subscriber(Box::new(Pump::new(subscriber, format))))
     }
 
     pub(crate) fn feed(feed: Feed) -> Self {
         let control = feed.control().clone();
-        let mut sse = Self::open(Format::Sse, Source::Feed(Box::new(feed)));
+        Self::live(Format::Sse, control, Live::Feed(Box::new(feed)))
+    }
+
+    fn live(format: Format, control: StreamControl, live: Live) -> Self {
+        let live = Arc::new(Mutex::new(Some(live)));
+        #[cfg(feature = "serve")]
+        let handover = crate::serve::Handover::new(&live);
+        let mut sse = Self::open(format, Source::Live(live));
         sse.response.extensions_mut().insert(control);
+        #[cfg(feature = "serve")]
+        sse.response.extensions_mut().insert(handover);
         sse
     }
 
@@ -195,9 +198,25 @@ pub struct SseBody(Source);
 
 enum Source {
     /// [`serve`](crate::serve()) may take it out.
-    Subscriber(Arc<Mutex<Option<Box<Pump>>>>),
-    Feed(Box<Feed>),
+    Live(Arc<Mutex<Option<Live>>>),
     Once(Option<Bytes>),
+}
+
+/// A stream that goes on.
+pub(crate) enum Live {
+    /// Of a hub.
+    Subscriber(Box<Pump>),
+    /// Of a [`Connection`](crate::Connection).
+    Feed(Box<Feed>),
+}
+
+impl Live {
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self {
+            Self::Subscriber(pump) => pump.poll(now, cx),
+            Self::Feed(feed) => feed.poll(now, cx),
+        }
+    }
 }
 
 impl Body for SseBody {
@@ -206,11 +225,10 @@ impl Body for SseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match &mut self.0 {
-            Source::Subscriber(pump) => match &mut *pump.lock() {
-                Some(pump) => pump.poll(clock::now(), cx),
+            Source::Live(live) => match &mut *live.lock() {
+                Some(live) => live.poll(clock::now(), cx),
                 None => Poll::Ready(None),
             },
-            Source::Feed(feed) => feed.poll(clock::now(), cx),
             Source::Once(bytes) => Poll::Ready(bytes.take()),
         };
         bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
@@ -220,7 +238,7 @@ impl Body for SseBody {
         match &self.0 {
             Source::Once(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
             Source::Once(None) => SizeHint::with_exact(0),
-            Source::Subscriber(_) | Source::Feed(_) => SizeHint::default(),
+            Source::Live(_) => SizeHint::default(),
         }
     }
 }

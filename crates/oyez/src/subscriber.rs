@@ -167,7 +167,7 @@ pub(crate) struct Subscriber {
 
 /// What the driver of a stream that it feeds at the tail has sent to its reader.
 #[cfg(feature = "serve")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Fed {
     /// Everything up to here has been sent or does not concern the reader.
     pub(crate) cursor: u64,

@@ -106,9 +106,9 @@ pub(crate) async fn run<S, B>(
 fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discarded: usize, fanout: &Inbox) {
     match transport.into_socket() {
         Ok(socket) => {
-            let Leaving { head, chunked, pump } = leaving;
+            let Leaving { head, chunked, live } = leaving;
             let socket = mio::net::TcpStream::from_std(socket);
-            fanout.hand(Handed { socket, head, chunked, pump, listed, discarded });
+            fanout.hand(Handed { socket, head, chunked, live, listed, discarded });
         }
         Err(error) => debug!(%error, "a stream cannot leave the runtime"),
     }

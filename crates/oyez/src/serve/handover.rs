@@ -11,27 +11,27 @@ use http::header::{
 use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
-use crate::pump::Pump;
+use crate::response::Live;
 use crate::sync::Mutex;
 
 /// The stream of a response, for whoever takes it first. It keeps nothing alive: an answer whose body was dropped or
 /// replaced cannot be taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Handover(Weak<Mutex<Option<Box<Pump>>>>);
+pub(crate) struct Handover(Weak<Mutex<Option<Live>>>);
 
 impl Handover {
-    pub(crate) fn new(pump: &Arc<Mutex<Option<Box<Pump>>>>) -> Self {
-        Self(Arc::downgrade(pump))
+    pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>) -> Self {
+        Self(Arc::downgrade(live))
     }
 
-    fn take(&self) -> Option<Box<Pump>> {
+    fn take(&self) -> Option<Live> {
         let shared = self.0.upgrade()?;
-        let mut pump = shared.lock();
+        let mut live = shared.lock();
         // a stream with an end leaves its connection to the next request
-        if pump.as_ref().is_some_and(|pump| pump.is_bounded()) {
+        if matches!(&*live, Some(Live::Subscriber(pump)) if pump.is_bounded()) {
             return None;
         }
-        pump.take()
+        live.take()
     }
 }
 
@@ -61,8 +61,8 @@ impl Asked {
         if !self.can_leave || response.status() != StatusCode::OK || !ours || framed {
             return None;
         }
-        let pump = handover.take()?;
-        Some(Leaving { head: head(headers, self.chunked, now), chunked: self.chunked, pump })
+        let live = handover.take()?;
+        Some(Leaving { head: head(headers, self.chunked, now), chunked: self.chunked, live })
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Leaving {
     pub(crate) head: Bytes,
     /// HTTP/1.1; else the end of the connection is the end of the stream.
     pub(crate) chunked: bool,
-    pub(crate) pump: Box<Pump>,
+    pub(crate) live: Live,
 }
 
 fn head(headers: &HeaderMap, chunked: bool, now: SystemTime) -> Bytes {

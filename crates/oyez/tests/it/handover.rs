@@ -9,10 +9,11 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use oyez::{Event, Format, Hub, LastEventId, Retention, Sse};
+use oyez::{Connection, Event, Format, Hub, LastEventId, Retention, Sse};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
-use crate::web::{Server, until};
+use crate::web::{Server, until, within};
 
 /// What a head says of a stream that has left hyper.
 const LEFT: &str = "connection: close\r\n";
@@ -340,4 +341,95 @@ async fn a_reader_whose_topic_was_quiet_while_the_log_passed_by_has_missed_nothi
         assert!(!read.contains("gap"), "{read}");
     }
     assert_eq!((hub.stats().gaps, hub.stats().ended.behind), (0, 0));
+}
+
+/// An app whose `/own` streams are written by hand, and the other ends of those.
+fn by_hand() -> (Router, mpsc::UnboundedReceiver<Connection>) {
+    let (opened, connections) = mpsc::unbounded_channel();
+    let own = move || async move {
+        let (connection, response) = Connection::open();
+        opened.send(connection).unwrap();
+        response
+    };
+    (Router::new().route("/own", get(own)), connections)
+}
+
+#[tokio::test]
+async fn a_stream_written_by_hand_leaves_too_and_ends_behind_what_was_sent() {
+    let (app, mut connections) = by_hand();
+    let server = Server::start(app).await;
+    let mut reader = server.get("/own").await;
+    let connection = within("it opens", connections.recv()).await.unwrap();
+    // nothing was sent yet, and the reader knows that it is connected
+    assert!(reader.read_to("\r\n\r\n3\r\n:\n\n\r\n").await.contains(LEFT));
+    for n in 0..1_000 {
+        connection.send(Event::data(n.to_string())).await.unwrap();
+    }
+    connection.comment("over").await.unwrap();
+    connection.close();
+    let text = reader.read_to_end().await;
+    let numbers: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(numbers, (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(text.ends_with(": over\n\n\r\n0\r\n\r\n"), "{text}");
+    assert!(connection.send(Event::data("late")).await.is_err());
+}
+
+#[tokio::test]
+async fn who_writes_by_hand_waits_for_the_reader_and_hears_that_it_has_gone() {
+    let (app, mut connections) = by_hand();
+    let server = Server::start(app).await;
+    let reader = server.get("/own").await;
+    let connection = within("it opens", connections.recv()).await.unwrap();
+    let data = "x".repeat(100_000);
+    let mut sent = 0;
+    // what the kernel takes for a reader that reads nothing is bounded, and so is what waits here
+    while tokio::time::timeout(Duration::from_millis(500), connection.send(Event::data(&*data))).await.is_ok() {
+        sent += 1;
+        assert!(sent < 1_000, "nobody has taken that");
+    }
+    drop(reader);
+    within("the writer hears of it", connection.closed()).await;
+    assert!(connection.send(Event::data("late")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_ends_streams_written_by_hand() {
+    let (app, mut connections) = by_hand();
+    let mut server = Server::start(app).await;
+    let reader = server.get("/own").await;
+    let connection = within("it opens", connections.recv()).await.unwrap();
+    connection.send(Event::data("last")).await.unwrap();
+    server.begin_drain();
+    let text = reader.read_to_end().await;
+    assert!(text.ends_with("data: last\n\n\r\n0\r\n\r\n"), "{text}");
+    within("the writer hears of it", connection.closed()).await;
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn readers_that_come_back_at_many_places_while_more_is_published_get_it_all_once() {
+    const EVENTS: usize = 3_000;
+    let hub = Hub::new();
+    let server = Server::start(app(&hub)).await;
+    // several runs of the size of a write behind each other
+    let data = |n: usize| format!("{n} {}", "x".repeat(n % 300));
+    let mut ids = Vec::new();
+    for n in 0..EVENTS {
+        ids.push(hub.publish("a", Event::data(data(n))).await.unwrap());
+    }
+    let mut readers = Vec::new();
+    for n in 0..60 {
+        let after = n % 20 * EVENTS / 20;
+        let mut reader = server.connect().await;
+        reader.send(&format!("GET / HTTP/1.1\r\nhost: x\r\nlast-event-id: {}\r\n\r\n", ids[after])).await;
+        hub.publish("a", Event::data(data(EVENTS + n))).await.unwrap();
+        readers.push((after, reader));
+    }
+    let last = EVENTS + 59;
+    for (after, mut reader) in readers {
+        let text = reader.read_to(&format!("data: {}\n\n", data(last))).await;
+        let found: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(found, (after + 1..=last).map(data).collect::<Vec<_>>());
+    }
+    assert_eq!(hub.stats().gaps, 0);
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::doorbell::Doorbell;
 use crate::hub::Bell;
-use crate::pump::Pump;
+use crate::response::Live;
 use crate::serve::drain::Listed;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -39,7 +39,7 @@ pub(crate) struct Handed {
     pub(crate) socket: TcpStream,
     pub(crate) head: Bytes,
     pub(crate) chunked: bool,
-    pub(crate) pump: Box<Pump>,
+    pub(crate) live: Live,
     pub(crate) listed: Listed,
     /// Bytes that the reader has sent behind its request.
     pub(crate) discarded: usize,

@@ -24,8 +24,10 @@ use tokio::sync::oneshot;
 use tracing::{debug, error};
 
 use crate::clock;
+use crate::frame::Format;
 use crate::hub::Core;
 use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, RUN_BYTES, SLICE_VISITS, VISIT_RUNS};
+use crate::response::Live;
 use crate::subscriber::{Fed, Output, Turn};
 
 pub(crate) use inbox::{Handed, Inbox};
@@ -33,7 +35,7 @@ use inbox::{Id, Key, StreamWaker, Waiting};
 use room::{Next, Room};
 use run::Framing;
 use schedule::{Schedule, Time};
-use stream::{Backlog, Flush, Rest, State, Stream};
+use stream::{Backlog, Flush, NO_ROOM, Rest, Source, State, Stream};
 
 /// A fan-out thread and the way to it. Dropping it ends its streams.
 pub(crate) struct Fanout {
@@ -202,9 +204,7 @@ impl Thread {
     }
 
     fn adopt(&mut self, handed: Handed, now: Instant) {
-        let Handed { mut socket, head, chunked, pump, listed, discarded } = handed;
-        let (mut subscriber, format) = pump.into_parts();
-        let framing = Framing { format, chunked };
+        let Handed { mut socket, head, chunked, live, listed, discarded } = handed;
         let place = self.streams.vacant_key();
         let key = Key::try_from(place).expect("there are fewer streams than descriptors");
         self.round = self.round.wrapping_add(1);
@@ -215,19 +215,29 @@ impl Thread {
             self.inbox.uncount();
             return;
         }
-        let room = self.room_of(subscriber.hub());
-        let entered = &mut self.rooms[room as usize];
-        entered.streams += 1;
-        let group = entered.enter(subscriber.matchers(), framing);
-        subscriber.let_feed(entered.group(group).matchers());
+        let (source, format, room, group) = match live {
+            Live::Feed(feed) => (Source::Feed(feed), Format::Sse, NO_ROOM, 0),
+            Live::Subscriber(pump) => {
+                let (mut subscriber, format) = pump.into_parts();
+                let room = self.room_of(subscriber.hub());
+                let entered = &mut self.rooms[room as usize];
+                entered.streams += 1;
+                let group = entered.enter(subscriber.matchers(), Framing { format, chunked });
+                subscriber.let_feed(entered.group(group).matchers());
+                (Source::Subscriber(subscriber), format, room, group)
+            }
+        };
+        let (fed, control) = match &source {
+            Source::Subscriber(subscriber) => (subscriber.place(), subscriber.control().clone()),
+            Source::Feed(feed) => (Fed::default(), feed.control().clone()),
+        };
+        let framing = Framing { format, chunked };
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
-        let (fed, control) = (subscriber.place(), subscriber.control().clone());
         let mut backlog = Backlog::default();
         backlog.push(head);
         let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
         let (scheduled, blocked_since) = (None, None);
-        let rest =
-            Box::new(Rest { id, subscriber, framing, waker, backlog, scheduled, blocked_since, discarded, listed });
+        let rest = Box::new(Rest { id, source, framing, waker, backlog, scheduled, blocked_since, discarded, listed });
         let stream = Stream { socket, blocked: false, state: State::Driven, room, group, fed, control, rest };
         let says_too_much = stream.says_too_much();
         self.streams.insert(stream);
@@ -261,50 +271,36 @@ impl Thread {
         }
     }
 
-    /// Lets the subscriber say what comes next, and sends it.
+    /// Lets the stream's source say what comes next, and sends it.
     fn drive(&mut self, key: Key, now: Instant) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(key as usize) else { return Ok(()) };
         if stream.state == State::Closing {
             return self.close_when_flushed(key, now);
         }
         if let State::Member(_) = stream.state {
-            let room = &self.rooms[stream.room as usize];
-            let group = room.group(stream.group);
-            if group.head <= stream.fed.cursor {
-                // what came since concerns others
-                stream.fed.cursor = stream.fed.cursor.max(room.followed);
-            }
-            stream.rest.subscriber.was_fed(stream.fed, group.written);
-            // until it is at the tail again nobody else writes to it
-            self.part(key);
+            self.take_over(key);
         }
-        let stream = &mut self.streams[key as usize];
         for _ in 0..VISIT_RUNS {
+            let stream = &mut self.streams[key as usize];
             if stream.blocked && stream.flush(now)? == Flush::Blocked {
                 self.schedule_stall(key, now);
                 return Ok(());
             }
-            let Rest { subscriber, framing, waker, backlog, .. } = &mut *stream.rest;
-            let turn = subscriber.poll(now, waker, &mut self.outputs);
-            framing.format.write(&mut self.outputs, subscriber.log(), clock::wall_ms(), |piece| {
-                backlog.push(framing.wrap(piece));
-            });
-            stream.fed = subscriber.place();
+            let turn = match &mut stream.rest.source {
+                Source::Subscriber(_) => stream.poll_subscriber(now, &mut self.outputs),
+                Source::Feed(_) => stream.poll_feed(now),
+            };
             match turn {
                 Turn::Deliver => {
                     // the head of a response goes with what follows it
-                    if backlog.bytes() >= RUN_BYTES && stream.flush(now)? == Flush::Blocked {
+                    if stream.rest.backlog.bytes() >= RUN_BYTES && stream.flush(now)? == Flush::Blocked {
                         self.schedule_stall(key, now);
                         return Ok(());
                     }
                 }
-                Turn::Yield => {
-                    let id = stream.rest.id;
-                    self.again.push_back(id);
-                    return self.flush(key, now);
-                }
+                Turn::Yield => break,
                 Turn::Wait(until) => {
-                    let is_to_be_fed = subscriber.is_to_be_fed();
+                    let is_to_be_fed = stream.subscriber().is_some_and(|subscriber| subscriber.is_to_be_fed());
                     self.schedule(key, until, now);
                     return if is_to_be_fed { self.catch_up(key, now) } else { self.flush(key, now) };
                 }
@@ -316,9 +312,25 @@ impl Thread {
                 }
             }
         }
-        let id = stream.rest.id;
+        let id = self.streams[key as usize].rest.id;
         self.again.push_back(id);
         self.flush(key, now)
+    }
+
+    /// Tells a member's subscriber how far it was fed. Until it is at the tail again nobody else writes to it.
+    fn take_over(&mut self, key: Key) {
+        let stream = &mut self.streams[key as usize];
+        let room = &self.rooms[stream.room as usize];
+        let group = room.group(stream.group);
+        if group.head <= stream.fed.cursor {
+            // what came since concerns others
+            stream.fed.cursor = stream.fed.cursor.max(room.followed);
+        }
+        let fed = stream.fed;
+        if let Some(subscriber) = stream.subscriber() {
+            subscriber.was_fed(fed, group.written);
+        }
+        self.part(key);
     }
 
     /// Sends what lies between the stream's cursor and the head, as its group does; those who came back from the same place
@@ -327,7 +339,7 @@ impl Thread {
         let stream = &mut self.streams[key as usize];
         let room = &mut self.rooms[stream.room as usize];
         let mut written_at = None;
-        let mut at_tail = false;
+        let (mut at_tail, mut lost) = (false, false);
         for _ in 0..VISIT_RUNS {
             let run = match room.next(stream.group, stream.fed.cursor) {
                 Next::Run(run) => run,
@@ -341,7 +353,7 @@ impl Thread {
                     continue;
                 }
                 Next::Lost => {
-                    stream.rest.subscriber.has_lost();
+                    lost = true;
                     break;
                 }
             };
@@ -357,7 +369,12 @@ impl Thread {
         room.end_visit(stream.group);
         let fed = stream.fed;
         stream.control.note(fed.cursor, fed.sent, false);
-        stream.rest.subscriber.was_fed(fed, written_at);
+        if let Some(subscriber) = stream.subscriber() {
+            subscriber.was_fed(fed, written_at);
+            if lost {
+                subscriber.has_lost();
+            }
+        }
         if at_tail {
             self.join(key);
         } else if !stream.blocked {
@@ -560,6 +577,10 @@ impl Thread {
             let _ = self.poll.registry().deregister(&mut socket);
         }
         drop((socket, rest));
+        self.inbox.uncount();
+        if room == NO_ROOM {
+            return;
+        }
         let left = &mut self.rooms[room as usize];
         left.leave(group);
         left.streams -= 1;
@@ -567,7 +588,6 @@ impl Thread {
             left.settle();
             self.rooms.remove(room as usize);
         }
-        self.inbox.uncount();
     }
 }
 

@@ -13,10 +13,12 @@ use smallvec::SmallVec;
 use super::inbox::Id;
 use super::run::{Framing, Sent};
 use super::schedule::Time;
+use crate::clock;
+use crate::connection::{Feed, FeedTurn};
 use crate::control::StreamControl;
-use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX};
+use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
 use crate::serve::drain::Listed;
-use crate::subscriber::{Fed, Subscriber};
+use crate::subscriber::{Fed, Output, Subscriber, Turn};
 
 /// A stream on the thread. What a visit at the tail needs is one line of the processor's cache; the rest is behind a pointer.
 #[repr(align(64))]
@@ -25,7 +27,7 @@ pub(crate) struct Stream {
     /// The socket takes nothing more until it says so.
     pub(crate) blocked: bool,
     pub(crate) state: State,
-    /// The room of its hub, and its group there.
+    /// The room of its hub, and its group there; [`NO_ROOM`] when it has no hub.
     pub(crate) room: u32,
     pub(crate) group: u32,
     /// How far it was fed. Of use while it is a member of its group.
@@ -34,6 +36,9 @@ pub(crate) struct Stream {
     pub(crate) control: StreamControl,
     pub(crate) rest: Box<Rest>,
 }
+
+/// The room of a stream that somebody writes by hand.
+pub(crate) const NO_ROOM: u32 = u32::MAX;
 
 // with debug assertions a socket knows more of itself
 #[cfg(not(debug_assertions))]
@@ -52,7 +57,7 @@ pub(crate) enum State {
 
 pub(crate) struct Rest {
     pub(crate) id: Id,
-    pub(crate) subscriber: Subscriber,
+    pub(crate) source: Source,
     pub(crate) framing: Framing,
     pub(crate) waker: Waker,
     /// What the reader has not taken yet.
@@ -66,6 +71,12 @@ pub(crate) struct Rest {
     pub(crate) listed: Listed,
 }
 
+/// Who says what comes next.
+pub(crate) enum Source {
+    Subscriber(Subscriber),
+    Feed(Box<Feed>),
+}
+
 /// Bytes in pieces. Most streams have none most of the time, and then no room for them either.
 #[derive(Default)]
 #[expect(clippy::box_collection, reason = "a pointer in place of 32 bytes, in each of a hundred thousand streams")]
@@ -73,6 +84,9 @@ pub(crate) struct Backlog(Option<Box<VecDeque<Bytes>>>);
 
 impl Backlog {
     pub(crate) fn push(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
         self.0.get_or_insert_default().push_back(piece);
     }
 
@@ -119,6 +133,40 @@ pub(crate) enum Flush {
 }
 
 impl Stream {
+    pub(crate) fn subscriber(&mut self) -> Option<&mut Subscriber> {
+        match &mut self.rest.source {
+            Source::Subscriber(subscriber) => Some(subscriber),
+            Source::Feed(_) => None,
+        }
+    }
+
+    /// Lets the subscriber say what comes next, which then waits.
+    pub(crate) fn poll_subscriber(&mut self, now: Instant, outputs: &mut Vec<Output>) -> Turn {
+        let Rest { source: Source::Subscriber(subscriber), framing, waker, backlog, .. } = &mut *self.rest else {
+            return Turn::End;
+        };
+        let turn = subscriber.poll(now, waker, outputs);
+        framing.format.write(outputs, subscriber.log(), clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
+        self.fed = subscriber.place();
+        turn
+    }
+
+    /// Takes what was written by hand, which then waits: as much as goes with one call, so that whoever writes waits for the
+    /// reader.
+    pub(crate) fn poll_feed(&mut self, now: Instant) -> Turn {
+        let Rest { source: Source::Feed(feed), framing, waker, backlog, .. } = &mut *self.rest else {
+            return Turn::End;
+        };
+        while backlog.bytes() < RUN_BYTES {
+            match feed.turn(now, waker) {
+                FeedTurn::Deliver(frame) => backlog.push(framing.wrap(frame)),
+                FeedTurn::Wait(until) => return Turn::Wait(until),
+                FeedTurn::End => return Turn::End,
+            }
+        }
+        Turn::Deliver
+    }
+
     /// Writes what waits.
     pub(crate) fn flush(&mut self, now: Instant) -> io::Result<Flush> {
         while !self.rest.backlog.is_empty() {
