@@ -306,8 +306,7 @@ impl Group {
 
     /// The newest entry concerns it.
     fn note(&mut self, entry: &Arc<Entry>) {
-        let full = self.fresh.entries.len() >= FRESH_ENTRIES;
-        if full || self.fresh.entries.is_empty() {
+        if self.fresh.entries.len() >= FRESH_ENTRIES {
             self.fresh = Fresh { from: self.fresh.from.max(self.head), ..Fresh::default() };
         }
         self.head = entry.sequence;
@@ -383,6 +382,8 @@ mod tests {
         room: Room,
         random: Random,
         members: Slab<Member>,
+        /// Those who come back, and are not at the tail yet.
+        behind: Vec<Member>,
         entries: Vec<Arc<Entry>>,
     }
 
@@ -390,7 +391,13 @@ mod tests {
         fn new(seed: u64) -> Self {
             let log = Log::new(Epoch::from_bits(1), Retention::default(), Bounds::default());
             let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
-            Self { room: Room::new(core), random: Random::from_seed(seed), members: Slab::new(), entries: Vec::new() }
+            Self {
+                room: Room::new(core),
+                random: Random::from_seed(seed),
+                members: Slab::new(),
+                behind: Vec::new(),
+                entries: Vec::new(),
+            }
         }
 
         fn below(&self, number: usize) -> usize {
@@ -406,7 +413,7 @@ mod tests {
             self.room.core.log.follow(followed, 1, &mut self.entries);
         }
 
-        fn join(&mut self) {
+        fn come(&mut self) {
             let mut matchers = Matchers::default();
             for text in SUBSCRIPTIONS[self.below(SUBSCRIPTIONS.len())] {
                 matchers.push(text.parse::<Matcher>().unwrap());
@@ -414,11 +421,40 @@ mod tests {
             let framing = Framing { format: Format::Sse, chunked: self.below(3) > 0 };
             let group = self.room.enter(&Arc::new(matchers), framing);
             let matchers = Arc::clone(self.room.group(group).matchers());
-            // its subscriber has brought it to the tail, which the room may not have followed to yet
-            let cursor = self.room.core.log.head();
-            let key = self.members.vacant_key();
-            let place = self.room.group_mut(group).join(key as u32);
-            self.members.insert(Member { matchers, group, place, begun: cursor, cursor, bytes: Vec::new(), told: 0 });
+            // the room may have followed further, or not as far
+            let head = self.room.core.log.head();
+            let cursor = if self.below(2) == 0 { head } else { self.random.within(0..=head) };
+            self.behind.push(Member { matchers, group, place: 0, begun: cursor, cursor, bytes: Vec::new(), told: 0 });
+        }
+
+        /// One visit of a stream that is behind, as the thread makes it: at the tail it joins its group.
+        fn catch_up(&mut self) {
+            if self.behind.is_empty() {
+                return;
+            }
+            let mut member = self.behind.swap_remove(self.below(self.behind.len()));
+            let (group, written) = (member.group, self.random.next());
+            let next = self.room.next(group, member.cursor);
+            let at_tail = match &next {
+                Next::Run(run) => !run.full,
+                Next::Nothing(_) => true,
+                Next::Skipped(_) | Next::Lost => false,
+            };
+            let whole = member.take(&next, written);
+            self.room.end_visit(group);
+            if self.below(3) > 0 {
+                self.room.settle();
+            }
+            if !(at_tail && whole) {
+                self.behind.push(member);
+                return;
+            }
+            let cursor = member.cursor;
+            let key = self.members.insert(member) as Key;
+            self.members[key as usize].place = self.room.group_mut(group).join(key);
+            if self.room.group(group).head > cursor {
+                self.room.turn_again(group);
+            }
         }
 
         fn leave(&mut self) {
@@ -442,25 +478,12 @@ mod tests {
                 self.room.end_turn(group);
                 return true;
             };
-            let cut = self.below(4);
-            let part = self.random.next() as usize;
+            let written = self.random.next();
             let member = &mut self.members[key as usize];
             if member.cursor >= self.room.group(group).head {
                 return true;
             }
-            match self.room.next(group, member.cursor) {
-                Next::Run(run) => {
-                    assert!(run.bytes.len() <= 2 * RUN_BYTES + 1_000);
-                    let written = if cut == 0 { part % (run.bytes.len() + 1) } else { run.bytes.len() };
-                    let sent = run.sent(written);
-                    member.bytes.extend_from_slice(&run.bytes[..written]);
-                    member.bytes.extend_from_slice(&sent.rest);
-                    member.cursor = sent.cursor;
-                    member.told = sent.told.unwrap_or(member.told);
-                }
-                Next::Nothing(cursor) | Next::Skipped(cursor) => member.cursor = cursor,
-                Next::Lost => panic!("nothing is dropped here"),
-            }
+            member.take(&self.room.next(group, member.cursor), written);
             if member.cursor < self.room.group(group).head {
                 self.room.turn_again(group);
             }
@@ -486,6 +509,28 @@ mod tests {
         }
     }
 
+    impl Member {
+        /// A write of one in four is cut short at a place that `written` says, and the rest comes at once. True when it was not.
+        fn take(&mut self, next: &Next<'_>, written: u64) -> bool {
+            match next {
+                Next::Run(run) => {
+                    assert!(run.bytes.len() <= 2 * RUN_BYTES + 1_000);
+                    let whole = written % 4 > 0;
+                    let written = if whole { run.bytes.len() } else { (written / 4) as usize % (run.bytes.len() + 1) };
+                    let sent = run.sent(written);
+                    self.bytes.extend_from_slice(&run.bytes[..written]);
+                    self.bytes.extend_from_slice(&sent.rest);
+                    self.cursor = sent.cursor;
+                    self.told = sent.told.unwrap_or(self.told);
+                    return whole;
+                }
+                Next::Nothing(cursor) | Next::Skipped(cursor) => self.cursor = *cursor,
+                Next::Lost => panic!("nothing is dropped here"),
+            }
+            true
+        }
+    }
+
     /// A frame begins with `id:`, a chunk with its size.
     fn is_chunked(member: &Member) -> bool {
         member.bytes.first().is_some_and(|byte| *byte != b'i')
@@ -496,14 +541,22 @@ mod tests {
         for seed in 0..300 {
             let mut world = World::new(seed);
             for _ in 0..400 {
-                match world.below(10) {
-                    0 => world.join(),
+                match world.below(12) {
+                    0 => world.come(),
                     1 if world.below(3) == 0 => world.leave(),
                     1..=4 => world.publish(),
+                    5..=7 => world.catch_up(),
                     _ => {
                         world.visit();
                     }
                 }
+            }
+            for steps in 0.. {
+                world.catch_up();
+                if world.behind.is_empty() {
+                    break;
+                }
+                assert!(steps < 10_000, "never at the tail, seed {seed}");
             }
             let mut visits = 0;
             while world.visit() {
