@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, Method};
+use http_body::Body as _;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::{Level, debug, enabled};
@@ -56,6 +58,7 @@ where
 
     fn call(&mut self, request: Request) -> Answering {
         let (app, debugged) = (Arc::clone(&self.app), Debugged::of(&request));
+        let is_head = request.method() == Method::HEAD;
         let path = request.uri().path();
         let (name, is_own) = (routes::name(path), routes::is_own(path));
         let checked = self.guard.check(request.method(), request.uri(), request.headers(), routes::reads(path));
@@ -74,6 +77,9 @@ where
             let crosses_origins = app.config.cors != Cors::Off && !is_own;
             secure(response.headers_mut(), crosses_origins);
             app.metrics.answered(name, response.status());
+            if is_head {
+                drop_body(&mut response);
+            }
             if let Some(debugged) = debugged {
                 debugged.tell(&response);
             }
@@ -85,7 +91,7 @@ where
 /// A request as the log tells it, where it does.
 struct Debugged {
     started: Instant,
-    method: http::Method,
+    method: Method,
     path: String,
     peer: Option<SocketAddr>,
 }
@@ -115,6 +121,14 @@ fn refusal(problem: &Problem) -> &'static str {
         Problem::UriTooLong(_) => "uri",
         _ => "head",
     }
+}
+
+/// The head is that of the answer to a GET. A stream leaves the hub before it has begun.
+fn drop_body(response: &mut Response) {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
 }
 
 fn secure(headers: &mut HeaderMap, crosses_origins: bool) {
