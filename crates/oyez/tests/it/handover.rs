@@ -9,11 +9,13 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING, HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use oyez::{Connection, Event, Format, Hub, LastEventId, Retention, Sse};
+use oyez::{Connection, Event, Format, Hub, LastEventId, Publish, Retention, Sse, Topic};
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 
-use crate::web::{Server, until, within};
+use crate::web::{Client, Server, until, within};
 
 /// What a head says of a stream that has left hyper.
 const LEFT: &str = "connection: close\r\n";
@@ -432,4 +434,53 @@ async fn readers_that_come_back_at_many_places_while_more_is_published_get_it_al
         assert_eq!(found, (after + 1..=last).map(data).collect::<Vec<_>>());
     }
     assert_eq!(hub.stats().gaps, 0);
+}
+
+/// A short write may end between two events as well as within one: then nothing waits but the cursor.
+#[tokio::test]
+async fn readers_slower_than_the_history_they_resume_get_it_all_without_a_keep_alive_to_help() {
+    const EVENTS: usize = 150_000;
+    let hub = Hub::new();
+    let quiet = |State(hub): State<Hub>| async move {
+        hub.subscribe("a").earliest().keep_alive(Duration::ZERO).into_response()
+    };
+    let server = Server::start(Router::new().route("/", get(quiet)).with_state(hub.clone())).await;
+    let topic = Topic::new("a").unwrap();
+    for batch in 0..EVENTS / 1_000 {
+        let event = |n: usize| Publish::new(topic.clone(), Event::data(n.to_string()));
+        hub.publish_batch((batch * 1_000..(batch + 1) * 1_000).map(event).collect()).await.unwrap();
+    }
+    let last = format!("data: {}\n\n", EVENTS - 1);
+    let readers = (0..4).map(|_| {
+        let (address, last) = (server.address, last.clone());
+        tokio::spawn(async move {
+            let socket = TcpSocket::new_v4().unwrap();
+            // or the kernel takes all of it in the reader's place
+            socket.set_recv_buffer_size(16 << 10).unwrap();
+            let mut reader = Client::new(socket.connect(address).await.unwrap());
+            reader.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+            let (mut events, mut tail) = (0, Vec::new());
+            let mut bytes = vec![0; 8 << 10];
+            while !tail.ends_with(last.as_bytes()) {
+                let number = within("more of it", reader.stream.read(&mut bytes)).await.unwrap();
+                assert_ne!(number, 0, "cut after {events} events");
+                tail.extend_from_slice(&bytes[..number]);
+                // whole chunks only: the rest is looked at with what comes
+                while let Some(end) = tail.windows(4).position(|window| window == b"\n\n\r\n") {
+                    if tail[..end].windows(6).any(|window| window == b"data: ") {
+                        let data = String::from_utf8_lossy(&tail[..end]);
+                        assert!(data.ends_with(&format!("data: {events}")), "{data} is not event {events}");
+                        events += 1;
+                    }
+                    if events == EVENTS {
+                        return;
+                    }
+                    tail.drain(..end + 4);
+                }
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
 }

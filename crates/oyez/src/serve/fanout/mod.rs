@@ -238,7 +238,8 @@ impl Thread {
         let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
         let (scheduled, blocked_since) = (None, None);
         let rest = Box::new(Rest { id, source, framing, waker, backlog, scheduled, blocked_since, discarded, listed });
-        let stream = Stream { socket, blocked: false, state: State::Driven, room, group, fed, control, rest };
+        let stream =
+            Stream { socket, blocked: false, stalling: false, state: State::Driven, room, group, fed, control, rest };
         let says_too_much = stream.says_too_much();
         self.streams.insert(stream);
         if says_too_much {
@@ -375,9 +376,13 @@ impl Thread {
                 subscriber.has_lost();
             }
         }
+        if stream.blocked {
+            self.schedule_stall(key, now);
+            return Ok(());
+        }
         if at_tail {
             self.join(key);
-        } else if !stream.blocked {
+        } else {
             let id = stream.rest.id;
             self.again.push_back(id);
         }
@@ -508,6 +513,7 @@ impl Thread {
     /// The socket takes more again.
     fn unblock(&mut self, key: Key, now: Instant) -> io::Result<()> {
         let stream = &mut self.streams[key as usize];
+        stream.has_been_read();
         if stream.flush(now)? == Flush::Blocked {
             self.schedule_stall(key, now);
             return Ok(());
@@ -527,7 +533,8 @@ impl Thread {
             return; // it has moved since
         }
         stream.rest.scheduled = None;
-        if let Some(since) = stream.rest.blocked_since {
+        let waits = stream.blocked || stream.state == State::Closing;
+        if let Some(since) = stream.rest.blocked_since.filter(|_| waits) {
             let patience = if stream.state == State::Closing && !stream.blocked { CLOSING } else { self.stall };
             if since.checked_add(patience).is_some_and(|end| end <= now) {
                 if stream.blocked {

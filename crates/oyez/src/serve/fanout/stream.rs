@@ -26,6 +26,8 @@ pub(crate) struct Stream {
     pub(crate) socket: TcpStream,
     /// The socket takes nothing more until it says so.
     pub(crate) blocked: bool,
+    /// The reader has taken nothing since the socket was blocked: `rest` knows since when.
+    pub(crate) stalling: bool,
     pub(crate) state: State,
     /// The room of its hub, and its group there; [`NO_ROOM`] when it has no hub.
     pub(crate) room: u32,
@@ -177,17 +179,18 @@ impl Stream {
                 return Ok(Flush::Blocked);
             };
             drop(slices);
-            self.rest.blocked_since = None;
+            self.has_taken(written);
             self.rest.backlog.advance(written);
         }
+        // with nothing to write nobody knows whether it would be taken: the next write tells
         self.blocked = false;
-        self.rest.blocked_since = None;
         Ok(Flush::Done)
     }
 
     /// Writes some of `bytes`, to a socket that is not blocked; tells how many it took.
     pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
         let written = write(|| (&self.socket).write(bytes))?.unwrap_or_default();
+        self.has_taken(written);
         if written < bytes.len() {
             self.block(now);
         }
@@ -206,9 +209,7 @@ impl Stream {
         let written = write(|| (&self.socket).write_vectored(&slices))?.unwrap_or_default();
         drop(slices);
         self.rest.backlog.advance(written.min(waiting));
-        if written > 0 {
-            self.rest.blocked_since = None;
-        }
+        self.has_taken(written);
         if written < waiting + bytes.len() {
             self.block(now);
         }
@@ -227,7 +228,24 @@ impl Stream {
 
     fn block(&mut self, now: Instant) {
         self.blocked = true;
-        self.rest.blocked_since.get_or_insert(now);
+        if !self.stalling {
+            self.stalling = true;
+            self.rest.blocked_since = Some(now);
+        }
+    }
+
+    fn has_taken(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.has_been_read();
+        }
+    }
+
+    /// The reader has taken something: its patience begins anew.
+    pub(crate) fn has_been_read(&mut self) {
+        if self.stalling {
+            self.stalling = false;
+            self.rest.blocked_since = None;
+        }
     }
 
     /// Reads what the reader sends, which means nothing. False when it has closed or sends too much.
