@@ -46,7 +46,7 @@ function rowTable({ row, rounds, results, absent }) {
     const good = outcomes.filter((outcome) => outcome.figures);
     const failures = outcomes.filter((outcome) => outcome.failure);
     if (failures.length > 0) notes.push(`${target} failed in ${failures.length} of ${outcomes.length}: ${failures[0].failure}`);
-    if (outcomes.length < rounds) notes.push(`${target}: ${outcomes.length} rounds`);
+    if (outcomes.length < rounds) notes.push(`${target}: ${outcomes.length} ${outcomes.length === 1 ? 'round' : 'rounds'}`);
     const bold = target === 'oyez' ? `**${target}**` : target;
     if (good.length === 0) return [bold, ...head.slice(1).map((_, at) => (at === 0 ? 'failed' : '—'))];
     const of = (name) => good.map(({ figures }) => figures[name]).filter((value) => typeof value === 'number');

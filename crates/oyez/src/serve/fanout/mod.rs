@@ -367,7 +367,7 @@ impl Thread {
                 break;
             }
         }
-        room.end_visit(stream.group);
+        room.note_visit(stream.group);
         let fed = stream.fed;
         stream.control.note(fed.cursor, fed.sent, false);
         if let Some(subscriber) = stream.subscriber() {
@@ -520,7 +520,7 @@ impl Thread {
         }
         match stream.state {
             State::Member(_) => {
-                self.rooms[stream.room as usize].end_visit(stream.group);
+                self.rooms[stream.room as usize].note_visit(stream.group);
                 self.feed(key, now)
             }
             State::Driven | State::Closing => self.drive(key, now),

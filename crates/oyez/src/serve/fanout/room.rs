@@ -229,7 +229,7 @@ impl Room {
     }
 
     /// A stream is visited out of turn: what is made for it is kept for others that are, until the room settles.
-    pub(crate) fn end_visit(&mut self, key: u32) {
+    pub(crate) fn note_visit(&mut self, key: u32) {
         if self.visited.last() != Some(&key) {
             self.visited.push(key);
         }
@@ -441,7 +441,7 @@ mod tests {
                 Next::Skipped(_) | Next::Lost => false,
             };
             let whole = member.take(&next, written);
-            self.room.end_visit(group);
+            self.room.note_visit(group);
             if self.below(3) > 0 {
                 self.room.settle();
             }
