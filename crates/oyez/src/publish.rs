@@ -8,6 +8,7 @@ use oyez_proto::Event;
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, Limits};
+use crate::log::Extras;
 use crate::position::is_shaped_like_a_position;
 use crate::subscribe::EARLIEST;
 use crate::{Error, Topic};
@@ -27,13 +28,14 @@ pub struct Publish {
     pub(crate) topics: SmallVec<[Topic; 1]>,
     pub(crate) event: Event,
     pub(crate) payload: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) extras: Extras,
 }
 
 impl Publish {
     /// `event` to `topic`.
     #[must_use]
     pub fn new(topic: Topic, event: Event) -> Self {
-        Self { topics: smallvec![topic], event, payload: None }
+        Self { topics: smallvec![topic], event, payload: None, extras: Extras::default() }
     }
 
     /// The same event to one topic more. A subscriber of several of its topics gets it once.

@@ -24,10 +24,22 @@ pub(crate) struct Entry {
     pub(crate) publisher_id: Option<EventId>,
     /// The value that was published, when its type asks to be kept.
     payload: Option<Arc<dyn Any + Send + Sync>>,
+    extras: Option<Box<Extras>>,
     /// The frame as one chunk of HTTP/1.1: size, frame, CRLF.
     chunk: Bytes,
     /// Bytes of the size and its CRLF.
     chunk_head: u8,
+}
+
+/// What few events have beside their fields.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Extras {
+    /// Of several events with one key the newest is the one that counts.
+    pub(crate) key: Option<Box<str>>,
+    /// How long it may be read, in milliseconds.
+    pub(crate) ttl_ms: Option<u64>,
+    /// It is the last one of its topic.
+    pub(crate) end: bool,
 }
 
 /// A publish that is encoded but for its place: what can be done before the log is locked.
@@ -35,6 +47,7 @@ pub(crate) struct Draft {
     topics: SmallVec<[Topic; 1]>,
     publisher_id: Option<EventId>,
     payload: Option<Arc<dyn Any + Send + Sync>>,
+    extras: Option<Box<Extras>>,
     /// Room for the head of the chunk and the `id:` line, then all other fields, the blank line and the chunk's end.
     bytes: Vec<u8>,
     room: usize,
@@ -50,7 +63,8 @@ impl Draft {
         bytes.resize(room, 0);
         event.encode(&mut bytes);
         bytes.extend_from_slice(CHUNK_END);
-        Self { topics: publish.topics, publisher_id, payload: publish.payload, bytes, room }
+        let extras = Some(publish.extras).filter(|extras| *extras != Extras::default()).map(Box::new);
+        Self { topics: publish.topics, publisher_id, payload: publish.payload, extras, bytes, room }
     }
 
     pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
@@ -78,6 +92,7 @@ impl Draft {
             topics: self.topics,
             publisher_id: self.publisher_id,
             payload: self.payload,
+            extras: self.extras,
             chunk,
             chunk_head: (frame_start - start) as u8,
         }
@@ -180,8 +195,11 @@ impl Entry {
         let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * (id.len() + ALLOCATION_BYTES) + ID_INDEX_BYTES);
         let kept = |payload: &Arc<dyn Any + Send + Sync>| size_of_val(&**payload) + self.chunk.len() + ALLOCATION_BYTES;
         let payload = self.payload.as_ref().map_or(0, kept);
+        let extras =
+            |extras: &Extras| size_of::<Extras>() + extras.key.as_ref().map_or(0, |key| key.len()) + ALLOCATION_BYTES;
+        let extras = self.extras.as_deref().map_or(0, extras);
         let index = self.topics.len() * INDEX_BYTES;
-        size_of::<Self>() + self.chunk.len() + topics_outside + ids + payload + index + ENTRY_BYTES
+        size_of::<Self>() + self.chunk.len() + topics_outside + ids + payload + extras + index + ENTRY_BYTES
     }
 }
 

@@ -1,257 +1,21 @@
-//! The log in memory: a ring of entries, read by cursors.
+//! The newest part of the log: a ring of entries in memory, read by cursors.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
-use crate::Topic;
-use crate::gap::{Gap, Reason};
+use crate::gap::Reason;
 use crate::limits::{
-    DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, MISSED_CHECKS, PAGE_BYTES, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES,
-    SLACK_ENTRIES,
+    DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
 };
 use crate::log::dropped::{After, Dropped, Missed};
 use crate::log::entry::{Draft, Entry};
-use crate::log::lines::Lines;
 use crate::log::topics::Topics;
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
-use crate::sync::{Mutex, RwLock};
-
-/// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
-/// lock for a page of references or a bounded number of entries looked at, however much there is to read.
-pub(crate) struct Log {
-    pub(crate) epoch: Epoch,
-    ring: RwLock<Ring>,
-    lines: Lines,
-    envelopes: Lines,
-    /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
-    place_frame: Mutex<(u64, Bytes)>,
-}
-
-/// Where a subscription wants to begin.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Start {
-    /// With what is published from now on.
-    #[default]
-    Live,
-    /// With the oldest entry kept.
-    Earliest,
-    /// With the newest so many that match.
-    Last(usize),
-    /// Behind this id; incomplete resumes are announced.
-    Id(String),
-    /// At this time, in milliseconds since 1970; as `requested` it was written so.
-    Time(u64, String),
-}
-
-/// Where a subscription does begin.
-#[derive(Debug)]
-pub(crate) struct Begin {
-    /// Everything behind this sequence number is still to be read.
-    pub(crate) cursor: u64,
-    pub(crate) gap: Option<Gap>,
-}
-
-/// What one read found.
-pub(crate) enum Page {
-    Read {
-        entries: Vec<Arc<Entry>>,
-        /// Nothing that matches lies between the last entry read and this one's successor.
-        cursor: u64,
-        /// There is more to read at once.
-        more: bool,
-    },
-    /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap.
-    Lost(Gap),
-}
-
-impl Log {
-    pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds) -> Self {
-        Self {
-            epoch,
-            ring: RwLock::new(Ring::new(retention, bounds)),
-            lines: Lines::default(),
-            envelopes: Lines::default(),
-            place_frame: Mutex::default(),
-        }
-    }
-
-    /// Appends all of `batch`, in order and without anything in between. Returns their ids.
-    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Vec<EventId> {
-        let drafts: SmallVec<[_; 1]> = batch.into_iter().map(Draft::new).collect();
-        let mut entries: SmallVec<[_; 1]> = SmallVec::with_capacity(drafts.len());
-        let mut ring = self.ring.write();
-        entries.extend(drafts.into_iter().map(|draft| Arc::clone(ring.append(draft, self.epoch, now_ms))));
-        ring.trim(now_ms);
-        drop(ring);
-        entries.iter().map(|entry| entry.event_id(self.epoch)).collect()
-    }
-
-    /// Finds the place where `start` begins, and says what a resume has missed.
-    pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
-        if self.ring.read().retention.age.is_some() {
-            self.ring.write().trim(now_ms);
-        }
-        match start {
-            Start::Live => Begin { cursor: self.head(), gap: None },
-            Start::Earliest => Begin { cursor: self.ring.read().history_start - 1, gap: None },
-            Start::Last(number) => Begin { cursor: self.before_last(*number, matchers), gap: None },
-            Start::Id(requested) => {
-                let ring = self.ring.read();
-                let found = ring.find(requested, self.epoch);
-                let begun = match found {
-                    Ok(sequence) => ring.resume(After::Sequence(sequence), sequence, matchers),
-                    Err(reason) => Err(Lost { reason, missed: None, cursor: ring.history_start - 1 }),
-                };
-                drop(ring);
-                self.begun(begun, requested, matchers)
-            }
-            Start::Time(ms, requested) => {
-                let begun = self.ring.read().resume_at(*ms, matchers);
-                self.begun(begun, requested, matchers)
-            }
-        }
-    }
-
-    fn begun(&self, begun: Result<u64, Lost>, requested: &str, matchers: &Matchers) -> Begin {
-        match begun {
-            Ok(cursor) => Begin { cursor, gap: None },
-            Err(lost) => {
-                let gap = self.gap(lost, requested.to_owned(), matchers);
-                Begin { cursor: gap.position.sequence, gap: Some(gap) }
-            }
-        }
-    }
-
-    /// Reads the next entries behind `cursor` that match. At most a page of them, after looking at a bounded number.
-    pub(crate) fn read(&self, cursor: u64, matchers: &Matchers) -> Page {
-        self.read_at_most(PAGE, cursor, matchers)
-    }
-
-    /// [`Log::read`] with a page of another size.
-    pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
-        let read = self.ring.read().read(page, cursor, matchers);
-        match read {
-            Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
-            Err(lost) => Page::Lost(self.gap(lost, self.position(cursor).to_string(), matchers)),
-        }
-    }
-
-    /// The gap that ends before the first entry that matches, or at the head. Looks for it in steps, so that a search
-    /// through all of the history holds nobody up.
-    fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> Gap {
-        let Lost { reason, mut missed, mut cursor } = lost;
-        loop {
-            let read = self.ring.read().read(PAGE, cursor, matchers);
-            let (oldest, sequence) = match read {
-                Ok(Read { entries, cursor: end, more }) => match entries.first() {
-                    Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
-                    None if more => {
-                        cursor = end;
-                        continue;
-                    }
-                    None => (None, end),
-                },
-                Err(lost) => {
-                    // more has gone while we looked
-                    missed = None;
-                    cursor = lost.cursor;
-                    continue;
-                }
-            };
-            return Gap { reason, requested, oldest, missed, position: self.position(sequence) };
-        }
-    }
-
-    /// The cursor behind which the newest `number` entries that match lie.
-    fn before_last(&self, number: usize, matchers: &Matchers) -> u64 {
-        let ring = self.ring.read();
-        let (head, oldest) = (ring.head, ring.history_start - 1);
-        let cursor = if number == 0 {
-            head
-        } else if matchers.is_all() {
-            head.saturating_sub(number as u64)
-        } else if matchers.is_exact() {
-            ring.before_last_exact(number, matchers)
-        } else {
-            drop(ring);
-            let (mut left, mut end) = (number, head);
-            while left > 0 && end > oldest {
-                end = self.ring.read().scan_back(end, &mut left, matchers);
-            }
-            end
-        };
-        cursor.max(oldest)
-    }
-
-    /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries. Everything up to the number
-    /// that is given back is gone.
-    pub(crate) fn follow(&self, cursor: u64, max: usize, out: &mut Vec<Arc<Entry>>) -> u64 {
-        let ring = self.ring.read();
-        out.extend(ring.behind(cursor).take(max).cloned());
-        ring.front() - 1
-    }
-
-    /// Is the entry the newest of one of its topics that match? Those are what `latest` keeps.
-    pub(crate) fn is_newest_of_a_topic(&self, entry: &Entry, matchers: &Matchers) -> bool {
-        let ring = self.ring.read();
-        let newest = |topic: &Topic| ring.topics.positions(topic).and_then(|positions| positions.back().copied());
-        let is_newest = |topic: &Topic| newest(topic).is_none_or(|newest| newest == entry.sequence);
-        entry.topics.iter().any(|topic| matchers.matches(topic) && is_newest(topic))
-    }
-
-    /// The sequence number of the newest entry, 0 before the first.
-    pub(crate) fn head(&self) -> u64 {
-        self.ring.read().head
-    }
-
-    /// The sequence number that an id stands for, if it can be told.
-    pub(crate) fn sequence_of(&self, id: &str) -> Option<u64> {
-        self.ring.read().find(id, self.epoch).ok()
-    }
-
-    pub(crate) fn position(&self, sequence: u64) -> Position {
-        Position { epoch: self.epoch, sequence }
-    }
-
-    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who read it.
-    pub(crate) fn envelope(&self, entry: &Entry) -> Bytes {
-        self.envelopes.get(entry, |entry| entry.envelope(self.epoch))
-    }
-
-    /// The entry as a line of `application/x-ndjson`, made once as well.
-    pub(crate) fn line(&self, entry: &Entry) -> Bytes {
-        self.lines.get(entry, |entry| entry.line(self.epoch))
-    }
-
-    /// The block that tells a reader its place, shared by all who stand there.
-    pub(crate) fn place_frame(&self, sequence: u64) -> Bytes {
-        let mut shared = self.place_frame.lock();
-        if shared.0 != sequence || shared.1.is_empty() {
-            *shared = (sequence, self.position(sequence).frame(None));
-        }
-        shared.1.clone()
-    }
-
-    /// The oldest sequence number that an open stream can still read.
-    #[cfg(test)]
-    pub(crate) fn front(&self) -> u64 {
-        self.ring.read().front()
-    }
-
-    pub(crate) fn summary(&self) -> Summary {
-        let ring = self.ring.read();
-        let oldest = ring.oldest().map(|entry| entry.sequence);
-        let kept = Retained { bytes: ring.bytes(), ..ring.history };
-        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head }
-    }
-}
 
 /// What the log keeps beside the history.
 #[derive(Debug, Clone, Copy)]
@@ -269,33 +33,25 @@ impl Default for Bounds {
     }
 }
 
-/// Figures of the log at one moment.
-pub(crate) struct Summary {
-    pub(crate) kept: Retained,
-    pub(crate) topics: usize,
-    pub(crate) oldest: Option<u64>,
-    pub(crate) head: u64,
-}
-
 /// The log behind its lock. Sequence numbers follow each other without a hole:
 ///
 /// ```text
 /// 1 ………… front ………… history_start ………… head
 ///   gone          slack              history
 /// ```
-struct Ring {
-    retention: Retention,
+pub(crate) struct Ring {
+    pub(crate) retention: Retention,
     slack_max: Retained,
     /// From `front` to `head`.
     entries: VecDeque<Arc<Entry>>,
-    head: u64,
+    pub(crate) head: u64,
     newest_ms: u64,
     /// The first number that still belongs to the history; `head + 1` when nothing does. What the ring holds before it
     /// is slack: only streams that are open already may read it.
-    history_start: u64,
-    history: Retained,
+    pub(crate) history_start: u64,
+    pub(crate) history: Retained,
     slack: Retained,
-    topics: Topics,
+    pub(crate) topics: Topics,
     publisher_ids: HashMap<EventId, Uses>,
     dropped: Dropped,
     /// The time of the newest entry that is gone.
@@ -310,23 +66,23 @@ struct Uses {
 }
 
 /// What one read of the ring found; see [`Page`].
-struct Read {
-    entries: Vec<Arc<Entry>>,
-    cursor: u64,
-    more: bool,
+pub(crate) struct Read {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) cursor: u64,
+    pub(crate) more: bool,
 }
 
 /// Entries that match are missing.
 #[derive(Clone, Copy)]
-struct Lost {
-    reason: Reason,
-    missed: Option<u64>,
+pub(crate) struct Lost {
+    pub(crate) reason: Reason,
+    pub(crate) missed: Option<u64>,
     /// Behind it lies all that is left.
-    cursor: u64,
+    pub(crate) cursor: u64,
 }
 
 impl Ring {
-    fn new(retention: Retention, bounds: Bounds) -> Self {
+    pub(crate) fn new(retention: Retention, bounds: Bounds) -> Self {
         Self {
             retention,
             slack_max: bounds.slack,
@@ -344,7 +100,7 @@ impl Ring {
         }
     }
 
-    fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
+    pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
         self.head += 1;
@@ -365,7 +121,7 @@ impl Ring {
     }
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
-    fn trim(&mut self, now_ms: u64) {
+    pub(crate) fn trim(&mut self, now_ms: u64) {
         loop {
             // before the check: the summary of what goes is counted as well
             self.trim_slack();
@@ -422,12 +178,12 @@ impl Ring {
     }
 
     /// All that the retention counts: entries of the history, topic names, summary.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.history.bytes + self.topics.in_history().bytes + self.dropped.bytes()
     }
 
     /// The number of the oldest entry that can be read.
-    fn front(&self) -> u64 {
+    pub(crate) fn front(&self) -> u64 {
         self.entries.front().map_or(self.head + 1, |entry| entry.sequence)
     }
 
@@ -436,12 +192,12 @@ impl Ring {
     }
 
     /// The oldest entry of the history.
-    fn oldest(&self) -> Option<&Arc<Entry>> {
+    pub(crate) fn oldest(&self) -> Option<&Arc<Entry>> {
         self.entries.get(self.index_of(self.history_start))
     }
 
     /// The entries with higher numbers than `cursor`.
-    fn behind(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(crate) fn behind(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.range(self.index_of(cursor + 1)..)
     }
 
@@ -454,7 +210,7 @@ impl Ring {
     }
 
     /// The sequence number that an id stands for, or why none does.
-    fn find(&self, id: &str, epoch: Epoch) -> Result<u64, Reason> {
+    pub(crate) fn find(&self, id: &str, epoch: Epoch) -> Result<u64, Reason> {
         if id.len() > EVENT_ID_BYTES_MAX {
             return Err(Reason::Unknown);
         }
@@ -469,13 +225,13 @@ impl Ring {
         }
     }
 
-    fn resume_at(&self, ms: u64, matchers: &Matchers) -> Result<u64, Lost> {
+    pub(crate) fn resume_at(&self, ms: u64, matchers: &Matchers) -> Result<u64, Lost> {
         let earlier = self.entries.partition_point(|entry| entry.time_ms < ms);
         self.resume(After::Time(ms), self.front() + earlier as u64 - 1, matchers)
     }
 
     /// Where a resume reads on: at `cursor`, if all that it asks for is still in the history.
-    fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<u64, Lost> {
+    pub(crate) fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<u64, Lost> {
         let oldest = self.history_start - 1;
         let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest };
         match self.missed(after, matchers, self.history_start) {
@@ -518,7 +274,7 @@ impl Ring {
     }
 
     /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many.
-    fn before_last_exact(&self, number: usize, matchers: &Matchers) -> u64 {
+    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers) -> u64 {
         let mut newest: Vec<u64> = Vec::new();
         for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
             newest.extend(positions.iter().rev().take(number));
@@ -530,7 +286,7 @@ impl Ring {
 
     /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
     /// cursor before the last one looked at.
-    fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers) -> u64 {
+    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers) -> u64 {
         let steps = scan_entries(matchers);
         let mut cursor = end;
         for entry in self.entries.range(..self.index_of(end + 1)).rev().take(steps) {
@@ -545,7 +301,7 @@ impl Ring {
         if cursor < self.front() { 0 } else { cursor }
     }
 
-    fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
+    pub(crate) fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
         let mut cursor = cursor;
         let gone = self.front() - 1;
         if cursor < gone {
@@ -579,9 +335,6 @@ impl Ring {
         Ok(page.finish(self.head, false))
     }
 }
-
-/// What a turn of a stream takes.
-const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
 
 fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
     entry.topics.iter().any(|topic| matchers.matches(topic))
