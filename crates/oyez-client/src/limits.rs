@@ -31,3 +31,12 @@ pub(crate) const DETAIL_CHARS_MAX: usize = 300;
 /// What is read of the answer to a publish.
 // 1,000 ids of at most 128 bytes and their punctuation, eight times over.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the name of a publish may be.
+// What the hub takes; four UUIDs long.
+pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// The floor of the waits between the attempts of one publish.
+// A hub that was killed is back within a second. A publisher is not one of a crowd of browsers, so this is far below
+// the 3 s of streams; it grows to 30 s like theirs.
+pub(crate) const PUBLISH_AGAIN_AFTER: Duration = Duration::from_millis(200);

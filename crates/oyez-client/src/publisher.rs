@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Response, response};
-use oyez_proto::{Event, EventId};
+use oyez_proto::{Backoff, Event, EventId};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::limits::{ANSWER_BYTES_MAX, PUBLISH_TIMEOUT, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
+use crate::limits::{ANSWER_BYTES_MAX, PUBLISH_AGAIN_AFTER, PUBLISH_TIMEOUT, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
+use crate::random::random;
 use crate::request::Request;
-use crate::{Batch, Chunks, Connect, Error, ErrorKind, HttpConnect};
+use crate::{Batch, Chunks, Connect, Error, ErrorKind, HttpConnect, IdempotencyKey};
 use crate::{problem, retry_after};
 
-/// Publishes events to one URL. It repeats nothing and follows no redirect; an error says by its kind what became
-/// of the event.
+/// Publishes events to one URL. It follows no redirect and repeats nothing but what
+/// [`publish_batch_until_answered`](Self::publish_batch_until_answered) names; an error says by its kind what became of
+/// the event.
 ///
 /// ```no_run
 /// use oyez_client::{Event, Publisher};
@@ -130,10 +132,75 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_batch(&self, batch: Batch) -> Result<Vec<EventId>, Error> {
+        self.send_batch(&self.batch_request(batch, None)).await
+    }
+
+    /// Publishes a batch under a name: a hub that has it already answers the same ids again. Whoever gets
+    /// [`ErrorKind::Unknown`] or [`ErrorKind::Unavailable`] may call this again with the same key and an equal batch.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_batch_once(&self, key: &IdempotencyKey, batch: Batch) -> Result<Vec<EventId>, Error> {
+        self.send_batch(&self.batch_request(batch, Some(key))).await
+    }
+
+    /// Publishes a batch under a name and, while it is not answered, sends it again: without a connection, when the
+    /// connection breaks or nothing comes in time, on 429 and on 5xx. `failed` is told why and how long the wait will
+    /// be: 200 ms × 1.0–1.5 and a growing random part up to 30 s, or what `Retry-After` says if that is longer.
+    ///
+    /// A hub remembers names for ten minutes: a batch that was sent and gets no answer for longer than that may be
+    /// there twice. Dropping the future leaves the outcome unknown.
+    ///
+    /// ```no_run
+    /// use oyez_client::{Batch, Event, IdempotencyKeys, Publisher};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let events = Publisher::new("http://127.0.0.1:8888/events")?;
+    /// let mut keys = IdempotencyKeys::new();
+    /// let mut batch = Batch::new();
+    /// batch.push("news", &Event::data("hello"));
+    /// let told = |error: &_, wait| eprintln!("{error}, again in {wait:?}");
+    /// let ids = events.publish_batch_until_answered(&keys.draw(), batch, told).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`]: nothing was published, and the same batch is refused again. [`ErrorKind::Invalid`] as in
+    /// [`publish`](Self::publish). No other kind.
+    pub async fn publish_batch_until_answered(
+        &self,
+        key: &IdempotencyKey,
+        batch: Batch,
+        mut failed: impl FnMut(&Error, Duration),
+    ) -> Result<Vec<EventId>, Error> {
+        let request = self.batch_request(batch, Some(key));
+        let mut backoff = Backoff::new();
+        backoff.set_reconnection_time(PUBLISH_AGAIN_AFTER);
+        loop {
+            let error = match self.send_batch(&request).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown) => error,
+                outcome => return outcome,
+            };
+            backoff.failed();
+            let wait = backoff.wait(random()).max(error.retry_after().unwrap_or_default());
+            failed(&error, wait);
+            sleep(wait).await;
+        }
+    }
+
+    fn batch_request(&self, batch: Batch, key: Option<&IdempotencyKey>) -> Request {
         let mut request = self.request.clone();
         request.default_header(CONTENT_TYPE, "application/x-ndjson");
+        if let Some(key) = key {
+            request.headers.insert(IDEMPOTENCY_KEY, key.to_header());
+        }
         request.body = batch.into_body();
-        let answer = self.send(&request).await?;
+        request
+    }
+
+    async fn send_batch(&self, request: &Request) -> Result<Vec<EventId>, Error> {
+        let answer = self.send(request).await?;
         Ok(answer.ids.into_iter().filter_map(|id| EventId::new(id).ok()).collect())
     }
 
@@ -188,6 +255,8 @@ async fn read(mut chunks: Chunks, bytes_max: usize) -> Vec<u8> {
     }
     body
 }
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Deserialize, Default)]
 #[serde(default)]

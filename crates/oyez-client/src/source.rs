@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tracing::debug;
 
 use crate::item::LineHead;
 use crate::limits::{REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
+use crate::random::random;
 use crate::request::Request;
 use crate::{BoxError, Chunks, Connect, ConnectError, Connecting, Error, ErrorKind, EventSourceBuilder, Gap, Item};
 use crate::{problem, retry_after};
@@ -360,11 +360,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn all(headers: &HeaderMap, name: &HeaderName) -> String {
     let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     values.join(", ")
-}
-
-/// A number from the seeds of the standard library's hash maps: good enough to spread waits.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oyez_client::{Batch, Error, ErrorKind, Event, EventId, Publisher};
+use oyez_client::{Batch, Error, ErrorKind, Event, EventId, IdempotencyKey, Publisher};
 use tokio::task::JoinHandle;
 
 use crate::script::{Server, nowhere};
@@ -100,4 +100,55 @@ async fn without_an_answer_the_outcome_is_unknown_and_without_a_connection_it_is
     let nobody = Publisher::new(&format!("http://{}/", nowhere())).unwrap();
     let error = nobody.publish(&Event::data("x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+fn batch() -> Batch {
+    let mut batch = Batch::new();
+    batch.push("a", &Event::data("x"));
+    batch
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_named_batch_that_is_not_answered_is_sent_again_and_one_that_is_refused_is_not() {
+    let server = Server::new();
+    let publisher = Publisher::new(&server.url("/events")).unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    let outcome: Outcome<_> = tokio::spawn(async move {
+        let key = IdempotencyKey::new("k-1").unwrap();
+        let tell = |error: &Error, _| sender.send(error.kind()).unwrap();
+        publisher.publish_batch_until_answered(&key, batch(), tell).await?;
+        publisher.publish_batch_until_answered(&key, batch(), tell).await
+    });
+    drop(server.accept());
+    let mut connection = server.accept();
+    assert_eq!(
+        (connection.header("idempotency-key"), connection.text()),
+        (Some("k-1"), "{\"topics\":\"a\",\"data\":\"x\"}\n")
+    );
+    connection.answer("503 Service Unavailable", "", "");
+    let mut connection = server.accept();
+    assert_eq!(
+        (connection.header("idempotency-key"), connection.text()),
+        (Some("k-1"), "{\"topics\":\"a\",\"data\":\"x\"}\n")
+    );
+    connection.answer_and_stay("200 OK", "", "{\"ids\":[\"k:1\"]}");
+    connection.read_request();
+    connection.answer("422 Unprocessable Content", "", "");
+    assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(told.iter().collect::<Vec<_>>(), [ErrorKind::Unknown, ErrorKind::Unavailable]);
+    assert!(!server.is_asked());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_named_batch_is_sent_once_by_whoever_repeats_it_himself() {
+    let server = Server::new();
+    let publisher = Publisher::builder(&server.url("/events")).unwrap().header("idempotency-key", "mine").unwrap();
+    let publisher = publisher.build().unwrap();
+    let key = IdempotencyKey::new("k-1").unwrap();
+    let outcome: Outcome<_> = tokio::spawn(async move { publisher.publish_batch_once(&key, batch()).await });
+    let connection = server.accept();
+    assert_eq!(connection.header("idempotency-key"), Some("k-1"));
+    drop(connection);
+    assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Unknown);
+    assert!(!server.is_asked());
 }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{Request, Response};
 use oyez_client::{
-    BoxError, Chunks, Connect, ConnectError, Connecting, ErrorKind, Event, EventSource, EventSourceBuilder, Publisher,
+    Batch, BoxError, Chunks, Connect, ConnectError, Connecting, ErrorKind, Event, EventSource, EventSourceBuilder,
+    IdempotencyKeys, Publisher,
 };
 use tokio::time::Instant;
 
@@ -172,4 +173,28 @@ async fn a_publish_without_an_answer_is_of_unknown_outcome_after_a_minute() {
     let error = publisher.publish(&Event::data("x")).await.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unknown, "no answer came within 60s"));
     assert_eq!(start.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_batch_is_sent_again_soon_then_less_often_and_not_before_the_hub_says() {
+    let (later, none) = (("retry-after", "100"), ("x-none", ""));
+    let mut answers = vec![(503, none, &[][..], Ends), (429, later, &[], Ends)];
+    answers.extend([(502, none, &[][..], Ends); 20]);
+    answers.push((200, none, &[], Ends));
+    let (script, _) = script(answers);
+    let publisher = Publisher::builder("http://hub/events").unwrap().connect(script.clone()).build().unwrap();
+    let mut batch = Batch::new();
+    batch.push("a", &Event::data("x"));
+    let mut waits = Vec::new();
+    let told = |_: &_, wait: Duration| waits.push(wait);
+    publisher.publish_batch_until_answered(&IdempotencyKeys::new().draw(), batch, told).await.unwrap();
+    let bounds: Vec<_> = (1..=22)
+        .map(|failures| match failures {
+            2 => (100_000, 100_002),
+            _ => (200, 302 + (200 << failures).min(30_000)),
+        })
+        .collect();
+    check(&script, &bounds);
+    assert_eq!(waits.len(), 22);
+    assert!(waits.iter().max().unwrap() > &Duration::from_secs(10), "{waits:?}");
 }
