@@ -99,9 +99,10 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
                 "content-type",
                 "event-id",
                 "event-type",
+                "idempotency-key",
                 "last-event-id",
             ]))
-            .expose_headers(names(&["last-event-id", "oyez", "retry-after"]))
+            .expose_headers(names(&["idempotent-replayed", "last-event-id", "oyez", "retry-after"]))
             .max_age(PREFLIGHT_AGE),
     )
 }

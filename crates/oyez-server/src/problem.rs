@@ -36,6 +36,8 @@ pub(crate) enum Problem {
     Denied(String),
     #[error("{0}")]
     Gone(String),
+    #[error("{0}")]
+    Mismatch(String),
     #[error("{what} has more than {max} bytes")]
     TooLarge { what: String, max: usize },
     #[error("the request target has {0} bytes, at most {max} are allowed", max = crate::limits::URI_BYTES_MAX)]
@@ -72,6 +74,7 @@ impl Problem {
             ErrorKind::Invalid => Self::Invalid(detail),
             ErrorKind::Denied => Self::Denied(detail),
             ErrorKind::Gone => Self::Gone(detail),
+            ErrorKind::Mismatch => Self::Mismatch(detail),
             ErrorKind::Unavailable | ErrorKind::Closed => Self::Busy { reason: detail, retry },
             _ => Self::Internal(detail),
         }
@@ -98,6 +101,7 @@ impl Problem {
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin(_) | Self::PublishDenied(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Gone(_) => StatusCode::GONE,
+            Self::Mismatch(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::NotText { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

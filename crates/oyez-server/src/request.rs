@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{HeaderName, Uri};
-use oyez::{Event, EventId, EventType, Format, LastEventId, Matcher, OnGap, Topic};
+use oyez::{Event, EventId, EventType, Format, IdempotencyKey, LastEventId, Matcher, OnGap, Topic};
 use percent_encoding::percent_decode_str;
 
 use crate::problem::Problem;
@@ -49,6 +49,8 @@ pub(crate) struct PublishRequest {
     pub(crate) template: EventTemplate,
     /// Each line of the body is an event as it comes.
     pub(crate) lines: bool,
+    /// It is published once, however often it is sent.
+    pub(crate) key: Option<IdempotencyKey>,
 }
 
 /// All of an event but its data.
@@ -128,7 +130,8 @@ impl PublishRequest {
         query.refuse_not_yet(&["private", "key", "ttl", "end"])?;
         query.refuse_tokens()?;
         query.refuse_unknown(&["event", "id", "retry", "lines"])?;
-        refuse_headers(headers)?;
+        refuse_encoded(headers)?;
+        let key = idempotency_key(headers)?;
         let event_type = one_of(&query, "event", headers, &EVENT_TYPE)?;
         let id = one_of(&query, "id", headers, &EVENT_ID)?;
         let template = EventTemplate {
@@ -142,7 +145,13 @@ impl PublishRequest {
                 "id names one event, and each line is one: leave id out or publish without lines",
             ));
         }
-        Ok(Self { topic, template, lines })
+        if lines && key.is_some() {
+            return Err(Problem::invalid(
+                "Idempotency-Key names one publish, and lines are many, published as they come: \
+                 send them as NDJSON batches with a key each, as oyez pub --lines does",
+            ));
+        }
+        Ok(Self { topic, template, lines, key })
     }
 }
 
@@ -164,16 +173,17 @@ impl RootBody {
     }
 }
 
-/// Checks the head of a request whose events say everything themselves.
-pub(crate) fn read_json_publish(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+/// Checks the head of a request whose events say everything themselves. What is left to it is the key under which it is
+/// published once.
+pub(crate) fn read_json_publish(uri: &Uri, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let query = Query::read(uri)?;
     query.refuse_not_yet(&["private", "key", "ttl", "end"])?;
     query.refuse_tokens()?;
     query.refuse_unknown(&[])?;
-    refuse_headers(headers)?;
+    refuse_encoded(headers)?;
     match [&EVENT_TYPE, &EVENT_ID].into_iter().find(|name| headers.contains_key(*name)) {
         Some(name) => Err(Problem::invalid(format!("the header {name} is for plain bodies; say it in the JSON"))),
-        None => Ok(()),
+        None => idempotency_key(headers),
     }
 }
 
@@ -272,16 +282,27 @@ fn form_decode(text: &str) -> Result<Cow<'_, str>, Problem> {
     percent_decode_str(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned())).map_err(|_| refused())
 }
 
-fn refuse_headers(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key(IDEMPOTENCY_KEY) {
-        return Err(Problem::NotYet { what: "the header Idempotency-Key".to_owned() });
-    }
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let key = one_header(headers, &IDEMPOTENCY_KEY)?;
+    key.map(|key| IdempotencyKey::new(&key).map_err(Problem::refused)).transpose()
+}
+
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
             Err(Problem::ContentEncoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()))
         }
         _ => Ok(()),
     }
+}
+
+fn one_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Cow<'a, str>>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if values.next().is_some() {
+        return Err(Problem::invalid(format!("the header {name} is given more than once")));
+    }
+    Ok(first)
 }
 
 /// A value that may come as a parameter or as a header, but not as two different ones.
@@ -292,12 +313,7 @@ fn one_of<'a>(
     name: &HeaderName,
 ) -> Result<Option<Cow<'a, str>>, Problem> {
     let in_query = query.one(parameter)?.map(Cow::Borrowed);
-    let mut values = headers.get_all(name).iter();
-    let in_header = values.next().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    if values.next().is_some() {
-        return Err(Problem::invalid(format!("the header {name} is given more than once")));
-    }
-    match (in_query, in_header) {
+    match (in_query, one_header(headers, name)?) {
         (Some(query), Some(header)) if query != header => {
             Err(Problem::invalid(format!("{parameter}={query:?} and {name}: {header:?} contradict each other")))
         }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Gone,
     /// A bound was reached or an engine is away; retry later.
     Unavailable,
+    /// The idempotency key stands for another publish; take a new one.
+    Mismatch,
     /// The hub drains; connect elsewhere.
     Closed,
     /// A broken invariant or damaged storage.
@@ -37,6 +39,10 @@ impl Error {
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn mismatch(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Mismatch, message)
     }
 
     /// The same error, naming the event of a batch that it is about.

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::limits::Limits;
-use crate::log::{Bounds, Log, Retention};
+use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
 use crate::matcher::Matcher;
 use crate::position::Epoch;
 use crate::publish::{Publish, at_most};
@@ -153,6 +153,31 @@ impl<T: Payload> Hub<T> {
         self.core.append(batch, clock::wall_ms())
     }
 
+    /// [`Hub::publish_batch`] that can be sent again: within ten minutes, the same batch under the same key appends nothing and
+    /// returns the ids of the first time. So a publisher that got no answer repeats the call until it gets one, without loss and
+    /// without doubles.
+    ///
+    /// A million keys are remembered, in at most 64 MiB; beyond that the oldest are forgotten before their time.
+    ///
+    /// # Errors
+    /// As [`Hub::publish_batch`]; and [`Mismatch`](ErrorKind::Mismatch) when the key stands for other events.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use oyez::{Event, Hub, IdempotencyKey, Publish, Topic};
+    /// let hub = Hub::<Event>::new();
+    /// let key = IdempotencyKey::new("order-7/paid")?;
+    /// let paid = vec![Publish::new(Topic::new("orders/7")?, Event::data("paid"))];
+    /// let first = hub.publish_once(key.clone(), paid.clone()).await?;
+    /// let again = hub.publish_once(key, paid).await?;
+    /// assert!(again.replayed && again.ids == first.ids);
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn publish_once(&self, key: IdempotencyKey, batch: Vec<Publish>) -> Result<Published, Error> {
+        self.core.append_once(batch, Some(key), clock::wall_ms())
+    }
+
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
     /// until it is turned into a response or a stream; an invalid matcher is reported then.
     pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>
@@ -220,6 +245,16 @@ impl Core {
 
     /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
     pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Result<Vec<EventId>, Error> {
+        self.append_once(batch, None, now_ms).map(|published| published.ids)
+    }
+
+    /// [`Core::append`], but with a key only once.
+    pub(crate) fn append_once(
+        &self,
+        batch: Vec<Publish>,
+        key: Option<IdempotencyKey>,
+        now_ms: u64,
+    ) -> Result<Published, Error> {
         if self.is_draining() {
             return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; publish elsewhere"));
         }
@@ -228,15 +263,18 @@ impl Core {
         for (index, publish) in batch.iter().enumerate() {
             publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
         }
-        let ids = self.log.append(batch, now_ms);
-        self.counters.published.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        let published = self.log.append(Batch::new(batch, key), now_ms)?;
+        if published.replayed {
+            return Ok(published);
+        }
+        self.counters.published.fetch_add(published.ids.len() as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
         for bell in self.bells.read().iter() {
             if let Some(bell) = bell.upgrade() {
                 bell.ring();
             }
         }
-        Ok(ids)
+        Ok(published)
     }
 
     /// Rings `bell` behind each append from now on, for as long as it is there.

@@ -71,7 +71,7 @@ pub use gap::{Gap, Reason};
 pub use hub::{Hub, HubBuilder};
 pub use limiter::{Limiter, TooMany};
 pub use limits::Limits;
-pub use log::Retention;
+pub use log::{IdempotencyKey, Published, Retention};
 pub use matcher::Matcher;
 pub use position::{Epoch, Position};
 pub use publish::Publish;

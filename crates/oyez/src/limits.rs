@@ -45,6 +45,19 @@ pub(crate) const STATS_TOPICS: usize = 10;
 /// needs a preflight, and the id index is counted per entry.
 pub(crate) const EVENT_ID_BYTES_MAX: usize = 128;
 
+/// How long an idempotency key stands for its publish. Ten minutes: a publisher that has not been answered by then has told
+/// somebody.
+pub(crate) const ONCE_WINDOW: Duration = Duration::from_secs(600);
+/// Bytes of an idempotency key. 128: a few UUIDs.
+pub(crate) const ONCE_KEY_BYTES_MAX: usize = 128;
+/// Bytes of the name of the publisher whose key it is. 256: a subject of a token.
+pub(crate) const ONCE_SCOPE_BYTES_MAX: usize = 256;
+/// Idempotency keys that are remembered at once, and bytes of them with what is kept beside: more than a thousand publishes a
+/// second for the whole window, or 400 with UUIDs. Beyond that the oldest go first, and the window is shorter.
+pub(crate) const ONCE_KEYS: usize = 1_000_000;
+/// See [`ONCE_KEYS`]; whichever is reached first.
+pub(crate) const ONCE_BYTES: usize = 64 << 20;
+
 /// Bytes of an event type. 256: a name, not a payload.
 pub(crate) const EVENT_TYPE_BYTES_MAX: usize = 256;
 

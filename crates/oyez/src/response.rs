@@ -129,6 +129,7 @@ impl Sse {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::Denied => StatusCode::FORBIDDEN,
             ErrorKind::Gone => StatusCode::GONE,
+            ErrorKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
             ErrorKind::Unavailable | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use oyez::{BodyTimeout, EventId, Publish, Topic};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use oyez::{BodyTimeout, EventId, IdempotencyKey, Publish, Topic};
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -37,20 +37,19 @@ pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Re
     if kind == RootBody::Data {
         return plain(app, default_topic(), request).await;
     }
-    read_json_publish(request.uri(), request.headers())?;
+    let key = read_json_publish(request.uri(), request.headers())?;
     let (parts, body) = request.into_parts();
     let max = if kind == RootBody::Batch { BATCH_BYTES_MAX } else { DATA_BYTES_MAX };
     let text = body::text(body::read(body, &parts.headers, "the body", max).await?, "the body")?;
     if kind == RootBody::Object {
-        let ids = publish(app, vec![json_publish::object(&text)?]).await?;
-        return Ok(one_id(&ids));
+        return Ok(one_id(&publish(app, vec![json_publish::object(&text)?], key).await?));
     }
     let batch = json_publish::batch(&text)?;
     if batch.is_empty() {
         return Err(Problem::invalid("the batch is empty"));
     }
-    let ids = publish(app, batch).await?;
-    Ok(super::json_answer(&Ids { ids: ids.iter().map(|id| &**id).collect() }))
+    let published = publish(app, batch, key).await?;
+    Ok(answer(&published, &Ids { ids: published.ids.iter().map(|id| &**id).collect() }))
 }
 
 /// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
@@ -79,14 +78,30 @@ async fn plain(app: &App, topic: Topic, request: Request) -> Result<Response, Pr
     let (parts, body) = request.into_parts();
     let data = body::read(body, &parts.headers, "the body", DATA_BYTES_MAX).await?;
     let event = asked.template.with_data(body::text(data, "the body")?);
-    Ok(one_id(&publish(app, vec![Publish::new(asked.topic, event)]).await?))
+    Ok(one_id(&publish(app, vec![Publish::new(asked.topic, event)], asked.key).await?))
 }
 
-async fn publish(app: &App, batch: Vec<Publish>) -> Result<Vec<EventId>, Problem> {
+/// What a publish has come to.
+struct Published {
+    ids: Vec<EventId>,
+    /// It was published before, and this is what it came to then.
+    replayed: bool,
+}
+
+/// With a key it is published once.
+async fn publish(app: &App, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Problem> {
     let started = Instant::now();
-    let ids = app.hub.publish_batch(batch).await.map_err(|error| Problem::from_hub(&error, retry()))?;
+    let published = match key {
+        Some(key) => app
+            .hub
+            .publish_once(key, batch)
+            .await
+            .map(|oyez::Published { ids, replayed, .. }| Published { ids, replayed }),
+        None => app.hub.publish_batch(batch).await.map(|ids| Published { ids, replayed: false }),
+    };
+    let published = published.map_err(|error| Problem::from_hub(&error, retry()))?;
     app.metrics.published(started.elapsed());
-    Ok(ids)
+    Ok(published)
 }
 
 /// A body whose lines are events, published as they come.
@@ -170,7 +185,7 @@ impl<'a> Lines<'a> {
         if batch.is_empty() {
             return Ok(());
         }
-        let ids = publish(self.app, batch).await?;
+        let ids = publish(self.app, batch, None).await?.ids;
         self.accepted += ids.len();
         self.last = ids.into_iter().next_back();
         Ok(())
@@ -184,12 +199,20 @@ impl<'a> Lines<'a> {
     }
 }
 
-fn one_id(ids: &[EventId]) -> Response {
+fn one_id(published: &Published) -> Response {
     #[derive(Serialize)]
     struct Id<'a> {
         id: Option<&'a str>,
     }
-    super::json_answer(&Id { id: ids.first().map(|id| &**id) })
+    answer(published, &Id { id: published.ids.first().map(|id| &**id) })
+}
+
+fn answer(published: &Published, body: &impl Serialize) -> Response {
+    let mut response = super::json_answer(body);
+    if published.replayed {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// The answer to a batch.
@@ -197,3 +220,6 @@ fn one_id(ids: &[EventId]) -> Response {
 struct Ids<'a> {
     ids: Vec<&'a str>,
 }
+
+/// Says that nothing was published now: the answer is that of the first time.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -10,6 +10,7 @@ use oyez_proto::{Decoder, Event, EventId, Item};
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::log::once::Once;
 use crate::position::{EPOCH_LEN, Position, SEQUENCE_LEN_MAX};
 use crate::publish::Publish;
 use crate::{Epoch, Topic};
@@ -40,6 +41,15 @@ pub(crate) struct Extras {
     pub(crate) ttl_ms: Option<u64>,
     /// It is the last one of its topic.
     pub(crate) end: bool,
+    /// It is the first of a batch that is published once.
+    pub(crate) once: Option<Once>,
+}
+
+impl Extras {
+    fn cost(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, |key| key.len());
+        size_of::<Self>() + key + self.once.as_ref().map_or(0, Once::cost) + ALLOCATION_BYTES
+    }
 }
 
 /// A publish that is encoded but for its place: what can be done before the log is locked.
@@ -69,6 +79,15 @@ impl Draft {
 
     pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
         &mut self.topics
+    }
+
+    /// The id that its entry has at this place.
+    pub(crate) fn event_id(&self, position: Position) -> EventId {
+        self.publisher_id.clone().unwrap_or_else(|| position.event_id())
+    }
+
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
     }
 
     /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
@@ -165,6 +184,10 @@ impl Entry {
         frame.freeze()
     }
 
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {
         let own = || Position { epoch, sequence: self.sequence }.event_id();
         self.publisher_id.clone().unwrap_or_else(own)
@@ -195,9 +218,7 @@ impl Entry {
         let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * (id.len() + ALLOCATION_BYTES) + ID_INDEX_BYTES);
         let kept = |payload: &Arc<dyn Any + Send + Sync>| size_of_val(&**payload) + self.chunk.len() + ALLOCATION_BYTES;
         let payload = self.payload.as_ref().map_or(0, kept);
-        let extras =
-            |extras: &Extras| size_of::<Extras>() + extras.key.as_ref().map_or(0, |key| key.len()) + ALLOCATION_BYTES;
-        let extras = self.extras.as_deref().map_or(0, extras);
+        let extras = self.extras.as_deref().map_or(0, Extras::cost);
         let index = self.topics.len() * INDEX_BYTES;
         size_of::<Self>() + self.chunk.len() + topics_outside + ids + payload + extras + index + ENTRY_BYTES
     }

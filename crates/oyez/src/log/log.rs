@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oyez_proto::EventId;
 use smallvec::SmallVec;
 
-use crate::Topic;
 use crate::gap::Gap;
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::dropped::After;
-use crate::log::entry::{Draft, Entry};
+use crate::log::entry::Entry;
 use crate::log::lines::Lines;
 use crate::log::memory::{Lost, Read, Ring};
-use crate::log::{Bounds, Retained, Retention};
+use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
 use crate::sync::{Mutex, RwLock};
+use crate::{Error, Topic};
 
 /// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
 /// lock for a page of references or a bounded number of entries looked at, however much there is to read.
@@ -78,15 +76,20 @@ impl Log {
         }
     }
 
-    /// Appends all of `batch`, in order and without anything in between. Returns their ids.
-    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Vec<EventId> {
-        let drafts: SmallVec<[_; 1]> = batch.into_iter().map(Draft::new).collect();
-        let mut entries: SmallVec<[_; 1]> = SmallVec::with_capacity(drafts.len());
+    /// Appends all of `batch`, in order and without anything in between, unless it was before.
+    ///
+    /// # Errors
+    /// Why it may not be appended; then nothing is.
+    pub(crate) fn append(&self, batch: Batch, now_ms: u64) -> Result<Published, Error> {
+        let mut entries: SmallVec<[_; 1]> = SmallVec::with_capacity(batch.0.len());
         let mut ring = self.ring.write();
-        entries.extend(drafts.into_iter().map(|draft| Arc::clone(ring.append(draft, self.epoch, now_ms))));
+        if let Admission::Replayed { first } = ring.admit(&batch, now_ms)? {
+            return Ok(Published { ids: batch.event_ids(self.epoch, first), replayed: true });
+        }
+        entries.extend(batch.0.into_iter().map(|draft| Arc::clone(ring.append(draft, self.epoch, now_ms))));
         ring.trim(now_ms);
         drop(ring);
-        entries.iter().map(|entry| entry.event_id(self.epoch)).collect()
+        Ok(Published { ids: entries.iter().map(|entry| entry.event_id(self.epoch)).collect(), replayed: false })
     }
 
     /// Finds the place where `start` begins, and says what a resume has missed.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
+use crate::Error;
 use crate::gap::Reason;
 use crate::limits::{
     DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
 };
 use crate::log::dropped::{After, Dropped, Missed};
 use crate::log::entry::{Draft, Entry};
+use crate::log::once::{OnceBounds, OnceTable};
 use crate::log::topics::Topics;
-use crate::log::{Retained, Retention};
+use crate::log::{Admission, Batch, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 
@@ -53,6 +55,7 @@ pub(crate) struct Ring {
     slack: Retained,
     pub(crate) topics: Topics,
     publisher_ids: HashMap<EventId, Uses>,
+    once: OnceTable,
     dropped: Dropped,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
@@ -94,10 +97,25 @@ impl Ring {
             slack: Retained::default(),
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
+            once: OnceTable::new(OnceBounds::default()),
             // a small history is not to be pushed out by the summary of what it has lost
             dropped: Dropped::new(bounds.summary_bytes.min(retention.bytes / 16)),
             gone_ms: 0,
         }
+    }
+
+    /// Whether `batch` is to be appended at this time. It looks only, so that a log can ask before it writes anything; the answer
+    /// holds until something is appended.
+    ///
+    /// # Errors
+    /// Why it may not be appended.
+    pub(crate) fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
+        if let Some(once) = batch.once() {
+            if let Some(first) = self.once.find(once, now_ms)? {
+                return Ok(Admission::Replayed { first });
+            }
+        }
+        Ok(Admission::New)
     }
 
     pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
@@ -114,6 +132,9 @@ impl Ring {
             let uses = self.publisher_ids.entry(id.clone()).or_insert(Uses { first: self.head, last: self.head });
             uses.last = self.head;
         }
+        if let Some(once) = entry.extras().and_then(|extras| extras.once.as_ref()) {
+            self.once.note(once, entry.sequence, entry.time_ms);
+        }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
         self.entries.push_back(entry);
@@ -122,6 +143,7 @@ impl Ring {
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
     pub(crate) fn trim(&mut self, now_ms: u64) {
+        self.once.forget(now_ms);
         loop {
             // before the check: the summary of what goes is counted as well
             self.trim_slack();

@@ -1,16 +1,21 @@
 //! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
 
+mod batch;
 mod dropped;
 mod entry;
 mod lines;
 #[expect(clippy::module_inception, reason = "it owns `Log`, and the module is the log with all its parts")]
 mod log;
 mod memory;
+mod once;
 mod retention;
 mod topics;
 
+pub use batch::Published;
+pub(crate) use batch::{Admission, Batch};
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use log::{Log, Page, Start};
 pub(crate) use memory::Bounds;
+pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;
 pub use retention::Retention;

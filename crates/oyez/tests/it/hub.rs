@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use oyez::{Event, Hub, LastEventId, Retention, Sse, StreamControl, Subscribe};
+use oyez::{
+    ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Publish, Retention, Sse, StreamControl, Subscribe, Topic,
+};
 use tokio::time::timeout;
 
 use crate::web::within;
@@ -42,6 +44,23 @@ async fn a_resume_behind_a_dropped_entry_is_told_so() {
     let gap = format!(r#"{{"reason":"expired","requested":"{}","oldest":"{}","missed":2}}"#, ids[0], ids[3]);
     assert!(got.contains(&format!("event: oyez.gap\nid: {}\ndata: {gap}\n\n", ids[2])), "{got}");
     assert!(got.ends_with(&format!("id: {}\ndata: 3\n\nid: {}\ndata: 4\n\n", ids[3], ids[4])), "{got}");
+}
+
+#[tokio::test]
+async fn a_publish_sent_again_has_its_ids_even_when_they_have_left_the_history() {
+    let hub = Hub::<Event>::builder().history(Retention::none()).build();
+    let publish = |data: &str| Publish::new(Topic::new("a").unwrap(), Event::data(data));
+    let batch = vec![publish("1"), Publish::new(Topic::new("b").unwrap(), Event::data("2").id("mine").unwrap())];
+    let key = IdempotencyKey::new("k").unwrap();
+    let first = hub.publish_once(key.clone(), batch.clone()).await.unwrap();
+    hub.publish("a", Event::data("between")).await.unwrap();
+    let again = hub.publish_once(key.clone(), batch).await.unwrap();
+    assert_eq!((first.replayed, again.replayed), (false, true));
+    assert_eq!(first.ids, again.ids);
+    assert_eq!(&*again.ids[1], "mine");
+    let error = hub.publish_once(key, vec![publish("1")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    assert_eq!(hub.stats().published, 3);
 }
 
 /// Several publishers, and readers that leave in the middle of things and come back with the last id they have got.

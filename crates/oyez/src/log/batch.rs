@@ -1,0 +1,55 @@
+//! What is appended together, and what became of it.
+
+use oyez_proto::EventId;
+use smallvec::SmallVec;
+
+use crate::log::entry::{Draft, Extras};
+use crate::log::once::{IdempotencyKey, Once};
+use crate::position::{Epoch, Position};
+use crate::publish::Publish;
+
+/// Publishes that become entries together, in order and without anything in between, or not at all: checked, and encoded but
+/// for their places.
+pub(crate) struct Batch(pub(crate) SmallVec<[Draft; 1]>);
+
+/// Whether a batch is to be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    New,
+    /// It was before; its first entry has this sequence number.
+    Replayed {
+        first: u64,
+    },
+}
+
+/// What a publish has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// The ids of its entries, in order.
+    pub ids: Vec<EventId>,
+    /// It was published before, under the same key: nothing was appended, and these are the ids of that time.
+    pub replayed: bool,
+}
+
+impl Batch {
+    /// With a key it is published once.
+    pub(crate) fn new(mut batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Self {
+        if let Some(key) = key {
+            let once = Once::new(key, &batch);
+            if let Some(first) = batch.first_mut() {
+                first.extras.once = Some(once);
+            }
+        }
+        Self(batch.into_iter().map(Draft::new).collect())
+    }
+
+    pub(crate) fn once(&self) -> Option<&Once> {
+        self.0.first().and_then(Draft::extras).and_then(|extras: &Extras| extras.once.as_ref())
+    }
+
+    /// The ids of its entries where the first has this sequence number.
+    pub(crate) fn event_ids(&self, epoch: Epoch, first: u64) -> Vec<EventId> {
+        (first..).zip(&self.0).map(|(sequence, draft)| draft.event_id(Position { epoch, sequence })).collect()
+    }
+}
