@@ -1,11 +1,11 @@
 //! `oyez pub --lines`: a stream of lines as a live log.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use oyez_client::{Batch, Error, ErrorKind, Event, Publisher};
+use oyez_client::{Batch, Error, ErrorKind, Event, IdempotencyKeys, Publisher};
 use oyez_proto::EVENT_BYTES_MAX;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,7 +16,8 @@ use crate::signals;
 use crate::target::Target;
 
 /// Publishes each line of `input` as an event like `template`, and ends when the input does, at Ctrl-C, or at the
-/// first batch that is not acknowledged: what is unknown is not sent again, for it could then be there twice.
+/// first batch that is refused. A batch that is not answered is sent again under the same name until it is; the next
+/// one waits, so the order is that of the input.
 pub(crate) async fn publish(
     publisher: Publisher,
     target: &Target,
@@ -43,7 +44,8 @@ struct Publishing<'a> {
     template: &'a Event,
     waiting: Batch,
     due: Option<Instant>,
-    under_way: u64,
+    keys: IdempotencyKeys,
+    under_way: UnderWay,
     certain: u64,
     progress: ProgressBar,
 }
@@ -57,7 +59,8 @@ impl<'a> Publishing<'a> {
             template,
             waiting: Batch::new(),
             due: None,
-            under_way: 0,
+            keys: IdempotencyKeys::new(),
+            under_way: UnderWay::default(),
             certain: 0,
             progress,
         }
@@ -117,46 +120,29 @@ impl<'a> Publishing<'a> {
         if batch.is_empty() {
             return Ok(());
         }
-        self.under_way = batch.len() as u64;
-        self.publisher.publish_batch(batch).await.map_err(|error| self.failure(&error))?;
-        self.certain += self.under_way;
-        self.under_way = 0;
+        self.under_way = UnderWay::lines(self.certain + 1, batch.len() as u64);
+        let told = |error: &Error, wait| self.under_way.failed(error, wait, &self.progress);
+        let outcome = self.publisher.publish_batch_until_answered(&self.keys.draw(), batch, told).await;
+        outcome.map_err(|error| self.not_published(&one_line(&error)))?;
+        self.under_way.answered(&self.progress);
+        self.certain = self.under_way.last;
         self.progress.set_position(self.certain);
         Ok(())
     }
 
-    fn failure(&self, error: &Error) -> Failure {
-        let why = one_line(error);
-        let (first, these) = (self.certain + 1, self.these());
-        let next = match error.kind() {
-            ErrorKind::Unknown => return self.unknown(&why),
-            ErrorKind::Unavailable => {
-                let wait = error.retry_after().map_or_else(String::new, |wait| format!(" after {} s", wait.as_secs()));
-                format!("{these} and what follows are not published ({why}): go on from line {first}{wait}")
-            }
-            _ => format!("{these} and what follows are not published: {why}"),
-        };
-        self.progress.abandon();
-        Failure::failed(format!("{}; {next}", certain(self.certain)))
-    }
-
     fn given_up(&self) -> Failure {
-        self.unknown("no answer came before the command was stopped")
+        self.not_published("no answer came before the command was stopped")
     }
 
-    fn unknown(&self, why: &str) -> Failure {
+    fn not_published(&self, why: &str) -> Failure {
         self.progress.abandon();
-        let (certain, these) = (certain(self.certain), self.these());
-        let next = "look at the topic, then go on from where it ends";
-        Failure::failed(format!("{certain}; {these} may be published or not ({why}): {next}"))
-    }
-
-    /// The lines under way.
-    fn these(&self) -> String {
-        match (self.certain + 1, self.certain + self.under_way) {
-            (first, last) if first == last => format!("line {first}"),
-            (first, last) => format!("lines {first} to {last}"),
-        }
+        let (certain, these) = (certain(self.certain), &self.under_way);
+        Failure::failed(if these.unknown_since.is_some() {
+            let next = "look at the topic, then go on from where it ends";
+            format!("{certain}; {these} may be published or not ({why}): {next}")
+        } else {
+            format!("{certain}; {these} and what follows are not published: {why}")
+        })
     }
 
     fn unreadable(&self, error: &Unreadable) -> Failure {
@@ -173,6 +159,56 @@ impl<'a> Publishing<'a> {
             Unreadable::Io(error) => Failure::failed(format!("{certain}; the input cannot be read on: {error}")),
         }
     }
+}
+
+/// The lines of the batch that is not answered yet.
+#[derive(Default)]
+struct UnderWay {
+    first: u64,
+    last: u64,
+    failures: u32,
+    unknown_since: Option<Instant>, // an attempt may have been taken without an answer
+}
+
+impl UnderWay {
+    fn lines(first: u64, number: u64) -> Self {
+        Self { first, last: first + number - 1, ..Self::default() }
+    }
+
+    /// Says that an attempt failed: whoever waits wants to know for what.
+    fn failed(&mut self, error: &Error, wait: Duration, progress: &ProgressBar) {
+        self.failures += 1;
+        if error.kind() == ErrorKind::Unknown {
+            self.unknown_since.get_or_insert_with(Instant::now);
+        }
+        let mut note = format!("{self} not answered yet ({}), again in {:.1} s", one_line(error), wait.as_secs_f64());
+        if self.unknown_since.is_some_and(|since| since.elapsed() > KEY_KEPT) {
+            note.push_str("; a hub remembers them for ten minutes, so they may be there twice");
+        }
+        tell(&note, progress);
+    }
+
+    /// Says that it goes on, if it was said that it does not.
+    fn answered(&self, progress: &ProgressBar) {
+        if self.failures > 0 {
+            tell(&format!("{self} published at attempt {}", self.failures + 1), progress);
+        }
+    }
+}
+
+impl fmt::Display for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "line {first}"),
+            (first, last) => write!(f, "lines {first} to {last}"),
+        }
+    }
+}
+
+/// Writes a line to standard error, above the progress if that is shown.
+fn tell(note: &str, progress: &ProgressBar) {
+    // there is nowhere left to report that this fails
+    progress.suspend(|| drop(writeln!(io::stderr(), "oyez: {note}")));
 }
 
 fn certain(lines: u64) -> String {
@@ -222,5 +258,6 @@ const BATCH_LINES_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_WAIT: Duration = Duration::from_millis(20); // since the first line that waits
 const LINE_OVERHEAD_BYTES: usize = 256; // keys, type and reconnection time around topic and data
+const KEY_KEPT: Duration = Duration::from_secs(10 * 60); // how long a hub remembers the name of a batch
 const GRACE: Duration = Duration::from_secs(5); // for the lines that wait when the command is stopped
 const INTERRUPTED: i32 = 130; // what shells say of a command ended by SIGINT

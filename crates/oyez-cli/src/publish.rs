@@ -20,6 +20,7 @@ use crate::target::Target;
 ///
 /// Without DATA and --file the data is all of standard input, exactly. The id of the event is printed. With --lines
 /// each line is an event as soon as it is there: tail -F app.log | oyez pub --lines URL
+/// Lines that are not answered are sent again, under a name by which the hub knows them, until they are.
 #[derive(Args)]
 pub(crate) struct Publish {
     /// The URL of the topic, such as http://127.0.0.1:8888/events/news

@@ -67,6 +67,23 @@ impl Oyez {
         assert!(Command::new("kill").args([&signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// The next line on standard error begins like this.
+    #[track_caller]
+    pub(crate) fn says(&mut self, start: &str) {
+        let line = BufReader::new(self.errors.as_mut().unwrap()).lines().next();
+        let line = line.expect("a line").unwrap();
+        assert!(line.starts_with(start), "{line:?}, not {start:?}…");
+    }
+
+    /// Waits for the end with this status; gives back what came on standard error.
+    #[track_caller]
+    pub(crate) fn fails(mut self, status: i32) -> String {
+        let mut text = String::new();
+        self.errors.take().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(status), "{text}");
+        text
+    }
+
     /// Waits for the end: exactly this status, nothing more on standard output, and this on standard error (`…` as in
     /// `prints`).
     #[track_caller]

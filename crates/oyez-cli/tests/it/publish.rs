@@ -167,52 +167,90 @@ fn a_batch_stays_within_a_mebibyte_but_for_a_single_line() {
     writer.join().unwrap().ends(0, "");
 }
 
+fn name(connection: &Connection) -> String {
+    let name = connection.header("idempotency-key").expect("a batch has a name");
+    assert!((1..=128).contains(&name.len()), "{name}");
+    name.to_owned()
+}
+
 #[test]
-fn without_an_answer_it_says_what_is_certain_and_sends_nothing_again() {
+fn a_batch_is_sent_again_under_its_name_until_it_is_answered() {
     let server = Server::new();
     let mut oyez = lines(&server);
     oyez.write("1\n2\n");
     let mut connection = server.accept();
+    let first = name(&connection);
     acknowledge(&mut connection);
     oyez.write("3\n4\n5\n");
     connection.read_request();
-    assert_eq!(batch(&connection), ["3", "4", "5"]);
-    drop(connection);
-    oyez.ends(1, "oyez: 2 lines are certain; lines 3 to 5 may be published or not (no answer came from 127.0.0.1:…");
-    assert!(!server.is_asked());
+    let (second, body) = (name(&connection), connection.body.clone());
+    assert_ne!(first, second);
+    drop(connection); // read, and perhaps published
+    for status in ["503 Service Unavailable", "502 Bad Gateway", "429 Too Many Requests", "507 Insufficient Storage"] {
+        oyez.write("later\n");
+        let mut connection = server.accept();
+        assert_eq!((name(&connection), &connection.body), (second.clone(), &body), "before {status}");
+        connection.answer(status, "retry-after: 0\r\n", "");
+    }
+    let mut connection = server.accept();
+    assert_eq!((name(&connection), batch(&connection)), (second.clone(), vec!["3".into(), "4".into(), "5".into()]));
+    acknowledge(&mut connection);
+    oyez.end_input();
+    let mut later = Vec::new();
+    while later.len() < 4 {
+        connection.read_request();
+        assert!(![&first, &second].contains(&&name(&connection)));
+        later.extend(batch(&connection));
+        acknowledge(&mut connection);
+    }
+    assert_eq!(later, ["later"; 4], "what comes meanwhile waits");
+    oyez.ends(0, "oyez: lines 3 to 5 not answered yet (no answer came from 127.0.0.1:…");
 }
 
 #[test]
-fn a_refusal_says_what_is_certain_and_what_to_do() {
-    for (status, headers, expected) in [
-        (
-            "503 Service Unavailable",
-            "retry-after: 7\r\n",
-            "oyez: 1 line is certain; line 2 and what follows are not published (the server answered 503 Service \
-             Unavailable): go on from line 2 after 7 s\n",
-        ),
-        (
-            "413 Content Too Large",
-            "",
-            "oyez: 1 line is certain; line 2 and what follows are not published: the server answered 413 Payload Too \
-             Large\n",
-        ),
-    ] {
-        let server = Server::new();
-        let mut oyez = lines(&server);
-        oyez.write("1\n");
-        let mut connection = server.accept();
-        acknowledge(&mut connection);
-        oyez.write("2\n");
-        connection.read_request();
-        connection.answer(status, headers, "");
-        oyez.ends(1, expected);
-    }
+fn a_refusal_ends_it_and_says_what_is_certain() {
+    let server = Server::new();
+    let mut oyez = lines(&server);
+    oyez.write("1\n");
+    let mut connection = server.accept();
+    acknowledge(&mut connection);
+    oyez.write("2\n");
+    connection.read_request();
+    connection.answer("413 Content Too Large", "", "");
+    oyez.ends(
+        1,
+        "oyez: 1 line is certain; line 2 and what follows are not published: the server answered 413 Payload Too \
+         Large\n",
+    );
+}
+
+#[test]
+fn a_refusal_after_no_answer_leaves_open_what_is_published() {
+    let server = Server::new();
+    let mut oyez = lines(&server);
+    oyez.write("1\n");
+    drop(server.accept());
+    server.accept().answer("401 Unauthorized", "", "");
+    let errors = oyez.fails(1);
+    let last = errors.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "oyez: 0 lines are certain; line 1 may be published or not (the server answered 401 Unauthorized): look at \
+         the topic, then go on from where it ends"
+    );
+}
+
+#[test]
+fn without_a_hub_ctrl_c_ends_it_and_nothing_is_published() {
     let nowhere = nowhere();
     let mut oyez = Oyez::start(["pub", "--lines", &format!("http://{nowhere}/events/x")]);
     oyez.write("1\n2\n");
-    let told = "(cannot connect to 127.0.0.1:";
-    oyez.ends(1, &format!("oyez: 0 lines are certain; lines 1 to 2 and what follows are not published {told}…"));
+    oyez.end_input();
+    oyez.says("oyez: lines 1 to 2 not answered yet (cannot connect to 127.0.0.1:");
+    oyez.signal("INT");
+    let errors = oyez.fails(1);
+    let last = errors.lines().last().unwrap();
+    assert!(last.starts_with("oyez: 0 lines are certain; lines 1 to 2 and what follows are not published: "), "{last}");
 }
 
 #[test]
