@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::limits::Limits;
 use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
-use crate::matcher::Matcher;
+use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::publish::{Publish, at_most};
 use crate::random::Random;
@@ -75,6 +75,7 @@ pub(crate) trait Bell: Send + Sync {
 pub struct HubBuilder<T = Event> {
     retention: Retention,
     limits: Limits,
+    compact: Matchers,
     payload: PhantomData<fn(T) -> T>,
 }
 
@@ -82,6 +83,33 @@ impl<T: Payload> HubBuilder<T> {
     /// What is kept for those who come later or come back. 64 MiB by default.
     pub fn history(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Compacts the topics that `matcher` selects; may be called several times. Of each of their
+    /// [keys](crate::Publish::key) the newest entry stays readable by [snapshots](crate::Subscribe::snapshot) and resumes
+    /// until it is replaced or deleted, also when it has left the history; what was replaced is not missed. An entry without
+    /// a key is the value of its topic. A million values or 64 MiB are kept; then the oldest go.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use oyez::{Event, Hub, Publish, Retention, Topic};
+    ///
+    /// let hub = Hub::<Event>::builder().history(Retention::none()).compact("sensors/*".parse()?).build();
+    /// for (key, degrees) in [("roof", "19"), ("cellar", "12"), ("roof", "20")] {
+    ///     let reading = Publish::new(Topic::new("sensors/temperature")?, Event::data(degrees)).key(key)?;
+    ///     hub.publish_batch(vec![reading]).await?;
+    /// }
+    /// let mut stream = hub.subscribe("sensors/*").snapshot().into_stream()?;
+    /// for expected in ["12", "20"] {
+    ///     let item = stream.next().await.and_then(|item| item.event()).expect("two values are there");
+    ///     assert_eq!(item.value.data_str(), expected);
+    /// }
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn compact(mut self, matcher: Matcher) -> Self {
+        self.compact.push(matcher);
         self
     }
 
@@ -94,7 +122,7 @@ impl<T: Payload> HubBuilder<T> {
     /// Makes the hub. Its log is new, and so is the epoch of its ids.
     #[must_use]
     pub fn build(self) -> Hub<T> {
-        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default());
+        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default(), self.compact);
         let core = Core::new(log, self.limits, Random::new());
         Hub { core: Arc::new(core), payload: PhantomData }
     }
@@ -116,7 +144,12 @@ impl<T: Payload> Hub<T> {
     /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
     /// ```
     pub fn builder() -> HubBuilder<T> {
-        HubBuilder { retention: Retention::default(), limits: Limits::default(), payload: PhantomData }
+        HubBuilder {
+            retention: Retention::default(),
+            limits: Limits::default(),
+            compact: Matchers::default(),
+            payload: PhantomData,
+        }
     }
 
     /// Appends `value` to the log. When this returns, the entry is as durable as configured, and every subscriber of
@@ -316,6 +349,8 @@ impl Core {
             history_entries: log.kept.entries as u64,
             history_bytes: log.kept.bytes as u64,
             topics: log.topics as u64,
+            latest_values: log.latest.entries as u64,
+            latest_bytes: log.latest.bytes as u64,
             oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),
             head: self.log.position(log.head).event_id(),
         }

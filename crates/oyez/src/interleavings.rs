@@ -20,6 +20,7 @@ use crate::doorbell::Doorbell;
 use crate::hub::{Bell, Core};
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
+use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
@@ -136,7 +137,7 @@ impl Bell for Sleeper {
 }
 
 fn core(retention: Retention, bounds: Bounds) -> Arc<Core> {
-    let log = Log::new(Epoch::from_bits(1), retention, bounds);
+    let log = Log::new(Epoch::from_bits(1), retention, bounds, Matchers::default());
     Arc::new(Core::new(log, Limits::default(), Random::from_seed(1)))
 }
 

@@ -74,6 +74,14 @@ pub(crate) const SLACK_BYTES: usize = 4 << 20;
 /// less than this a resume is known to be complete; beyond it the answer is "may be incomplete".
 pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
 
+/// Values (the newest entry of each topic and key) that a log keeps, whatever becomes of its history.
+pub(crate) const LATEST_VALUES: usize = 1_000_000;
+/// Bytes of their table and of those values that only it still holds: as much as the history has by default.
+pub(crate) const LATEST_BYTES: usize = 64 << 20;
+
+/// Bytes of the key of a keyed event. 256: a name such as a row's, which is kept for as long as its value.
+pub(crate) const KEY_BYTES_MAX: usize = 256;
+
 /// Entries that one turn of a subscriber takes: bounds the work per wake-up and the memory of a stalled reader.
 pub(crate) const PAGE_ENTRIES: usize = 64;
 /// Frame bytes after which a page is full. At most one event more is taken.

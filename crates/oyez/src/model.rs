@@ -16,7 +16,7 @@ use crate::gap::{Gap, Reason};
 use crate::hub::Core;
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
-use crate::matcher::selects;
+use crate::matcher::{Matchers, selects};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
@@ -35,8 +35,14 @@ fn every_stream_is_the_log_in_order_and_every_hole_is_announced() {
     // a model that does not reach what it is about proves nothing
     println!("{worlds} worlds: {seen:?}");
     assert!(seen.begins > 30 * worlds && seen.entries > 30 * worlds, "{seen:?}");
-    for (what, number) in [("gaps", seen.gaps), ("exact", seen.exact), ("policy", seen.policy), ("behind", seen.behind)]
-    {
+    for (what, number) in [
+        ("gaps", seen.gaps),
+        ("exact", seen.exact),
+        ("policy", seen.policy),
+        ("behind", seen.behind),
+        ("snapshots", seen.snapshots),
+        ("left", seen.left),
+    ] {
         assert!(number > worlds / 10, "{what}: {seen:?}");
     }
 }
@@ -49,6 +55,10 @@ struct Seen {
     gaps: u64,
     /// Of those, the ones that said how many are missing.
     exact: u64,
+    /// Streams that began with values.
+    snapshots: u64,
+    /// Values that came though the log does not hold them any more.
+    left: u64,
     /// Gaps in the middle of a stream.
     policy: u64,
     /// Streams that ended because their reader fell behind.
@@ -93,6 +103,7 @@ struct Published {
     id: String,
     time_ms: u64,
     even: bool,
+    key: Option<&'static str>,
 }
 
 struct World {
@@ -109,6 +120,10 @@ struct World {
     /// What an id of a publisher stands for, while an entry that has it is in the history.
     publisher_ids: HashMap<String, u64>,
     history_start: u64,
+    /// Topics that are compacted, as bits.
+    compacted: u16,
+    /// The newest entry of each topic and key; of those without a key only where it is compacted.
+    values: HashMap<(&'static str, Option<&'static str>), u64>,
     readers: Vec<Reader>,
     /// Every id that any stream has told.
     ids: Vec<String>,
@@ -122,6 +137,8 @@ struct Reader {
     slow: SlowPolicy,
     /// The reader has everything that matches up to here.
     has: u64,
+    /// Up to here only values come; those from before the second number only of compacted topics.
+    values: Option<(u64, u64)>,
     sent: u64,
     limit: Option<u64>,
     until: Option<u64>,
@@ -134,6 +151,8 @@ struct Reader {
 /// What the stream has to say first.
 enum Begun {
     Open(Option<Due>),
+    /// The same, without a place: it is a snapshot that has something to tell.
+    Snapshot,
     Said,
 }
 
@@ -164,10 +183,19 @@ impl World {
         let bounds = Bounds {
             slack: Retained { entries: dice.pick(&[0, 3, 10, 1_024]), bytes: dice.pick(&[1_000, 4 << 20]) },
             summary_bytes: dice.pick(&[0, 600, 1 << 20, 1 << 20]),
+            // what is pushed out of it has tests of its own
+            latest: Bounds::default().latest,
         };
         // twelve short names need less than this
         let remembers_all = bounds.summary_bytes.min(retention.bytes / 16) > 3_000;
-        let log = Log::new(Epoch::from_bits(seed), retention, bounds);
+        let mut compact = Matchers::default();
+        let mut compacted = 0;
+        while dice.one_in(2) {
+            let matcher = dice.pick(&["a", "a/b", "b", "x1", "a/*", "x*", "*/*/d", "*"]);
+            compact.push(matcher.parse().unwrap());
+            compacted |= topic_bits(&[matcher]);
+        }
+        let log = Log::new(Epoch::from_bits(seed), retention, bounds, compact);
         let core = Core::new(log, Limits::default(), Random::from_seed(seed));
         Self {
             dice,
@@ -180,6 +208,8 @@ impl World {
             all: Vec::new(),
             publisher_ids: HashMap::new(),
             history_start: 1,
+            compacted,
+            values: HashMap::new(),
             readers: Vec::new(),
             ids: Vec::new(),
         }
@@ -232,14 +262,23 @@ impl World {
                 let first = self.head() + 1;
                 self.publisher_ids.entry(id.clone()).or_insert(first);
             }
+            let key = self.dice.pick(&[None, None, Some("k1"), Some("k2")]);
             let mut publish = Publish::new(Topic::new(names[0]).unwrap(), event);
+            if let Some(key) = key {
+                publish = publish.key(key).unwrap();
+            }
             for name in &names[1..] {
                 publish = publish.topic(Topic::new(name).unwrap());
             }
             batch.push(publish);
             self.newest_ms = self.newest_ms.max(self.now_ms);
             let topic_bits = (0..TOPICS.len()).filter(|at| names.contains(&TOPICS[*at])).map(|at| 1 << at).sum();
-            self.all.push(Published { topics: names, topic_bits, id, time_ms: self.newest_ms, even });
+            for name in &names {
+                if key.is_some() || topic_bits_of(name) & self.compacted != 0 {
+                    self.values.insert((name, key), self.head() + 1);
+                }
+            }
+            self.all.push(Published { topics: names, topic_bits, id, time_ms: self.newest_ms, even, key });
         }
         let first = self.all.len() - batch.len();
         let ids = self.core.append(batch, self.now_ms).unwrap();
@@ -335,7 +374,7 @@ impl World {
         }
 
         // what the oracle expects is decided by the history behind the trim that a begin may do
-        let (kind, number) = (self.dice.below(6), self.dice.below(8) as usize);
+        let (kind, number) = (self.dice.below(7), self.dice.below(8) as usize);
         let time_ms = self.now_ms.saturating_sub(self.dice.below(80));
         let id = resumed.clone().unwrap_or_else(|| self.random_id());
         subscribe = match kind {
@@ -344,6 +383,7 @@ impl World {
             1 => subscribe.earliest(),
             2 => subscribe.last(number),
             3 => subscribe.since(UNIX_EPOCH + Duration::from_millis(time_ms), "then"),
+            4 => subscribe.snapshot(),
             _ => subscribe.since_id(&id),
         };
         let poll = self.dice.one_in(5);
@@ -361,12 +401,18 @@ impl World {
         seen.begins += 1;
 
         let oldest = self.history_start - 1;
-        let kept_after = |after: u64| after.max(oldest);
-        let is_resume = resumed.is_some() || kind > 2;
-        let (has, due) = if !is_resume {
+        let kept_after = |after: u64| if self.compacted == 0 { after.max(oldest) } else { after };
+        let is_resume = resumed.is_some() || !matches!(kind, 0..=2 | 4);
+        let is_snapshot = resumed.is_none() && kind == 4;
+        let mut values = (is_resume && self.compacted != 0).then_some((oldest, oldest + 1));
+        let (mut has, due) = if !is_resume {
             match kind {
                 0 => (self.head(), None),
                 1 => (oldest, None),
+                4 => {
+                    values = Some((self.head(), oldest + 1));
+                    (0, None)
+                }
                 _ => {
                     let newest = (oldest + 1..=self.head()).rev().filter(|sequence| self.matches(*sequence, &matchers));
                     (newest.take(number).last().map_or_else(|| self.head(), |first| first - 1), None)
@@ -375,17 +421,17 @@ impl World {
         } else if resumed.is_none() && kind == 3 {
             let wanted =
                 |sequence: &u64| self.entry(*sequence).time_ms >= time_ms && self.matches(*sequence, &matchers);
-            let missed = (1..=oldest).filter(wanted).count() as u64;
+            let missed = self.losses(0, oldest, &matchers).filter(wanted).count() as u64;
             let earlier = self.all.partition_point(|entry| entry.time_ms < time_ms) as u64;
             let may = oldest > 0 && self.entry(oldest).time_ms >= time_ms;
-            (kept_after(earlier), self.due(Reason::Expired, missed, may, "then", &matchers))
+            (kept_after(earlier), self.due(Reason::Expired, missed, may, "then", earlier, &matchers))
         } else {
             match found {
                 Ok(after) => {
-                    let missed = self.matching(after, oldest, &matchers).count() as u64;
-                    (kept_after(after), self.due(Reason::Expired, missed, after < oldest, &id, &matchers))
+                    let missed = self.losses(after, oldest, &matchers).count() as u64;
+                    (kept_after(after), self.due(Reason::Expired, missed, after < oldest, &id, after, &matchers))
                 }
-                Err(reason) => (oldest, self.due(reason, u64::MAX, true, &id, &matchers)),
+                Err(reason) => (kept_after(0), self.due(reason, u64::MAX, true, &id, 0, &matchers)),
             }
         };
         if let (Some(cut), Ok(after)) = (&cut, found) {
@@ -398,19 +444,28 @@ impl World {
                 assert_eq!(self.matching(after, cut.has, &matchers).count(), 0, "{id} repeats what its reader has got");
             }
         }
+        let mut begun = Begun::Open(due);
+        if is_snapshot {
+            if self.told_values(0, self.head(), oldest + 1, &matchers).next().is_some() {
+                begun = Begun::Snapshot;
+            } else {
+                (has, values) = (self.head(), None);
+            }
+        }
         let reader = Reader {
             subscriber,
             matchers,
             only_even,
             slow,
             has,
+            values,
             sent: 0,
             limit,
             until: poll.then(|| self.head()),
             until_time: until_ms.map(|ms| (ms, self.now + Duration::from_millis(ms - self.now_ms))),
             last_id: resumed,
             last_id_is_unique: cut.is_none_or(|cut| cut.last_id_is_unique),
-            begun: Begun::Open(due),
+            begun,
         };
         self.readers.push(reader);
         if self.readers.len() > 4 {
@@ -423,13 +478,23 @@ impl World {
     }
 
     /// `missed` is [`u64::MAX`] where the number means nothing.
-    fn due(&self, reason: Reason, missed: u64, may: bool, requested: &str, matchers: &[&str]) -> Option<Due> {
+    fn due(
+        &self,
+        reason: Reason,
+        missed: u64,
+        may: bool,
+        requested: &str,
+        after: u64,
+        matchers: &[&str],
+    ) -> Option<Due> {
         let must = missed > 0;
         if !must && (self.remembers_all || !may) {
             return None;
         }
         let missed = (missed != u64::MAX).then_some(missed);
-        let first = self.matching(self.history_start - 1, self.head(), matchers).next();
+        let oldest = self.history_start - 1;
+        let value = self.told_values(after, oldest, oldest + 1, matchers).next();
+        let first = value.or_else(|| self.matching(oldest, self.head(), matchers).next());
         Some(Due { reason, must, requested: requested.to_owned(), missed, first, head: self.head() })
     }
 
@@ -462,7 +527,7 @@ impl World {
             Turn::End => {
                 let full = reader.limit.is_some_and(|limit| reader.sent >= limit);
                 let complete = reader.until.is_some_and(|until| next.is_none_or(|next| next > until));
-                let lost = self.matching(reader.has, front - 1, &reader.matchers).next().is_some();
+                let lost = self.losses(reader.has, front - 1, &reader.matchers).next().is_some();
                 let behind = reader.slow == SlowPolicy::Disconnect && (lost || !self.remembers_all && front > 1);
                 let late = reader.until_time.is_some_and(|(until, at)| {
                     self.now >= at
@@ -490,11 +555,17 @@ impl World {
         let id = |sequence| Position { epoch: self.core.log.epoch, sequence }.to_string();
         match output {
             Output::Open { cursor, .. } => match (&reader.begun, cursor) {
+                (Begun::Snapshot, None) => {
+                    seen.snapshots += 1;
+                    reader.begun = Begun::Said;
+                }
+                (Begun::Snapshot, Some(_)) => panic!("whoever is cut now would not ask for the snapshot again"),
                 (Begun::Open(Some(due)), None) => assert!(due.must || !self.remembers_all),
                 (Begun::Open(due), Some(cursor)) => {
                     assert!(due.as_ref().is_none_or(|due| !due.must), "a gap is due before the stream has a place");
-                    assert_eq!(self.matching(reader.has, cursor, &reader.matchers).count(), 0);
-                    assert_eq!(self.matching(cursor, reader.has, &reader.matchers).count(), 0);
+                    let next = self.next(reader);
+                    reader.has = cursor;
+                    assert_eq!(self.next(reader), next);
                     reader.begun = Begun::Said;
                     self.told(reader, id(cursor), true);
                 }
@@ -507,14 +578,21 @@ impl World {
                         seen.gaps += 1;
                         due.expect("a gap that nobody needs")
                     }
+                    Begun::Snapshot => panic!("a snapshot has all that there is"),
                     Begun::Said => {
                         seen.policy += 1;
-                        let missed = self.matching(reader.has, front - 1, &reader.matchers).count() as u64;
+                        let cursor = Position::parse(&gap.requested).unwrap().sequence;
+                        assert_eq!(self.next(reader).filter(|next| *next <= cursor), None, "passed unread entries");
+                        let missed = self.losses(reader.has, front - 1, &reader.matchers).count() as u64;
                         assert_eq!(reader.slow, SlowPolicy::Skip);
                         assert!(missed > 0 || !self.remembers_all && front > 1, "nothing is missing");
                         let requested = gap.requested.clone();
-                        let first = self.matching(front - 1, self.head(), &reader.matchers).next();
-                        let missed = Some(missed);
+                        let upto = reader.values.map_or(0, |(upto, _)| upto).max(front - 1);
+                        let value = self.told_values(cursor, upto, front, &reader.matchers).next();
+                        let first = value.or_else(|| self.matching(upto, self.head(), &reader.matchers).next());
+                        // of what was passed over before, nobody knows whether it was replaced
+                        let missed = if reader.values.is_none() { Some(missed) } else { gap.missed };
+                        reader.values = (self.compacted != 0 || reader.values.is_some()).then_some((upto, front));
                         Due { reason: Reason::Policy, must: true, requested, missed, first, head: self.head() }
                     }
                 };
@@ -534,6 +612,7 @@ impl World {
                 reader.has = entry.sequence;
                 reader.sent += 1;
                 seen.entries += 1;
+                seen.left += u64::from(entry.sequence < front);
                 self.told(reader, id, unique);
             }
             Output::KeepAlive(Some(cursor)) => {
@@ -563,6 +642,7 @@ impl World {
             (None, Some(missed)) => {
                 let simple =
                     reader.matchers.len() == 1 && (reader.matchers[0] == "*" || !reader.matchers[0].contains('*'));
+                let simple = simple && (self.compacted == 0 || reader.matchers[0] != "*");
                 let from_start = self.find(&due.requested).is_ok_and(|after| {
                     self.matching(0, after, &reader.matchers).next().is_none() || reader.matchers[0] == "*"
                 });
@@ -607,12 +687,40 @@ impl World {
         (after + 1..=end).filter(move |sequence| self.entry(*sequence).topic_bits & bits != 0)
     }
 
+    /// Of those, the ones that are missed when they are gone: not those of topics that are compacted.
+    fn losses(&self, after: u64, end: u64, matchers: &[&str]) -> impl Iterator<Item = u64> + '_ {
+        let bits = topic_bits(matchers) & !self.compacted;
+        (after + 1..=end).filter(move |sequence| self.entry(*sequence).topic_bits & bits != 0)
+    }
+
+    /// Values behind `after`, up to `end`, that match; those from before `from` only of topics that are compacted.
+    fn told_values(&self, after: u64, end: u64, from: u64, matchers: &[&str]) -> impl Iterator<Item = u64> + '_ {
+        let bits = topic_bits(matchers);
+        (after + 1..=end).filter(move |sequence| {
+            let entry = self.entry(*sequence);
+            entry.topics.iter().any(|topic| {
+                let bits = topic_bits_of(topic) & if *sequence < from { bits & self.compacted } else { bits };
+                bits != 0 && self.values.get(&(*topic, entry.key)) == Some(sequence)
+            })
+        })
+    }
+
     /// The next entry that the stream has to deliver.
     fn next(&self, reader: &Reader) -> Option<u64> {
         let passes = |sequence: &u64| !reader.only_even || self.entry(*sequence).even;
-        let next = self.matching(reader.has, self.head(), &reader.matchers).find(passes);
+        let (upto, from) = reader.values.unwrap_or_default();
+        let values = self.told_values(reader.has, upto, from, &reader.matchers);
+        // of what is gone the values are left
+        let (cursor, gone) = (reader.has.max(upto), self.core.log.front() - 1);
+        let left = self.told_values(cursor, gone, gone + 1, &reader.matchers);
+        let log = self.matching(cursor.max(gone), self.head(), &reader.matchers);
+        let next = values.chain(left).chain(log).find(passes);
         next.filter(|next| reader.until.is_none_or(|until| *next <= until))
     }
+}
+
+fn topic_bits_of(topic: &str) -> u16 {
+    TOPICS.iter().position(|name| *name == topic).map_or(0, |at| 1 << at)
 }
 
 /// The topics that one of `matchers` selects, as bits.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use oyez_proto::Event;
 use smallvec::{SmallVec, smallvec};
 
-use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, Limits};
+use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits};
 use crate::log::Extras;
 use crate::position::is_shaped_like_a_position;
 use crate::subscribe::EARLIEST;
+use crate::topic::check_text;
 use crate::{Error, Topic};
 
 /// One event and the topics it is published to. An id that the event carries is the publisher's own: it is kept
@@ -45,6 +46,17 @@ impl Publish {
             self.topics.push(topic);
         }
         self
+    }
+
+    /// The event is the new value of `key` in its topics: of several events with one key the newest is the one that
+    /// counts. A [snapshot](crate::Subscribe::snapshot) has it alone. 1 to 256 bytes without control characters.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when `key` is empty, too long or holds a control character.
+    pub fn key(mut self, key: &str) -> Result<Self, Error> {
+        check_text("key", key, KEY_BYTES_MAX)?;
+        self.extras.key = Some(key.into());
+        Ok(self)
     }
 
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {

@@ -39,6 +39,10 @@ pub struct HubStats {
     pub history_bytes: u64,
     /// Topics that have entries in the history.
     pub topics: u64,
+    /// Values that are kept: the newest entry of each topic and key.
+    pub latest_values: u64,
+    /// Memory of their table, and of the values that the history does not hold any more.
+    pub latest_bytes: u64,
     /// The id of the oldest entry that a resume can still reach.
     pub oldest: Option<EventId>,
     /// The id of the newest entry.

@@ -147,6 +147,16 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
+    /// Begins with a snapshot: the newest entry of each topic and [key](crate::Publish::key) that match, in the order of the
+    /// log and with their own ids, then what is published from now on: no hole, and nothing twice. Entries without a key
+    /// take part on topics that the hub [compacts](crate::HubBuilder::compact).
+    ///
+    /// A value that is replaced while the snapshot is on its way to the reader comes as it is then, behind the snapshot.
+    pub fn snapshot(mut self) -> Self {
+        self.start = Start::Snapshot;
+        self
+    }
+
     /// What happens when a resume cannot be complete.
     pub fn on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
@@ -331,7 +341,9 @@ impl<T: Payload> Subscribe<T> {
             return Err(Error::new(ErrorKind::Gone, message));
         }
         let opening = Opening {
+            is_snapshot: begin.values.is_some() && start == Start::Snapshot,
             gap: begin.gap,
+            values: begin.values,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
             life: self.life.map(|life| core.random.about(life, 200)),
             said: self.opening,

@@ -14,7 +14,7 @@ use crate::gap::Gap;
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
-use crate::log::{Entry, Log, Page};
+use crate::log::{Entry, Log, Page, Snapshot};
 use crate::matcher::Matchers;
 use crate::shard::{Reader, Tail};
 use crate::stats::End;
@@ -67,6 +67,10 @@ pub(crate) struct Until {
 pub(crate) struct Opening {
     /// What the resume has missed.
     pub(crate) gap: Option<Gap>,
+    /// Values that come before the log is read.
+    pub(crate) values: Option<Snapshot>,
+    /// They are all that there is: the stream goes on at the head, and begins anew if it is cut before it has told one.
+    pub(crate) is_snapshot: bool,
     pub(crate) retry: Duration,
     pub(crate) life: Option<Duration>,
     /// The data of an `oyez.open`.
@@ -95,7 +99,7 @@ pub enum SlowPolicy {
     Disconnect,
     /// It goes on with the oldest entry still kept, and is told what it missed.
     Skip,
-    /// It gets the newest entry of each topic, is told that others are missing, and goes on live.
+    /// It gets the newest entry of each topic, and of each key where entries have one, is told that others are missing, and goes on live.
     Latest,
 }
 
@@ -155,7 +159,7 @@ pub(crate) struct Subscriber {
     /// What the reader knows of the cursor: the sequence number of the last id sent.
     told: u64,
     sent: u64,
-    /// `latest`: up to here only the newest entry of each topic is sent.
+    /// `latest`: up to here only the newest entry of each topic or key is sent.
     conflate_until: u64,
     keep_alive_at: Option<Instant>,
     ends_at: Option<Instant>,
@@ -180,6 +184,8 @@ pub(crate) struct Fed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Opening(Box<Opening>),
+    /// There may be values behind the cursor, which come before the log is read on.
+    Values(Box<Snapshot>),
     /// There may be entries behind the cursor.
     Reading,
     /// Everything has been read; the shard wakes us.
@@ -284,6 +290,7 @@ impl Subscriber {
         for _ in 0..TURN_ROUNDS {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
+                State::Values(snapshot) => self.read_values(snapshot, now, out),
                 State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => self.read(now, out),
                 State::Reading | State::AtTail if self.fed => {
                     self.state = State::AtTail;
@@ -314,14 +321,18 @@ impl Subscriber {
     }
 
     fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let Opening { gap, retry, life, said, reader } = opening;
+        let Opening { gap, values, is_snapshot, retry, life, said, reader } = opening;
+        if let Some(values) = values {
+            self.state = State::Values(Box::new(values));
+        }
         self.key = Some(self.hub.shard.join(Arc::clone(&self.options.matchers), self.control.clone(), reader));
         if self.hub.is_draining() {
             self.control.drain_at(now); // it was not among those that the drain has told
         }
         self.ends_at = life.and_then(|life| now.checked_add(life));
-        // a reader that has the id of the gap's end without the gap would never hear of it
-        let cursor = gap.is_none().then_some(self.cursor);
+        // a reader that has the id of the gap's end without the gap would never hear of it, and one that has the head's
+        // without the snapshot would not ask for it again
+        let cursor = (gap.is_none() && !is_snapshot).then_some(self.cursor);
         out.push(Output::Open { cursor, retry, said });
         if let Some(gap) = gap {
             self.tell_gap(gap, out);
@@ -333,9 +344,52 @@ impl Subscriber {
     fn read(&mut self, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         self.lost = false;
         let (entries, cursor, more) = match self.hub.log.read(self.cursor, &self.options.matchers) {
-            Page::Lost(gap) => return Some(self.fall_behind(gap, now, out)),
+            Page::Lost(gap, values) => return Some(self.fall_behind(gap, values, now, out)),
             Page::Read { entries, cursor, more } => (entries, cursor, more),
         };
+        let told_something = self.tell(entries, cursor, out);
+        if self.state != State::Ended {
+            self.state = match more {
+                _ if self.is_complete() => State::Ended,
+                true => State::Reading,
+                false => State::AtTail,
+            };
+        }
+        if told_something {
+            self.has_sent(now);
+            return Some(Turn::Deliver);
+        }
+        (self.state == State::Reading).then_some(Turn::Yield)
+    }
+
+    /// Reads values as [`Subscriber::read`] reads the log; behind the last one it goes on there.
+    fn read_values(&mut self, snapshot: Box<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+        let (entries, cursor, more) = match self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers) {
+            Page::Lost(gap, values) => return Some(self.fall_behind(gap, values, now, out)),
+            Page::Read { entries, cursor, more } => (entries, cursor, more),
+        };
+        let told_something = self.tell(entries, cursor, out);
+        if self.state != State::Ended {
+            self.state = match more {
+                _ if self.is_complete() => State::Ended,
+                true => State::Values(snapshot),
+                false => State::Reading,
+            };
+        }
+        if told_something {
+            if self.state == State::Reading && self.cursor > self.told {
+                // the reader is to come back here, not to the last value that was of any concern
+                out.push(Output::KeepAlive(Some(self.cursor)));
+                self.told = self.cursor;
+            }
+            self.has_sent(now);
+            return Some(Turn::Deliver);
+        }
+        (self.state != State::Ended).then_some(Turn::Yield)
+    }
+
+    /// Says what of `entries`, which end at `cursor`, concerns the reader. True if there was something.
+    fn tell(&mut self, entries: Vec<Arc<Entry>>, cursor: u64, out: &mut Vec<Output>) -> bool {
         let (before, sent) = (out.len(), self.sent);
         for entry in entries {
             if self.is_beyond(&entry) {
@@ -361,18 +415,7 @@ impl Subscriber {
         self.hub.counters.delivered.fetch_add(self.sent - sent, Relaxed);
         self.cursor = cursor;
         self.control.note(cursor, self.sent, false);
-        if self.state != State::Ended {
-            self.state = match more {
-                _ if self.is_complete() => State::Ended,
-                true => State::Reading,
-                false => State::AtTail,
-            };
-        }
-        if out.len() > before {
-            self.has_sent(now);
-            return Some(Turn::Deliver);
-        }
-        (self.state == State::Reading).then_some(Turn::Yield)
+        out.len() > before
     }
 
     fn wait(&mut self, now: Instant, waker: &Waker) -> Option<Turn> {
@@ -408,7 +451,7 @@ impl Subscriber {
     }
 
     /// The reader has not kept up: entries that it should have had are gone.
-    fn fall_behind(&mut self, gap: Gap, now: Instant, out: &mut Vec<Output>) -> Turn {
+    fn fall_behind(&mut self, gap: Gap, values: Option<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Turn {
         let mut gap = if self.options.checks.is_some() { Checks::veil(gap) } else { gap };
         match self.options.slow {
             SlowPolicy::Disconnect => return self.end(End::Behind),
@@ -420,12 +463,15 @@ impl Subscriber {
         }
         self.cursor = gap.position.sequence;
         self.tell_gap(gap, out);
+        if let Some(values) = values {
+            self.state = State::Values(Box::new(values));
+        }
         self.has_sent(now);
         Turn::Deliver
     }
 
     fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
-        if entry.sequence <= self.conflate_until && !self.hub.log.is_newest_of_a_topic(entry, &self.options.matchers) {
+        if entry.sequence <= self.conflate_until && !self.hub.log.is_newest(entry, &self.options.matchers) {
             return Ok(Verdict::Skip);
         }
         let Some(checks) = &self.options.checks else { return Ok(Verdict::Pass) };

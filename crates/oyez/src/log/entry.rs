@@ -193,6 +193,11 @@ impl Entry {
         self.publisher_id.clone().unwrap_or_else(own)
     }
 
+    /// Of several events with one key the newest is the one that counts.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.extras.as_deref()?.key.as_deref()
+    }
+
     /// The value that was published, if it was kept.
     pub(crate) fn payload<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.payload.as_ref().and_then(|payload| Arc::clone(payload).downcast().ok())

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::gap::Gap;
+use crate::gap::{Gap, Reason};
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
-use crate::log::dropped::After;
+use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
+use crate::log::latest::Snapshot;
 use crate::log::lines::Lines;
 use crate::log::memory::{Lost, Read, Ring};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
@@ -38,6 +39,8 @@ pub(crate) enum Start {
     Earliest,
     /// With the newest so many that match.
     Last(usize),
+    /// With the newest entry of each key, then with what is published from now on.
+    Snapshot,
     /// Behind this id; incomplete resumes are announced.
     Id(String),
     /// At this time, in milliseconds since 1970; as `requested` it was written so.
@@ -45,11 +48,12 @@ pub(crate) enum Start {
 }
 
 /// Where a subscription does begin.
-#[derive(Debug)]
 pub(crate) struct Begin {
     /// Everything behind this sequence number is still to be read.
     pub(crate) cursor: u64,
     pub(crate) gap: Option<Gap>,
+    /// First these values.
+    pub(crate) values: Option<Snapshot>,
 }
 
 /// What one read found.
@@ -61,15 +65,17 @@ pub(crate) enum Page {
         /// There is more to read at once.
         more: bool,
     },
-    /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap.
-    Lost(Gap),
+    /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap, with these values
+    /// first.
+    Lost(Gap, Option<Snapshot>),
 }
 
 impl Log {
-    pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds) -> Self {
+    /// An empty log that keeps the newest entry of each key of the topics that `compact` selects.
+    pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
         Self {
             epoch,
-            ring: RwLock::new(Ring::new(retention, bounds)),
+            ring: RwLock::new(Ring::new(retention, bounds, compact)),
             lines: Lines::default(),
             envelopes: Lines::default(),
             place_frame: Mutex::default(),
@@ -97,16 +103,18 @@ impl Log {
         if self.ring.read().retention.age.is_some() {
             self.ring.write().trim(now_ms);
         }
+        let at = |cursor| Begin { cursor, gap: None, values: None };
         match start {
-            Start::Live => Begin { cursor: self.head(), gap: None },
-            Start::Earliest => Begin { cursor: self.ring.read().history_start - 1, gap: None },
-            Start::Last(number) => Begin { cursor: self.before_last(*number, matchers), gap: None },
+            Start::Live => at(self.head()),
+            Start::Earliest => at(self.ring.read().history_start - 1),
+            Start::Last(number) => at(self.before_last(*number, matchers)),
+            Start::Snapshot => self.begin_with_snapshot(matchers),
             Start::Id(requested) => {
                 let ring = self.ring.read();
                 let found = ring.find(requested, self.epoch);
                 let begun = match found {
                     Ok(sequence) => ring.resume(After::Sequence(sequence), sequence, matchers),
-                    Err(reason) => Err(Lost { reason, missed: None, cursor: ring.history_start - 1 }),
+                    Err(reason) => Err(ring.resume_nowhere(reason)),
                 };
                 drop(ring);
                 self.begun(begun, requested, matchers)
@@ -118,12 +126,48 @@ impl Log {
         }
     }
 
-    fn begun(&self, begun: Result<u64, Lost>, requested: &str, matchers: &Matchers) -> Begin {
+    fn begun(&self, begun: Result<Begin, Lost>, requested: &str, matchers: &Matchers) -> Begin {
         match begun {
-            Ok(cursor) => Begin { cursor, gap: None },
+            Ok(begin) => begin,
             Err(lost) => {
-                let gap = self.gap(lost, requested.to_owned(), matchers);
-                Begin { cursor: gap.position.sequence, gap: Some(gap) }
+                let (gap, values) = self.gap(lost, requested.to_owned(), matchers);
+                Begin { cursor: gap.position.sequence, gap: Some(gap), values }
+            }
+        }
+    }
+
+    /// All values there are now, then what comes behind the head of now. Values that were pushed out are announced.
+    fn begin_with_snapshot(&self, matchers: &Matchers) -> Begin {
+        let ring = self.ring.read();
+        let snapshot = ring.snapshot();
+        let missed = ring.latest.missed(After::Sequence(0), matchers, true);
+        drop(ring);
+        if missed != Missed::Nothing {
+            let values = Some((0, Snapshot { evictions: u64::MAX, ..snapshot }));
+            let lost = Lost { reason: Reason::Expired, missed: None, cursor: snapshot.upto, values };
+            return self.begun(Err(lost), "snapshot", matchers);
+        }
+        match self.first_value(0, &snapshot, matchers) {
+            Some(first) => Begin { cursor: first.sequence - 1, gap: None, values: Some(snapshot) },
+            None => Begin { cursor: snapshot.upto, gap: None, values: None },
+        }
+    }
+
+    /// Reads the next values of `snapshot` behind `cursor` that match: as [`Log::read`] reads the log.
+    pub(crate) fn read_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> Page {
+        let read = self.ring.read().read_values(PAGE, cursor, snapshot, matchers);
+        self.page(read, cursor, matchers)
+    }
+
+    /// The first value of `snapshot` behind `cursor` that matches; looked for in steps, as in [`Log::gap`].
+    fn first_value(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> Option<Arc<Entry>> {
+        let mut cursor = cursor;
+        loop {
+            // what is lost meanwhile is found out when they are told
+            let read = self.ring.read().latest.read(ONE, cursor, snapshot, matchers);
+            match (read.entries.into_iter().next(), read.more) {
+                (None, true) => cursor = read.cursor,
+                (found, _) => return found,
             }
         }
     }
@@ -136,17 +180,31 @@ impl Log {
     /// [`Log::read`] with a page of another size.
     pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
         let read = self.ring.read().read(page, cursor, matchers);
+        self.page(read, cursor, matchers)
+    }
+
+    fn page(&self, read: Result<Read, Lost>, cursor: u64, matchers: &Matchers) -> Page {
         match read {
             Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
-            Err(lost) => Page::Lost(self.gap(lost, self.position(cursor).to_string(), matchers)),
+            Err(lost) => {
+                let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
+                Page::Lost(gap, values)
+            }
         }
     }
 
-    /// The gap that ends before the first entry that matches, or at the head. Looks for it in steps, so that a search
-    /// through all of the history holds nobody up.
-    fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> Gap {
-        let Lost { reason, mut missed, mut cursor } = lost;
+    /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Looks for it
+    /// in steps, so that a search through all of the history holds nobody up.
+    fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> (Gap, Option<Snapshot>) {
+        let Lost { reason, mut missed, mut cursor, mut values } = lost;
         loop {
+            if let Some((after, snapshot)) = values.take() {
+                if let Some(first) = self.first_value(after, &snapshot, matchers) {
+                    let position = self.position(first.sequence - 1);
+                    let oldest = Some(first.event_id(self.epoch));
+                    return (Gap { reason, requested, oldest, missed, position }, Some(snapshot));
+                }
+            }
             let read = self.ring.read().read(PAGE, cursor, matchers);
             let (oldest, sequence) = match read {
                 Ok(Read { entries, cursor: end, more }) => match entries.first() {
@@ -159,12 +217,11 @@ impl Log {
                 },
                 Err(lost) => {
                     // more has gone while we looked
-                    missed = None;
-                    cursor = lost.cursor;
+                    (missed, cursor, values) = (None, lost.cursor, lost.values);
                     continue;
                 }
             };
-            return Gap { reason, requested, oldest, missed, position: self.position(sequence) };
+            return (Gap { reason, requested, oldest, missed, position: self.position(sequence) }, None);
         }
     }
 
@@ -197,11 +254,15 @@ impl Log {
         ring.front() - 1
     }
 
-    /// Is the entry the newest of one of its topics that match? Those are what `latest` keeps.
-    pub(crate) fn is_newest_of_a_topic(&self, entry: &Entry, matchers: &Matchers) -> bool {
+    /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a
+    /// topic? Those are what `latest` keeps.
+    pub(crate) fn is_newest(&self, entry: &Entry, matchers: &Matchers) -> bool {
         let ring = self.ring.read();
         let newest = |topic: &Topic| ring.topics.positions(topic).and_then(|positions| positions.back().copied());
-        let is_newest = |topic: &Topic| newest(topic).is_none_or(|newest| newest == entry.sequence);
+        let is_newest = |topic: &Topic| {
+            ring.latest.is_value_of(topic, entry)
+                || (entry.key().is_none() && newest(topic).is_none_or(|newest| newest == entry.sequence))
+        };
         entry.topics.iter().any(|topic| matchers.matches(topic) && is_newest(topic))
     }
 
@@ -248,7 +309,8 @@ impl Log {
         let ring = self.ring.read();
         let oldest = ring.oldest().map(|entry| entry.sequence);
         let kept = Retained { bytes: ring.bytes(), ..ring.history };
-        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head }
+        let latest = ring.latest.kept();
+        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head, latest }
     }
 }
 
@@ -258,7 +320,10 @@ pub(crate) struct Summary {
     pub(crate) topics: usize,
     pub(crate) oldest: Option<u64>,
     pub(crate) head: u64,
+    pub(crate) latest: Retained,
 }
 
 /// What a turn of a stream takes.
 const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+/// What a look for the first entry takes.
+const ONE: Retained = Retained { entries: 1, bytes: PAGE_BYTES };

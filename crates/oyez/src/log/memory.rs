@@ -6,18 +6,21 @@ use std::sync::Arc;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
-use crate::Error;
 use crate::gap::Reason;
 use crate::limits::{
-    DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
+    DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES,
+    SLACK_BYTES, SLACK_ENTRIES,
 };
-use crate::log::dropped::{After, Dropped, Missed};
+use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
 use crate::log::entry::{Draft, Entry};
+use crate::log::latest::{Latest, Snapshot};
+use crate::log::log::Begin;
 use crate::log::once::{OnceBounds, OnceTable};
 use crate::log::topics::Topics;
 use crate::log::{Admission, Batch, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::{Error, Topic};
 
 /// What the log keeps beside the history.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +29,15 @@ pub(crate) struct Bounds {
     pub(crate) slack: Retained,
     /// The summary of topics whose entries are all gone.
     pub(crate) summary_bytes: usize,
+    /// The newest entry of each key.
+    pub(crate) latest: Retained,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let slack = Retained { entries: SLACK_ENTRIES, bytes: SLACK_BYTES };
-        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES }
+        let latest = Retained { entries: LATEST_VALUES, bytes: LATEST_BYTES };
+        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES, latest }
     }
 }
 
@@ -57,6 +63,7 @@ pub(crate) struct Ring {
     publisher_ids: HashMap<EventId, Uses>,
     once: OnceTable,
     dropped: Dropped,
+    pub(crate) latest: Latest,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
 }
@@ -80,12 +87,14 @@ pub(crate) struct Read {
 pub(crate) struct Lost {
     pub(crate) reason: Reason,
     pub(crate) missed: Option<u64>,
-    /// Behind it lies all that is left.
+    /// Behind it lies all that is left of the log.
     pub(crate) cursor: u64,
+    /// What is left of compacted topics before that lies behind this cursor.
+    pub(crate) values: Option<(u64, Snapshot)>,
 }
 
 impl Ring {
-    pub(crate) fn new(retention: Retention, bounds: Bounds) -> Self {
+    pub(crate) fn new(retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
         Self {
             retention,
             slack_max: bounds.slack,
@@ -100,6 +109,7 @@ impl Ring {
             once: OnceTable::new(OnceBounds::default()),
             // a small history is not to be pushed out by the summary of what it has lost
             dropped: Dropped::new(bounds.summary_bytes.min(retention.bytes / 16)),
+            latest: Latest::new(compact, bounds.latest),
             gone_ms: 0,
         }
     }
@@ -123,8 +133,11 @@ impl Ring {
         self.newest_ms = self.newest_ms.max(now_ms);
         self.head += 1;
         for topic in draft.topics_mut() {
-            let shared =
-                self.topics.add(topic.clone(), self.head, self.history_start, |topic| self.dropped.recall(topic));
+            let recall = |topic: &Topic| {
+                // of what compacted topics lose nothing is missed, so nothing is known
+                if self.latest.compacts(topic) { DroppedRun::default() } else { self.dropped.recall(topic) }
+            };
+            let shared = self.topics.add(topic.clone(), self.head, self.history_start, recall);
             *topic = shared;
         }
         let entry = Arc::new(draft.place(Position { epoch, sequence: self.head }, self.newest_ms));
@@ -137,6 +150,7 @@ impl Ring {
         }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
+        self.latest.note(&entry);
         self.entries.push_back(entry);
         self.entries.back().expect("it was just put there")
     }
@@ -192,9 +206,12 @@ impl Ring {
         self.gone_ms = entry.time_ms;
         for topic in &entry.topics {
             if let Some((topic, run)) = self.topics.pop(topic, entry.time_ms) {
-                self.dropped.remember(topic, run);
+                if !self.latest.compacts(&topic) {
+                    self.dropped.remember(topic, run);
+                }
             }
         }
+        self.latest.leave_history(&entry);
         self.slack.entries -= 1;
         self.slack.bytes -= entry.cost();
     }
@@ -247,20 +264,69 @@ impl Ring {
         }
     }
 
-    pub(crate) fn resume_at(&self, ms: u64, matchers: &Matchers) -> Result<u64, Lost> {
+    pub(crate) fn resume_at(&self, ms: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         let earlier = self.entries.partition_point(|entry| entry.time_ms < ms);
-        self.resume(After::Time(ms), self.front() + earlier as u64 - 1, matchers)
+        let mut cursor = self.front() + earlier as u64 - 1;
+        if cursor < self.history_start {
+            cursor = self.latest.before_time(ms, cursor);
+        }
+        self.resume(After::Time(ms), cursor, matchers)
     }
 
     /// Where a resume reads on: at `cursor`, if all that it asks for is still in the history.
-    pub(crate) fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<u64, Lost> {
+    pub(crate) fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         let oldest = self.history_start - 1;
-        let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest };
-        match self.missed(after, matchers, self.history_start) {
-            Missed::Nothing => Ok(cursor.max(oldest)),
-            Missed::Events(number) => Err(lost(Some(number))),
-            Missed::Unknown => Err(lost(None)),
+        let values = self.values_behind(cursor, oldest);
+        let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest, values };
+        match (self.missed(after, matchers, self.history_start), values) {
+            (Missed::Nothing, None) => Ok(Begin { cursor: cursor.max(oldest), gap: None, values: None }),
+            (Missed::Nothing, Some((_, snapshot))) => Ok(Begin { cursor, gap: None, values: Some(snapshot) }),
+            (Missed::Events(number), _) => Err(lost(Some(number))),
+            (Missed::Unknown, _) => Err(lost(None)),
         }
+    }
+
+    /// The resume of a reader whose place in the log is not known: it gets all that there is.
+    pub(crate) fn resume_nowhere(&self, reason: Reason) -> Lost {
+        let oldest = self.history_start - 1;
+        Lost { reason, missed: None, cursor: oldest, values: self.values_behind(0, oldest) }
+    }
+
+    /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`.
+    fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
+        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions() };
+        (self.latest.compacts_any() && cursor < upto).then_some((cursor, snapshot))
+    }
+
+    /// What a snapshot is taken of now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { upto: self.head, from: self.history_start, evictions: self.latest.evictions() }
+    }
+
+    /// The values of `snapshot` behind `cursor`; nothing of the log behind them.
+    pub(crate) fn read_values(
+        &self,
+        page: Retained,
+        cursor: u64,
+        snapshot: &Snapshot,
+        matchers: &Matchers,
+    ) -> Result<Read, Lost> {
+        if self.has_lost_values(cursor, snapshot, matchers) {
+            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, ..*snapshot };
+            let values = Some((cursor, snapshot));
+            return Err(Lost { reason: Reason::Policy, missed: None, cursor: snapshot.upto, values });
+        }
+        Ok(self.latest.read(page, cursor, snapshot, matchers))
+    }
+
+    /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
+    fn has_lost_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> bool {
+        let gone = (self.front() - 1).min(snapshot.upto);
+        let known = cursor.max(snapshot.from - 1);
+        let behind = |cursor| After::Sequence(cursor);
+        (known < gone && self.missed(behind(known), matchers, gone + 1) != Missed::Nothing)
+            || (snapshot.evictions < self.latest.evictions()
+                && self.latest.missed(behind(cursor), matchers, true) != Missed::Nothing)
     }
 
     /// What of the entries before `horizon` a reader behind `after` should have had.
@@ -268,6 +334,9 @@ impl Ring {
         let newest = horizon - 1;
         if !after.is_before(newest, self.time_of(newest)) {
             return Missed::Nothing;
+        }
+        if self.latest.compacts_any() {
+            return self.missed_beside_values(after, matchers, horizon);
         }
         if matchers.is_all() {
             return match after {
@@ -292,6 +361,32 @@ impl Ring {
         let checks = MISSED_CHECKS / matchers.len();
         let found = behind.by_ref().take(checks).any(|topic| matchers.matches(topic));
         // with more topics than we may look at, one of the others could match
+        if found || behind.next().is_some() { Missed::Unknown } else { self.dropped.missed_of_forgotten(after) }
+    }
+
+    /// [`Ring::missed`] where topics are compacted: of those only what was pushed out counts. What is not missed of one topic
+    /// may be counted with another, so a number is known only where all topics are exact and none is compacted.
+    fn missed_beside_values(&self, after: After, matchers: &Matchers, horizon: u64) -> Missed {
+        let pushed_out = self.latest.missed(after, matchers, false);
+        if pushed_out != Missed::Nothing {
+            return pushed_out;
+        }
+        let time_of = |sequence| self.time_of(sequence);
+        if matchers.is_exact() {
+            let run = |topic| self.topics.run(topic, horizon, time_of).unwrap_or_else(|| self.dropped.run(topic));
+            let topics = matchers.exact.iter().filter(|topic| !self.latest.compacts(topic));
+            let mut missed = topics.map(|topic| run(topic).missed(after)).filter(|missed| *missed != Missed::Nothing);
+            return match (missed.next(), matchers.len()) {
+                (None, _) => Missed::Nothing,
+                (Some(only), 1) => only,
+                (Some(_), _) => Missed::Unknown,
+            };
+        }
+        let runs = self.topics.runs(horizon, time_of).chain(self.dropped.runs());
+        let behind = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
+        let mut behind = behind.filter(|topic| !self.latest.compacts(topic));
+        let checks = MISSED_CHECKS / matchers.len();
+        let found = behind.by_ref().take(checks).any(|topic| matchers.matches(topic));
         if found || behind.next().is_some() { Missed::Unknown } else { self.dropped.missed_of_forgotten(after) }
     }
 
@@ -326,17 +421,25 @@ impl Ring {
     pub(crate) fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
         let mut cursor = cursor;
         let gone = self.front() - 1;
+        let mut page = PageBuilder::new(page);
         if cursor < gone {
-            let lost = |missed| Lost { reason: Reason::Policy, missed, cursor: gone };
+            let values = self.values_behind(cursor, gone);
+            let lost = |missed| Lost { reason: Reason::Policy, missed, cursor: gone, values };
             match self.missed(After::Sequence(cursor), matchers, gone + 1) {
-                Missed::Nothing => cursor = gone,
+                Missed::Nothing => {}
                 Missed::Events(number) => return Err(lost(Some(number))),
                 Missed::Unknown => return Err(lost(None)),
             }
+            if let Some((_, snapshot)) = values {
+                if let Some(cursor) = self.latest.read_into(&mut page, cursor, &snapshot, matchers) {
+                    return Ok(page.finish(cursor, true));
+                }
+            }
+            cursor = gone;
         }
-        let mut page = PageBuilder { max: page, entries: Vec::new(), bytes: 0 };
         if matchers.is_exact() {
-            let mut merge = Merge::new(self, cursor, matchers);
+            let lists = matchers.exact.iter().filter_map(|topic| self.topics.positions(topic));
+            let mut merge = Merge::new(lists, cursor);
             while let Some(sequence) = merge.next() {
                 if page.is_full() {
                     return Ok(page.finish(sequence - 1, true));
@@ -363,45 +466,49 @@ fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
 }
 
 /// How many entries one step may look at: fewer with many patterns, so that a step takes about as long.
-fn scan_entries(matchers: &Matchers) -> usize {
+pub(crate) fn scan_entries(matchers: &Matchers) -> usize {
     (SCAN_ENTRIES / matchers.patterns.len().max(1)).max(PAGE_ENTRIES)
 }
 
-struct PageBuilder {
+/// A page that fills up.
+pub(crate) struct PageBuilder {
     max: Retained,
     entries: Vec<Arc<Entry>>,
     bytes: usize,
 }
 
 impl PageBuilder {
-    fn is_full(&self) -> bool {
+    pub(crate) fn new(max: Retained) -> Self {
+        Self { max, entries: Vec::new(), bytes: 0 }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= self.max.entries || self.bytes >= self.max.bytes
     }
 
-    fn push(&mut self, entry: Option<&Arc<Entry>>) {
+    pub(crate) fn push(&mut self, entry: Option<&Arc<Entry>>) {
         if let Some(entry) = entry {
             self.bytes += entry.chunk().len();
             self.entries.push(Arc::clone(entry));
         }
     }
 
-    fn finish(self, cursor: u64, more: bool) -> Read {
+    pub(crate) fn finish(self, cursor: u64, more: bool) -> Read {
         Read { entries: self.entries, cursor, more }
     }
 }
 
 /// The positions of several topics as one ascending run without doubles.
-struct Merge<'a> {
+pub(crate) struct Merge<'a> {
     lists: SmallVec<[(&'a VecDeque<u64>, usize); 4]>,
 }
 
 impl<'a> Merge<'a> {
-    fn new(ring: &'a Ring, cursor: u64, matchers: &Matchers) -> Self {
-        let lists = matchers.exact.iter().filter_map(|topic| ring.topics.positions(topic));
+    pub(crate) fn new(lists: impl Iterator<Item = &'a VecDeque<u64>>, cursor: u64) -> Self {
         Self { lists: lists.map(|list| (list, list.partition_point(|sequence| *sequence <= cursor))).collect() }
     }
 
-    fn next(&mut self) -> Option<u64> {
+    pub(crate) fn next(&mut self) -> Option<u64> {
         let next = self.lists.iter().filter_map(|(list, at)| list.get(*at)).min().copied()?;
         for (list, at) in &mut self.lists {
             if list.get(*at) == Some(&next) {

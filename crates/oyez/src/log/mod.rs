@@ -3,6 +3,7 @@
 mod batch;
 mod dropped;
 mod entry;
+mod latest;
 mod lines;
 #[expect(clippy::module_inception, reason = "it owns `Log`, and the module is the log with all its parts")]
 mod log;
@@ -14,6 +15,7 @@ mod topics;
 pub use batch::Published;
 pub(crate) use batch::{Admission, Batch};
 pub(crate) use entry::{Entry, Extras, JsonLine};
+pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};
 pub(crate) use memory::Bounds;
 pub use once::IdempotencyKey;

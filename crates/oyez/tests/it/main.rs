@@ -5,6 +5,7 @@ mod child;
 mod connection;
 mod handover;
 mod hub;
+mod latest;
 mod memory;
 mod serve;
 mod slow;

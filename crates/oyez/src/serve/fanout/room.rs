@@ -268,7 +268,7 @@ impl Room {
         if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
-                Page::Lost(_) => return Next::Lost,
+                Page::Lost(..) => return Next::Lost,
                 Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
                 // patterns that skip much: nothing yet
                 Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
@@ -389,7 +389,7 @@ mod tests {
 
     impl World {
         fn new(seed: u64) -> Self {
-            let log = Log::new(Epoch::from_bits(1), Retention::default(), Bounds::default());
+            let log = Log::new(Epoch::from_bits(1), Retention::default(), Bounds::default(), Matchers::default());
             let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
             Self {
                 room: Room::new(core),
