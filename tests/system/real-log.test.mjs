@@ -10,6 +10,8 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { launch, watch } from '../browser/lib/chromium.mjs';
 import { oyezBinary, startServer } from '../browser/lib/server.mjs';
+import { Decoder } from './lib/decoder.mjs';
+import { log } from './lib/log.mjs';
 
 const LINES = 10_000;
 const STEP = 250; // so many lines are written before the slowest reader is waited for
@@ -277,40 +279,6 @@ class Proxy {
   }
 }
 
-/** HTML Standard, "Interpreting an event stream", in its plainest form. A block without its empty line is no event. */
-class Decoder {
-  #text = new TextDecoder();
-  #rest = '';
-  #block = [];
-  last;
-
-  constructor(take) {
-    this.take = take;
-  }
-
-  feed(bytes) {
-    const lines = (this.#rest + this.#text.decode(bytes, { stream: true })).split('\n'); // the hub ends lines with LF
-    this.#rest = lines.pop();
-    for (const line of lines) {
-      if (line === '') this.#dispatch();
-      else this.#block.push(line);
-    }
-  }
-
-  #dispatch() {
-    const data = [];
-    let type = 'message';
-    for (const line of this.#block) {
-      const [, field, value = ''] = line.match(/^([^:]*)(?:: ?(.*))?$/su);
-      if (field === 'data') data.push(value);
-      if (field === 'event') type = value;
-      if (field === 'id') this.last = value;
-    }
-    this.#block = [];
-    if (data.length) this.take({ type, data: data.join('\n'), id: this.last });
-  }
-}
-
 /** Appends the lines as programs do, a line in several pieces included, never far ahead of the slowest reader. */
 async function grow(file, lines, readers) {
   for (let at = 0; at < lines.length; at += STEP) {
@@ -322,36 +290,6 @@ async function grow(file, lines, readers) {
     await until(() => readers.every((reader) => reader.events.length >= enough), () => `readers have ${enough}: ${readers.map((reader) => reader.events.length)}`);
   }
 }
-
-/** A log as it grows on a real machine: two formats, stack traces, empty lines, other scripts. The same for the same number. */
-function log(number) {
-  let state = 0x2545f491;
-  const random = (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-  const one = (choices) => choices[random(choices.length)];
-  const start = Date.UTC(2026, 7, 1, 6);
-  return Array.from({ length: number }, (_, index) => {
-    const time = new Date(start + index * 137).toISOString();
-    const address = `203.0.113.${random(256)}`;
-    switch (random(10)) {
-      case 0: return `${time} ERROR 订单服务: 用户「${one(NAMES)}」的订单 ${random(1e6)} 失败:库存不足(剩余 ${random(9)} 件)`;
-      case 1: return `${time} WARN  [worker-${random(8)}] naïve café ☕ déjà vu — ${one(WORDS)} 🚀👩‍👩‍👧 "quoted\\" {json: ${random(1e6)}}`;
-      case 2: return `\tat com.example.${one(['订单', 'Order', 'Zahlung'])}.submit(Order.java:${random(900)})  `;
-      case 3: return `${time} DEBUG id=${index} сообщение: ${one(NAMES)} مرحبا שלום \u001b[33mcolour\u001b[0m \u2028 \u0085 ﹏`;
-      case 4: return random(4) ? `data: ${index}` : '';
-      case 5: return `: ${index} id: 1 event: x retry: 5`;
-      case 6: return random(50) ? `${index}` : `${time} INFO  ${'长行很长 '.repeat(2_000)}${index}`;
-      default: return `${address} - ${one(NAMES)} [${time}] "GET /${one(WORDS)}?q=${encodeURIComponent(one(NAMES))} HTTP/1.1" ${one([200, 304, 404, 500])} ${random(1e5)} "-" "Mozilla/5.0 (X11; Linux x86_64)"`;
-    }
-  });
-}
-
-const NAMES = ['王伟', '李娜', '张敏', 'Zoë', 'José', 'Иван', 'さくら', '김민수', 'anna'];
-const WORDS = ['购物车', '登录', 'cart', 'checkout', 'suche', '検索', 'αναζήτηση'];
 
 /** How a child has ended, once its outputs are read to the end. Called right after its start. */
 function closed(child) {
