@@ -28,6 +28,9 @@ pub(crate) struct Serve {
     /// Number of events kept [default: any]
     #[arg(long, value_name = "N")]
     keep_events: Option<String>,
+    /// Topics (or a pattern of them) whose newest value of each key is kept for ever; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    compact: Vec<String>,
     /// What happens to a reader that falls behind: disconnect, skip or latest [default: disconnect]
     #[arg(long, value_name = "POLICY")]
     slow: Option<String>,
@@ -85,8 +88,6 @@ struct NotYet {
     #[arg(long, hide = true)]
     log: Option<String>,
     #[arg(long, hide = true)]
-    compact: Option<String>,
-    #[arg(long, hide = true)]
     publisher_key: Option<String>,
     #[arg(long, hide = true)]
     subscriber_key: Option<String>,
@@ -111,7 +112,6 @@ impl NotYet {
         [
             ("--data", self.data.is_some()),
             ("--log", self.log.is_some()),
-            ("--compact", self.compact.is_some()),
             ("--publisher-key", self.publisher_key.is_some()),
             ("--subscriber-key", self.subscriber_key.is_some()),
             ("--anonymous", self.anonymous),
@@ -169,6 +169,7 @@ impl Serve {
         settings.keep = self.keep;
         settings.keep_bytes = self.keep_bytes.map(Text::from);
         settings.keep_events = self.keep_events.map(Text::from);
+        settings.compact = list(self.compact);
         settings.slow = self.slow;
         settings.durability = self.durability;
         settings.demo = self.demo.then_some(true);

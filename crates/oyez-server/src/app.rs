@@ -40,7 +40,8 @@ impl App {
         limits.subscribers_max = config.connections_max;
         limits.data_bytes_max = DATA_BYTES_MAX;
         limits.batch_events_max = BATCH_EVENTS_MAX;
-        let hub = Hub::builder().history(config.history).limits(limits).build();
+        let hub = Hub::builder().history(config.history).limits(limits);
+        let hub = config.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact).build();
         Self {
             stats: Stats::new(hub.clone()),
             hub,

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderValue;
-use oyez::{Retention, SlowPolicy};
+use oyez::{Matcher, Retention, SlowPolicy};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use url::Url;
 
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_MIN, DESCRIPTORS_RESERVED, DRAIN, HISTORY_BYTES, KEEP_ALIVE, STREAM_LIFE,
+    COMPACT_MAX, CONNECTIONS_MAX, CONNECTIONS_MIN, DESCRIPTORS_RESERVED, DRAIN, HISTORY_BYTES, KEEP_ALIVE, STREAM_LIFE,
     STREAMS_PER_ADDRESS,
 };
 use crate::units;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub keep_bytes: Option<Text>,
     /// Number of events kept.
     pub keep_events: Option<Text>,
+    /// Topics, or patterns of them, whose newest value of each key is kept for ever.
+    pub compact: Option<Vec<String>>,
     /// `disconnect`, `skip` or `latest`.
     pub slow: Option<String>,
     /// Only `memory` so far.
@@ -75,10 +77,9 @@ impl From<String> for Text {
 }
 
 /// Names of settings that the design has and this build does not: refused by name, never ignored.
-pub const NOT_YET: [&str; 14] = [
+pub const NOT_YET: [&str; 13] = [
     "data",
     "log",
-    "compact",
     "publisher_key",
     "subscriber_key",
     "anonymous",
@@ -157,6 +158,7 @@ impl Settings {
             "keep" => self.keep = text(),
             "keep_bytes" => self.keep_bytes = number(),
             "keep_events" => self.keep_events = number(),
+            "compact" => self.compact = list(),
             "slow" => self.slow = text(),
             "durability" => self.durability = text(),
             "demo" => self.demo = Some(truth(value)?),
@@ -183,6 +185,7 @@ impl Settings {
             keep: self.keep.or(below.keep),
             keep_bytes: self.keep_bytes.or(below.keep_bytes),
             keep_events: self.keep_events.or(below.keep_events),
+            compact: self.compact.or(below.compact),
             slow: self.slow.or(below.slow),
             durability: self.durability.or(below.durability),
             demo: self.demo.or(below.demo),
@@ -224,6 +227,7 @@ impl Settings {
         if let Some(age) = self.keep {
             history = history.age(duration("keep", Some(age), Duration::ZERO)?);
         }
+        let compact = compact(&self.compact.unwrap_or_default())?;
         let demo = self.demo.unwrap_or(false);
         let cors = Cors::new(&self.cors.unwrap_or_default())?;
         let public_urls = self.public_urls.unwrap_or_default();
@@ -236,6 +240,7 @@ impl Settings {
             listen,
             admin,
             history,
+            compact,
             slow: slow(self.slow.as_deref().unwrap_or("disconnect"))?,
             demo,
             page: self.page.unwrap_or_else(|| listen.ip().is_loopback() || demo),
@@ -262,6 +267,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// What is kept.
     pub history: Retention,
+    /// Topics whose newest value of each key is kept for ever.
+    pub compact: Vec<Matcher>,
     /// What happens to a reader that falls behind.
     pub slow: SlowPolicy,
     /// The demo topics.
@@ -348,6 +355,15 @@ fn number(key: &str, value: Option<Text>, default: usize) -> Result<usize, Confi
     }
 }
 
+fn compact(patterns: &[String]) -> Result<Vec<Matcher>, ConfigError> {
+    if patterns.len() > COMPACT_MAX {
+        let number = patterns.len();
+        return Err(ConfigError::new(format!("compact: {number} patterns, at most {COMPACT_MAX} are allowed")));
+    }
+    let matcher = |pattern: &String| pattern.parse().map_err(|error| ConfigError::new(format!("compact: {error}")));
+    patterns.iter().map(matcher).collect()
+}
+
 fn slow(text: &str) -> Result<SlowPolicy, ConfigError> {
     match text {
         "disconnect" => Ok(SlowPolicy::Disconnect),
@@ -422,6 +438,8 @@ mod tests {
             ("listen = '0.0.0.0:80'", "not loopback"),
             ("keep = '7 days'", "keep = \"7 days\""),
             ("keep_bytes = 'lots'", "keep_bytes = \"lots\""),
+            ("compact = ['a', '']", "compact: topic is empty"),
+            ("compact = 'a'", "sequence"),
             ("slow = 'drop'", "slow = \"drop\""),
             ("durability = 'fsync'", "durability"),
             ("cors = ['https://a.example/']", "https://a.example/"),
@@ -445,8 +463,14 @@ mod tests {
 
     #[test]
     fn flags_beat_environment_beats_file() {
-        let file = Settings::from_toml("keep_events = 1\nslow = 'skip'\ndemo = true").unwrap();
-        let variables = [("OYEZ_KEEP_EVENTS", "2"), ("OYEZ_DEMO", "0"), ("OYEZ_LISTN", "x"), ("PATH", "/bin")];
+        let file = Settings::from_toml("keep_events = 1\nslow = 'skip'\ndemo = true\ncompact = ['a']").unwrap();
+        let variables = [
+            ("OYEZ_KEEP_EVENTS", "2"),
+            ("OYEZ_DEMO", "0"),
+            ("OYEZ_COMPACT", "rows/*, b"),
+            ("OYEZ_LISTN", "x"),
+            ("PATH", "/bin"),
+        ];
         let (env, unknown) =
             Settings::from_env(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
         assert_eq!(unknown, ["OYEZ_LISTN"]);
@@ -455,6 +479,8 @@ mod tests {
         assert_eq!(settings.keep_events, Some(Text::Number(3)));
         assert_eq!(settings.demo, Some(false));
         assert_eq!(settings.slow.as_deref(), Some("skip"));
+        let compact: Vec<_> = settings.resolve().unwrap().compact.iter().map(Matcher::to_string).collect();
+        assert_eq!(compact, ["rows/*", "b"]);
     }
 
     #[test]

@@ -42,8 +42,7 @@ struct Object<'a> {
     retry: Option<u64>,
     #[serde(default)]
     private: bool,
-    #[serde(borrow)]
-    key: Option<&'a RawValue>,
+    key: Option<String>,
     #[serde(borrow)]
     ttl: Option<&'a RawValue>,
 }
@@ -57,7 +56,7 @@ enum Topics<'a> {
 
 impl Object<'_> {
     fn into_publish(self) -> Result<Publish, Problem> {
-        let missing = [("private", self.private), ("key", self.key.is_some()), ("ttl", self.ttl.is_some())];
+        let missing = [("private", self.private), ("ttl", self.ttl.is_some())];
         if let Some((name, _)) = missing.iter().find(|(_, asked)| *asked) {
             return Err(Problem::NotYet { what: format!("the field {name}") });
         }
@@ -71,8 +70,9 @@ impl Object<'_> {
             event_type: self.event.map(EventType::new).transpose().map_err(Problem::refused)?,
             id: self.id.map(EventId::new).transpose().map_err(Problem::refused)?,
             retry: self.retry.map(Duration::from_millis),
+            key: self.key,
         };
-        let publish = Publish::new(first, template.with_data(data(self.data)?));
+        let publish = template.publish(first, data(self.data)?)?;
         topics.try_fold(publish, |publish, topic| Ok(publish.topic(topic?)))
     }
 }
@@ -132,7 +132,8 @@ mod tests {
             (r#"{"topics":"a","data":"","id":"x\u0000"}"#, "event id"),
             (r#"{"topics":"a","data":"","retry":-1}"#, "-1"),
             (r#"{"topics":"a","data":"","private":true}"#, "private"),
-            (r#"{"topics":"a","data":"","key":"k"}"#, "key"),
+            (r#"{"topics":"a","data":"","key":""}"#, "key is empty"),
+            (r#"{"topics":"a","data":"","key":7}"#, "expected a string"),
             (r#"{"topics":"a","data":"","ttl":5}"#, "ttl"),
             ("[]", "JSON"),
             ("nonsense", "JSON"),

@@ -11,6 +11,9 @@ pub(crate) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Events of a batch, or of the lines that are published together.
 pub(crate) const BATCH_EVENTS_MAX: usize = 1_000;
 
+/// Patterns of compacted topics. 100: each publish is compared with all of them.
+pub(crate) const COMPACT_MAX: usize = 100;
+
 /// Bytes of a request's target. 8 KiB: what proxies pass; longer lists of topics belong into patterns.
 pub(crate) const URI_BYTES_MAX: usize = 8 << 10;
 

@@ -90,12 +90,16 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("lag_max", "Most entries that an open stream has still to read", hub.lag_max),
         ("history_entries", "Entries that a resume can still reach", hub.history_entries),
         ("topics", "Topics that have entries in the history", hub.topics),
+        ("latest_values", "Values kept: the newest entry of each topic and key", hub.latest_values),
     ];
     for (name, help, value) in gauges {
         registry.register(name, help, ConstGauge::new(gauge(value)));
     }
     let bytes = ConstGauge::new(gauge(hub.history_bytes));
     registry.register_with_unit("history", "Memory of the history, index and topic names counted", Unit::Bytes, bytes);
+    let bytes = ConstGauge::new(gauge(hub.latest_bytes));
+    let help = "Memory of the table of values, and of those that the history does not hold any more";
+    registry.register_with_unit("latest", help, Unit::Bytes, bytes);
 
     let positions = [
         ("head_sequence", "Sequence of the newest entry; starts again when the log is new", Some(&*hub.head)),
@@ -254,6 +258,8 @@ mod tests {
         is("oyez_streams_ended_total{reason=\"drain\"}", 0.0);
         is("oyez_history_entries", 1.0);
         is("oyez_topics", 1.0);
+        is("oyez_latest_values", 0.0);
+        is("oyez_latest_bytes", 0.0);
         is("oyez_head_sequence", 1.0);
         is("oyez_oldest_sequence", 1.0);
         is("oyez_http_requests_total{route=\"publish\",status=\"2xx\"}", 2.0);

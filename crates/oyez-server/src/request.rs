@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{HeaderName, Uri};
-use oyez::{Event, EventId, EventType, Format, IdempotencyKey, LastEventId, Matcher, OnGap, Topic};
+use oyez::{Event, EventId, EventType, Format, IdempotencyKey, LastEventId, Matcher, OnGap, Publish, Topic};
 use percent_encoding::percent_decode_str;
 
 use crate::problem::Problem;
@@ -32,6 +32,7 @@ pub(crate) enum Start {
     Live,
     Earliest,
     Last(usize),
+    Snapshot,
     Since(Bound, String),
 }
 
@@ -59,10 +60,22 @@ pub(crate) struct EventTemplate {
     pub(crate) event_type: Option<EventType>,
     pub(crate) id: Option<EventId>,
     pub(crate) retry: Option<Duration>,
+    /// The event is the new value of this.
+    pub(crate) key: Option<String>,
 }
 
 impl EventTemplate {
-    pub(crate) fn with_data(self, data: String) -> Event {
+    /// The event with this data, published to `topic`.
+    pub(crate) fn publish(mut self, topic: Topic, data: String) -> Result<Publish, Problem> {
+        let key = self.key.take();
+        let publish = Publish::new(topic, self.with_data(data));
+        match key {
+            Some(key) => publish.key(&key).map_err(Problem::refused),
+            None => Ok(publish),
+        }
+    }
+
+    fn with_data(self, data: String) -> Event {
         let mut event = Event::data(data);
         if let Some(event_type) = self.event_type {
             event = event.with_type(event_type);
@@ -86,7 +99,6 @@ impl SubscribeRequest {
         now: SystemTime,
     ) -> Result<Self, Problem> {
         let query = Query::read(uri)?;
-        query.refuse_not_yet(&["snapshot", "key"])?;
         query.refuse_tokens()?;
         let mut matchers = Vec::new();
         for topic in path_topic.into_iter().chain(query.all("topic")) {
@@ -96,13 +108,14 @@ impl SubscribeRequest {
             matchers.push(Matcher::from(default_topic()));
         }
         let poll = query.truth("poll")?;
-        let start = match (query.one("since")?, query.one("last")?) {
-            (Some(_), Some(_)) => return Err(Problem::invalid("since and last exclude each other")),
-            (Some("earliest"), None) => Start::Earliest,
-            (Some(since), None) => Start::Since(bound("since", since, now)?, since.to_owned()),
-            (None, Some(last)) => Start::Last(number("last", last)?),
-            (None, None) if poll => Start::Earliest,
-            (None, None) => Start::Live,
+        let start = match (query.one("since")?, query.one("last")?, query.truth("snapshot")?) {
+            (Some("earliest"), None, false) => Start::Earliest,
+            (Some(since), None, false) => Start::Since(bound("since", since, now)?, since.to_owned()),
+            (None, Some(last), false) => Start::Last(number("last", last)?),
+            (None, None, true) => Start::Snapshot,
+            (None, None, false) if poll => Start::Earliest,
+            (None, None, false) => Start::Live,
+            _ => return Err(Problem::invalid("since, last and snapshot exclude each other")),
         };
         let on_gap = match query.one("on_gap")? {
             None | Some("announce") => OnGap::Announce,
@@ -127,9 +140,9 @@ impl PublishRequest {
     /// Reads a publish to `topic`.
     pub(crate) fn read(topic: Topic, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let query = Query::read(uri)?;
-        query.refuse_not_yet(&["private", "key", "ttl", "end"])?;
+        query.refuse_not_yet(&["private", "ttl", "end"])?;
         query.refuse_tokens()?;
-        query.refuse_unknown(&["event", "id", "retry", "lines"])?;
+        query.refuse_unknown(&["event", "id", "key", "retry", "lines"])?;
         refuse_encoded(headers)?;
         let key = idempotency_key(headers)?;
         let event_type = one_of(&query, "event", headers, &EVENT_TYPE)?;
@@ -138,6 +151,7 @@ impl PublishRequest {
             event_type: event_type.map(|text| EventType::new(&*text).map_err(Problem::refused)).transpose()?,
             id: id.map(|text| EventId::new(&*text).map_err(Problem::refused)).transpose()?,
             retry: query.one("retry")?.map(|text| number("retry", text).map(Duration::from_millis)).transpose()?,
+            key: query.one("key")?.map(str::to_owned),
         };
         let lines = query.truth("lines")?;
         if lines && template.id.is_some() {

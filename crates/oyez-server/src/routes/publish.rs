@@ -77,8 +77,8 @@ async fn plain(app: &App, topic: Topic, request: Request) -> Result<Response, Pr
     }
     let (parts, body) = request.into_parts();
     let data = body::read(body, &parts.headers, "the body", DATA_BYTES_MAX).await?;
-    let event = asked.template.with_data(body::text(data, "the body")?);
-    Ok(one_id(&publish(app, vec![Publish::new(asked.topic, event)], asked.key).await?))
+    let event = asked.template.publish(asked.topic, body::text(data, "the body")?)?;
+    Ok(one_id(&publish(app, vec![event], asked.key).await?))
 }
 
 /// What a publish has come to.
@@ -178,7 +178,7 @@ impl<'a> Lines<'a> {
             return Err(Problem::TooLarge { what: name(), max: DATA_BYTES_MAX });
         }
         let text = std::str::from_utf8(line).map_err(|_| Problem::NotText { what: name(), done: String::new() })?;
-        Ok(Publish::new(self.asked.topic.clone(), self.asked.template.clone().with_data(text.to_owned())))
+        self.asked.template.clone().publish(self.asked.topic.clone(), text.to_owned())
     }
 
     async fn publish(&mut self, batch: Vec<Publish>) -> Result<(), Problem> {

@@ -64,6 +64,7 @@ impl SubscribeRequest {
             Start::Live => subscribe,
             Start::Earliest => subscribe.earliest(),
             Start::Last(number) => subscribe.last(number),
+            Start::Snapshot => subscribe.snapshot(),
             Start::Since(Bound::Id(id), _) => subscribe.since_id(&id),
             Start::Since(Bound::Time(time), written) => subscribe.since(time, &written),
         };

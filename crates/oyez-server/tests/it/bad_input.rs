@@ -29,7 +29,9 @@ async fn subscribing_wrongly_names_what_is_wrong() {
         ("/events/a?format=xml", "xml"),
         ("/events/a?on_gap=panic", "panic"),
         ("/events/a?until=nonsense", "nonsense"),
-        ("/events/a?snapshot=1", "snapshot"),
+        ("/events/a?snapshot=yes", "snapshot=\"yes\""),
+        ("/events/a?snapshot=1&since=1m", "exclude"),
+        ("/events/a?snapshot&last=2", "exclude"),
         ("/events/a?envelope=2", "envelope=\"2\""),
         ("/events/a?control=yes", "control=\"yes\""),
         ("/events/a?authorization=secret", "authorization"),
@@ -78,7 +80,10 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         ("/events/a?retry=3s", &[], b"x", 400, "retry=\"3s\""),
         ("/events/a?retry=-1", &[], b"x", 400, "-1"),
         ("/events/a?private", &[], b"x", 400, "private"),
-        ("/events/a?key=k", &[], b"x", 400, "key"),
+        ("/events/a?key=", &[], b"x", 400, "key is empty"),
+        ("/events/a?key=a%0Ab", &[], b"x", 400, "key \"a\\nb\""),
+        ("/events/a?key=a&key=b", &[], b"x", 400, "key is given more than once"),
+        ("/events/a?lines&key=", &[], b"x\n", 400, "key is empty"),
         ("/events/a?ttl=5", &[], b"x", 400, "ttl"),
         ("/events/a?end", &[], b"x", 400, "end"),
         ("/events/a?lines&id=x", &[], b"x\n", 400, "id"),
@@ -103,6 +108,8 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         ("/events?event=x", &[JSON], br#"{"topics":"a","data":""}"#, 400, "event"),
         ("/events", &[JSON, "Event-Id: x"], br#"{"topics":"a","data":""}"#, 400, "event-id"),
         ("/events", &[JSON], br#"{"topics":"a","data":"","private":true}"#, 400, "private"),
+        ("/events", &[JSON], br#"{"topics":"a","data":"","key":"\u0000"}"#, 400, "key \"\\0\""),
+        ("/events?key=k", &[JSON], br#"{"topics":"a","data":""}"#, 400, "key"),
         ("/events", &[NDJSON], b"", 400, "empty"),
         ("/events", &[NDJSON], b"{\"topics\":\"a\",\"data\":\"\"}\n{\"topics\":\"*\",\"data\":\"\"}\n", 400, "line 2"),
         (
@@ -120,6 +127,8 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     }
     let long_id = format!("/events/a?id={}", "x".repeat(129));
     check(&server.post(&long_id, &[], "x").await, "long id", 400, "129 bytes");
+    let long_key = format!("/events/a?key={}", "x".repeat(257));
+    check(&server.post(&long_key, &[], "x").await, "long key", 400, "257 bytes");
     let long_type = format!("/events/a?event={}", "x".repeat(257));
     check(&server.post(&long_type, &[], "x").await, "long type", 400, "257 bytes");
     check(&server.post("/events/a", &[], vec![b'x'; (1 << 20) + 1]).await, "large body", 413, "1048576");

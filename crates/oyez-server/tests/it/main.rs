@@ -5,6 +5,7 @@ mod bad_input;
 mod control;
 mod envelope;
 mod harness;
+mod latest;
 mod once;
 mod publish;
 mod stats;
