@@ -37,7 +37,12 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Gone(String),
     #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
     Mismatch(String),
+    /// No failure: the reader has everything, and nothing more will come.
+    #[error("everything has been read")]
+    Complete,
     #[error("{what} has more than {max} bytes")]
     TooLarge { what: String, max: usize },
     #[error("the request target has {0} bytes, at most {max} are allowed", max = crate::limits::URI_BYTES_MAX)]
@@ -74,6 +79,8 @@ impl Problem {
             ErrorKind::Invalid => Self::Invalid(detail),
             ErrorKind::Denied => Self::Denied(detail),
             ErrorKind::Gone => Self::Gone(detail),
+            ErrorKind::Ended => Self::Complete,
+            ErrorKind::Conflict => Self::Conflict(detail),
             ErrorKind::Mismatch => Self::Mismatch(detail),
             ErrorKind::Unavailable | ErrorKind::Closed => Self::Busy { reason: detail, retry },
             _ => Self::Internal(detail),
@@ -86,6 +93,7 @@ impl Problem {
             Self::NotText { what, .. } => Self::NotText { what, done: format!("; {done}") },
             Self::TooLarge { what, max } => Self::TooLarge { what: format!("{what} ({done})"), max },
             Self::Invalid(detail) => Self::Invalid(format!("{detail}; {done}")),
+            Self::Conflict(detail) => Self::Conflict(format!("{detail}; {done}")),
             Self::TooSlow(detail) => Self::TooSlow(format!("{detail}; {done}")),
             Self::BrokenBody(detail) => Self::BrokenBody(format!("{detail}; {done}")),
             Self::Busy { reason, retry } => Self::Busy { reason: format!("{reason}; {done}"), retry },
@@ -101,7 +109,9 @@ impl Problem {
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin(_) | Self::PublishDenied(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Gone(_) => StatusCode::GONE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Mismatch(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Complete => StatusCode::NO_CONTENT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::NotText { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -127,6 +137,9 @@ impl IntoResponse for Problem {
             status: u16,
             title: &'a str,
             detail: String,
+        }
+        if self == Self::Complete {
+            return Sse::complete().into_response();
         }
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Error");

@@ -50,6 +50,8 @@ pub(crate) struct PublishRequest {
     pub(crate) template: EventTemplate,
     /// Each line of the body is an event as it comes.
     pub(crate) lines: bool,
+    /// The topic ends behind it.
+    pub(crate) end: bool,
     /// It is published once, however often it is sent.
     pub(crate) key: Option<IdempotencyKey>,
 }
@@ -140,9 +142,9 @@ impl PublishRequest {
     /// Reads a publish to `topic`.
     pub(crate) fn read(topic: Topic, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let query = Query::read(uri)?;
-        query.refuse_not_yet(&["private", "ttl", "end"])?;
+        query.refuse_not_yet(&["private", "ttl"])?;
         query.refuse_tokens()?;
-        query.refuse_unknown(&["event", "id", "key", "retry", "lines"])?;
+        query.refuse_unknown(&["event", "id", "key", "retry", "lines", "end"])?;
         refuse_encoded(headers)?;
         let key = idempotency_key(headers)?;
         let event_type = one_of(&query, "event", headers, &EVENT_TYPE)?;
@@ -165,7 +167,11 @@ impl PublishRequest {
                  send them as NDJSON batches with a key each, as oyez pub --lines does",
             ));
         }
-        Ok(Self { topic, template, lines, key })
+        let end = query.truth("end")?;
+        if end && ENDLESS.contains(&&*topic) {
+            return Err(Problem::invalid(format!("the topic {:?} is for everybody and cannot be ended", &*topic)));
+        }
+        Ok(Self { topic, template, lines, end, key })
     }
 }
 
@@ -191,7 +197,7 @@ impl RootBody {
 /// published once.
 pub(crate) fn read_json_publish(uri: &Uri, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let query = Query::read(uri)?;
-    query.refuse_not_yet(&["private", "key", "ttl", "end"])?;
+    query.refuse_not_yet(&["private", "key", "ttl"])?;
     query.refuse_tokens()?;
     query.refuse_unknown(&[])?;
     refuse_encoded(headers)?;
@@ -378,6 +384,8 @@ fn essence(headers: &HeaderMap) -> Option<String> {
     Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
+/// Topics that nobody may end: the broadcast and those of the demo.
+const ENDLESS: [&str; 3] = ["clock", "stock", "events"];
 const EVENT_TYPE: HeaderName = HeaderName::from_static("event-type");
 const EVENT_ID: HeaderName = HeaderName::from_static("event-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -20,10 +20,14 @@ pub enum ErrorKind {
     Invalid,
     /// The credential does not allow it.
     Denied,
-    /// The position is no longer in the history; resume cannot be exact.
+    /// The position, or the end of a topic that has ended, is no longer in the history; what is asked for cannot be exact.
     Gone,
     /// A bound was reached or an engine is away; retry later.
     Unavailable,
+    /// Everything that was asked for has been read and its topics have ended: nothing will come any more. No failure: stop.
+    Ended,
+    /// The topic has ended, so nothing can be appended to it; take another one.
+    Conflict,
     /// The idempotency key stands for another publish; take a new one.
     Mismatch,
     /// The hub drains; connect elsewhere.
@@ -43,6 +47,10 @@ impl Error {
 
     pub(crate) fn mismatch(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Mismatch, message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Conflict, message)
     }
 
     /// The same error, naming the event of a batch that it is about.

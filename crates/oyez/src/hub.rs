@@ -211,6 +211,32 @@ impl<T: Payload> Hub<T> {
         self.core.append_once(batch, Some(key), clock::wall_ms())
     }
 
+    /// Ends `topic`: an event `oyez.end` is its last one. Readers of this topic, or of several that have all ended, get what is
+    /// left, and then their streams end; an `EventSource` that comes back behind the end is answered 204 and stops. Who
+    /// comes without an id gets the topic from its start, for as long as the history has its end. Patterns go on. To end it
+    /// together with its last event, put [`Publish::end`] behind it in a batch.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`]; and [`Conflict`](ErrorKind::Conflict) when it has ended before, which is also the answer to
+    /// whoever publishes to it from now on.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let hub = oyez::Hub::<String>::new();
+    /// hub.publish("answers/7", "All is well".to_owned()).await?;
+    /// hub.end("answers/7").await?;
+    /// let mut stream = hub.subscribe("answers/7").into_stream()?;
+    /// while let Some(item) = stream.next().await {
+    ///     println!("{item:?}");
+    /// }
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn end(&self, topic: &str) -> Result<EventId, Error> {
+        let ids = self.core.append(vec![Publish::end(Topic::new(topic)?)], clock::wall_ms())?;
+        Ok(ids.into_iter().next().expect("one entry has one id"))
+    }
+
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
     /// until it is turned into a response or a stream; an invalid matcher is reported then.
     pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>

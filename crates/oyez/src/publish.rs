@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use oyez_proto::Event;
+use oyez_proto::{Event, EventType};
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits};
@@ -39,10 +39,10 @@ impl Publish {
         Self { topics: smallvec![topic], event, payload: None, extras: Extras::default() }
     }
 
-    /// The same event to one topic more. A subscriber of several of its topics gets it once.
+    /// The same event to one topic more. A subscriber of several of its topics gets it once. An end is that of one topic, and stays so.
     #[must_use]
     pub fn topic(mut self, topic: Topic) -> Self {
-        if !self.topics.contains(&topic) {
+        if !self.topics.contains(&topic) && !self.extras.end {
             self.topics.push(topic);
         }
         self
@@ -59,12 +59,23 @@ impl Publish {
         Ok(self)
     }
 
+    /// The end of `topic`: an event `oyez.end`, behind which nothing can be appended to it. Readers of the topic and of nothing else
+    /// are done with it; see [`Hub::end`](crate::Hub::end). As the last of a batch it ends the topic together with what goes before.
+    #[must_use]
+    pub fn end(topic: Topic) -> Self {
+        let data = serde_json::json!({ "topic": &*topic }).to_string();
+        let event = Event::data(data).with_type(EventType::new(END).expect("a type of ours is one"));
+        let mut publish = Self::new(topic, event);
+        publish.extras.end = true;
+        publish
+    }
+
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
         at_most("topics", self.topics.len(), limits.publish_topics_max)?;
         at_most("bytes of data", self.event.data_str().len(), limits.data_bytes_max)?;
         if let Some(event_type) = self.event.event_type() {
             at_most("bytes of event type", event_type.len(), EVENT_TYPE_BYTES_MAX)?;
-            if event_type.starts_with(RESERVED) {
+            if event_type.starts_with(RESERVED) && !self.extras.end {
                 return Err(Error::invalid(format!("event type {event_type:?} is reserved for the hub: oyez.*")));
             }
         }
@@ -103,5 +114,7 @@ impl fmt::Debug for Publish {
     }
 }
 
+/// The type of an end.
+const END: &str = "oyez.end";
 /// Types that begin so are the hub's own.
 const RESERVED: &str = "oyez.";

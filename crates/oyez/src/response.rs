@@ -125,7 +125,12 @@ impl Sse {
         if passes && reader.is_event_source() {
             return Self::come_back(retry);
         }
+        if error.kind() == ErrorKind::Ended {
+            return Self::complete();
+        }
         let status = match error.kind() {
+            ErrorKind::Ended => StatusCode::NO_CONTENT,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::Denied => StatusCode::FORBIDDEN,
             ErrorKind::Gone => StatusCode::GONE,
@@ -150,6 +155,15 @@ impl Sse {
     #[must_use]
     pub fn come_back(retry: Duration) -> Self {
         Self::open(Format::Sse, Source::Once(Some(retry_frame(retry))))
+    }
+
+    /// 204 without a body: there is nothing more, and an `EventSource` does not come back.
+    #[must_use]
+    pub fn complete() -> Self {
+        let mut response = Response::new(SseBody(Source::Once(None)));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self { response }
     }
 
     fn open(format: Format, source: Source) -> Self {

@@ -55,6 +55,8 @@ pub enum StreamItem<T> {
     Event(Delivery<T>),
     /// Entries are missing here.
     Gap(Gap),
+    /// This topic has ended. When all topics of the stream have, it is the last item.
+    End(Topic),
 }
 
 /// One event of an [`EventStream`].
@@ -79,7 +81,7 @@ impl<T> StreamItem<T> {
     pub fn event(self) -> Option<Delivery<T>> {
         match self {
             Self::Event(delivery) => Some(delivery),
-            Self::Gap(_) => None,
+            Self::Gap(_) | Self::End(_) => None,
         }
     }
 }
@@ -140,6 +142,9 @@ fn item<T: Payload>(output: Output, core: &Core) -> Option<StreamItem<T>> {
 }
 
 fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
+    if let Some(topic) = entry.ended_topic() {
+        return StreamItem::End(topic.clone());
+    }
     let position = core.log.position(entry.sequence);
     let value = match entry.payload::<T>() {
         Some(value) => value,

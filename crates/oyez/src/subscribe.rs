@@ -267,8 +267,9 @@ impl<T: Payload> Subscribe<T> {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid): a matcher is wrong or there are too many;
-    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no; [`Gone`](ErrorKind::Gone): the resume is incomplete and
-    /// [`OnGap::Fail`] was set; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
+    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no; [`Ended`](ErrorKind::Ended): all that is selected are topics that
+    /// have ended, and the reader has everything; [`Gone`](ErrorKind::Gone): the resume is incomplete and [`OnGap::Fail`] was
+    /// set, or the topics have ended and their end has left the history; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
     /// [`Closed`](ErrorKind::Closed): the hub drains.
     pub fn try_into_response(self) -> Result<Sse, Error> {
         let format = self.format;
@@ -286,8 +287,10 @@ impl<T: Payload> Subscribe<T> {
 
     fn into_subscriber(self) -> Result<Subscriber, Error> {
         let core = Arc::clone(&self.core);
-        self.begin(clock::now(), clock::wall_ms()).inspect_err(|_| {
-            core.counters.refused.fetch_add(1, Relaxed);
+        self.begin(clock::now(), clock::wall_ms()).inspect_err(|error| {
+            if error.kind() != ErrorKind::Ended {
+                core.counters.refused.fetch_add(1, Relaxed);
+            }
         })
     }
 
@@ -307,7 +310,7 @@ impl<T: Payload> Subscribe<T> {
             Some(EARLIEST) => Start::Earliest,
             Some(id) => Start::Id(id.to_owned()),
         };
-        let mut begin = core.log.begin(&start, &matchers, now_ms);
+        let mut begin = core.log.begin(&start, &matchers, now_ms)?;
         let until_id = match &self.until_id {
             Some(id) => Some(
                 core.log

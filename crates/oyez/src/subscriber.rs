@@ -266,6 +266,12 @@ impl Subscriber {
         self.state = State::Reading;
     }
 
+    /// Its driver has brought it all that there will ever be.
+    #[cfg(feature = "serve")]
+    pub(crate) fn has_finished(&mut self) {
+        self.state = State::Ended;
+    }
+
     /// How far the stream has come.
     #[cfg(feature = "serve")]
     pub(crate) fn place(&self) -> Fed {
@@ -373,6 +379,7 @@ impl Subscriber {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
                 true => State::Values(snapshot),
+                false if self.is_finished(self.cursor) => State::Ended,
                 false => State::Reading,
             };
         }
@@ -400,7 +407,13 @@ impl Subscriber {
                 Ok(Verdict::Pass) => {
                     self.sent += 1;
                     self.told = entry.sequence;
+                    let ends = entry.ended_topic().is_some();
+                    let sequence = entry.sequence;
                     out.push(Output::Entry(entry));
+                    if ends && self.is_finished(sequence) {
+                        self.state = State::Ended;
+                        break;
+                    }
                 }
                 Ok(Verdict::Skip) => {}
                 Ok(Verdict::Undecodable) => {
@@ -465,9 +478,16 @@ impl Subscriber {
         self.tell_gap(gap, out);
         if let Some(values) = values {
             self.state = State::Values(Box::new(values));
+        } else if self.is_finished(self.cursor) {
+            self.state = State::Ended; // what is gone was the end
         }
         self.has_sent(now);
         Turn::Deliver
+    }
+
+    /// Have all its topics ended, so that nothing can come behind this place?
+    fn is_finished(&self, sequence: u64) -> bool {
+        self.hub.log.finish(&self.options.matchers).is_some_and(|last| last <= sequence)
     }
 
     fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
@@ -478,6 +498,9 @@ impl Subscriber {
         let judge = || {
             if checks.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
                 return Verdict::Skip;
+            }
+            if entry.ended_topic().is_some() {
+                return Verdict::Pass; // it is none of the values that the filters know
             }
             let mut verdicts = checks.filters.iter().map(|filter| filter(entry));
             verdicts.find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)

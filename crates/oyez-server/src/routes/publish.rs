@@ -16,7 +16,7 @@ use crate::body;
 use crate::json_publish;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
 use crate::problem::Problem;
-use crate::request::{PublishRequest, RootBody, default_topic, read_json_publish};
+use crate::request::{EventTemplate, PublishRequest, RootBody, default_topic, read_json_publish};
 
 /// The body is the data of one event, or each of its lines is.
 pub(super) async fn to_topic(
@@ -77,8 +77,18 @@ async fn plain(app: &App, topic: Topic, request: Request) -> Result<Response, Pr
     }
     let (parts, body) = request.into_parts();
     let data = body::read(body, &parts.headers, "the body", DATA_BYTES_MAX).await?;
-    let event = asked.template.publish(asked.topic, body::text(data, "the body")?)?;
-    Ok(one_id(&publish(app, vec![event], asked.key).await?))
+    let data = body::text(data, "the body")?;
+    let PublishRequest { topic, template, end, key, .. } = asked;
+    if !end {
+        return Ok(one_id(&publish(app, vec![template.publish(topic, data)?], key).await?));
+    }
+    if data.is_empty() && template != EventTemplate::default() {
+        return Err(Problem::invalid(
+            "event, id, key and retry are those of a last event, and without a body there is none",
+        ));
+    }
+    let last = (!data.is_empty()).then(|| template.publish(topic.clone(), data)).transpose()?;
+    Ok(end_ids(&publish(app, last.into_iter().chain([Publish::end(topic)]).collect(), key).await?))
 }
 
 /// What a publish has come to.
@@ -139,7 +149,7 @@ impl<'a> Lines<'a> {
             }
         };
         match read {
-            Ok(()) => Ok(super::json_answer(&json!({ "accepted": self.accepted, "last": self.last.as_deref() }))),
+            Ok(()) => self.finish().await,
             Err(problem) => Err(problem.after(&self.done())),
         }
     }
@@ -191,6 +201,17 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
+    /// The body has come to its end, so that the topic may.
+    async fn finish(self) -> Result<Response, Problem> {
+        let (accepted, last) = (self.accepted, self.last.as_deref());
+        if !self.asked.end {
+            return Ok(super::json_answer(&json!({ "accepted": accepted, "last": last })));
+        }
+        let end = publish(self.app, vec![Publish::end(self.asked.topic.clone())], None).await;
+        let end = end.map_err(|problem| problem.after(&self.done()))?;
+        Ok(super::json_answer(&json!({ "accepted": accepted, "last": last, "end": end.ids.last().map(|id| &**id) })))
+    }
+
     fn done(&self) -> String {
         match &self.last {
             None => "no line was published".to_owned(),
@@ -205,6 +226,17 @@ fn one_id(published: &Published) -> Response {
         id: Option<&'a str>,
     }
     answer(published, &Id { id: published.ids.first().map(|id| &**id) })
+}
+
+/// The answer to an end, and perhaps to an event before it.
+fn end_ids(published: &Published) -> Response {
+    #[derive(Serialize)]
+    struct Ids<'a> {
+        id: Option<&'a str>,
+        end: Option<&'a str>,
+    }
+    let (first, last) = (published.ids.first(), published.ids.last());
+    answer(published, &Ids { id: first.map(|id| &**id), end: last.map(|id| &**id) })
 }
 
 fn answer(published: &Published, body: &impl Serialize) -> Response {

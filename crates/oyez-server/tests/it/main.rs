@@ -4,6 +4,7 @@
 mod bad_input;
 mod control;
 mod envelope;
+mod finite;
 mod harness;
 mod latest;
 mod once;

@@ -3,6 +3,7 @@
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
+use crate::Topic;
 use crate::log::entry::{Draft, Extras};
 use crate::log::once::{IdempotencyKey, Once};
 use crate::position::{Epoch, Position};
@@ -46,6 +47,21 @@ impl Batch {
 
     pub(crate) fn once(&self) -> Option<&Once> {
         self.0.first().and_then(Draft::extras).and_then(|extras: &Extras| extras.once.as_ref())
+    }
+
+    /// The topic to which something is to be appended although it has ended, in this batch or before it.
+    pub(crate) fn beyond_an_end(&self, has_ended: impl Fn(&Topic) -> bool) -> Option<&Topic> {
+        let mut ended: SmallVec<[&Topic; 1]> = SmallVec::new();
+        for draft in &self.0 {
+            let beyond = |topic: &&Topic| has_ended(topic) || ended.contains(topic);
+            if let Some(topic) = draft.topics().iter().find(beyond) {
+                return Some(topic);
+            }
+            if draft.extras().is_some_and(|extras| extras.end) {
+                ended.extend(draft.topics());
+            }
+        }
+        None
     }
 
     /// The ids of its entries where the first has this sequence number.

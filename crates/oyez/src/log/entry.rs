@@ -10,6 +10,7 @@ use oyez_proto::{Decoder, Event, EventId, Item};
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::log::ends;
 use crate::log::once::Once;
 use crate::position::{EPOCH_LEN, Position, SEQUENCE_LEN_MAX};
 use crate::publish::Publish;
@@ -79,6 +80,10 @@ impl Draft {
 
     pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
         &mut self.topics
+    }
+
+    pub(crate) fn topics(&self) -> &[Topic] {
+        &self.topics
     }
 
     /// The id that its entry has at this place.
@@ -188,6 +193,11 @@ impl Entry {
         self.extras.as_deref()
     }
 
+    /// The topic whose end it is.
+    pub(crate) fn ended_topic(&self) -> Option<&Topic> {
+        self.extras().filter(|extras| extras.end).and_then(|_| self.topics.first())
+    }
+
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {
         let own = || Position { epoch, sequence: self.sequence }.event_id();
         self.publisher_id.clone().unwrap_or_else(own)
@@ -223,7 +233,7 @@ impl Entry {
         let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * (id.len() + ALLOCATION_BYTES) + ID_INDEX_BYTES);
         let kept = |payload: &Arc<dyn Any + Send + Sync>| size_of_val(&**payload) + self.chunk.len() + ALLOCATION_BYTES;
         let payload = self.payload.as_ref().map_or(0, kept);
-        let extras = self.extras.as_deref().map_or(0, Extras::cost);
+        let extras = self.extras.as_deref().map_or(0, Extras::cost) + self.ended_topic().map_or(0, ends::cost);
         let index = self.topics.len() * INDEX_BYTES;
         size_of::<Self>() + self.chunk.len() + topics_outside + ids + payload + extras + index + ENTRY_BYTES
     }

@@ -16,7 +16,7 @@ use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::sync::{Mutex, RwLock};
-use crate::{Error, Topic};
+use crate::{Error, ErrorKind, Topic};
 
 /// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
 /// lock for a page of references or a bounded number of entries looked at, however much there is to read.
@@ -99,7 +99,28 @@ impl Log {
     }
 
     /// Finds the place where `start` begins, and says what a resume has missed.
-    pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
+    ///
+    /// # Errors
+    /// [`Ended`](crate::ErrorKind::Ended) when all topics have ended and nothing is left to read,
+    /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history.
+    pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Result<Begin, Error> {
+        let begin = self.begin_open(start, matchers, now_ms);
+        let ring = self.ring.read();
+        // asked for behind the place: an end that comes later is behind it as well, and will be read
+        match ring.finish(matchers) {
+            Some(last) => {
+                let resumed = match start {
+                    Start::Id(id) => ring.find(id, self.epoch).ok(),
+                    Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
+                };
+                begin_finished(begin, start, resumed, Finish { last, oldest: ring.history_start - 1 })
+            }
+            None => Ok(begin),
+        }
+    }
+
+    /// [`Log::begin`] but for the ends of topics.
+    fn begin_open(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
         if self.ring.read().retention.age.is_some() {
             self.ring.write().trim(now_ms);
         }
@@ -254,6 +275,11 @@ impl Log {
         ring.front() - 1
     }
 
+    /// The sequence number behind which nothing can come that matches, if there is one: all topics have ended.
+    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
+        self.ring.read().finish(matchers)
+    }
+
     /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a
     /// topic? Those are what `latest` keeps.
     pub(crate) fn is_newest(&self, entry: &Entry, matchers: &Matchers) -> bool {
@@ -312,6 +338,49 @@ impl Log {
         let latest = ring.latest.kept();
         Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head, latest }
     }
+}
+
+/// The topics of a subscription have all ended.
+#[derive(Clone, Copy)]
+struct Finish {
+    /// The last of their ends.
+    last: u64,
+    /// The history begins behind it.
+    oldest: u64,
+}
+
+/// Where a subscription begins whose topics have all ended; `resumed` is what the id stands for that it resumes from.
+fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Finish) -> Result<Begin, Error> {
+    let Finish { last, oldest } = finish;
+    let has_all = match start {
+        Start::Id(_) => resumed.is_some_and(|after| after >= last),
+        Start::Time(..) | Start::Last(0) => begin.gap.is_none() && begin.values.is_none() && begin.cursor >= last,
+        Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot => false,
+    };
+    if has_all {
+        return Err(Error::new(ErrorKind::Ended, "the topics have ended and everything has been read"));
+    }
+    if last <= oldest {
+        return Err(Error::new(ErrorKind::Gone, "the topics have ended, and their end has left the history"));
+    }
+    Ok(match start {
+        // who comes without an id wants the whole of it
+        Start::Live if begin.cursor >= last => Begin { cursor: oldest, gap: None, values: None },
+        Start::Snapshot => snapshot_before(last, begin),
+        _ => begin,
+    })
+}
+
+/// A snapshot behind which the stream goes on with the end, which is no value.
+fn snapshot_before(end: u64, mut begin: Begin) -> Begin {
+    begin.cursor = begin.cursor.min(end - 1);
+    if let Some(values) = &mut begin.values {
+        values.upto = values.upto.min(end - 1);
+    }
+    if let Some(gap) = &mut begin.gap {
+        gap.position.sequence = gap.position.sequence.min(end - 1);
+    }
+    begin
 }
 
 /// Figures of the log at one moment.

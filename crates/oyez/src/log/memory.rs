@@ -12,6 +12,7 @@ use crate::limits::{
     SLACK_BYTES, SLACK_ENTRIES,
 };
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
+use crate::log::ends::Ends;
 use crate::log::entry::{Draft, Entry};
 use crate::log::latest::{Latest, Snapshot};
 use crate::log::log::Begin;
@@ -27,7 +28,7 @@ use crate::{Error, Topic};
 pub(crate) struct Bounds {
     /// Entries that only open streams may still read.
     pub(crate) slack: Retained,
-    /// The summary of topics whose entries are all gone.
+    /// The summary of topics whose entries are all gone, and as much for ends that are.
     pub(crate) summary_bytes: usize,
     /// The newest entry of each key.
     pub(crate) latest: Retained,
@@ -62,6 +63,7 @@ pub(crate) struct Ring {
     pub(crate) topics: Topics,
     publisher_ids: HashMap<EventId, Uses>,
     once: OnceTable,
+    ends: Ends,
     dropped: Dropped,
     pub(crate) latest: Latest,
     /// The time of the newest entry that is gone.
@@ -95,6 +97,8 @@ pub(crate) struct Lost {
 
 impl Ring {
     pub(crate) fn new(retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
+        // a small history is not to be pushed out by the summary of what it has lost
+        let summary_bytes = bounds.summary_bytes.min(retention.bytes / 16);
         Self {
             retention,
             slack_max: bounds.slack,
@@ -107,8 +111,8 @@ impl Ring {
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
             once: OnceTable::new(OnceBounds::default()),
-            // a small history is not to be pushed out by the summary of what it has lost
-            dropped: Dropped::new(bounds.summary_bytes.min(retention.bytes / 16)),
+            ends: Ends::new(summary_bytes),
+            dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
             gone_ms: 0,
         }
@@ -125,7 +129,12 @@ impl Ring {
                 return Ok(Admission::Replayed { first });
             }
         }
-        Ok(Admission::New)
+        match batch.beyond_an_end(|topic| !self.ends.is_empty() && self.ends.end_of(topic).is_some()) {
+            Some(topic) => {
+                Err(Error::conflict(format!("topic {:?} has ended: nothing can be appended to it any more", &**topic)))
+            }
+            None => Ok(Admission::New),
+        }
     }
 
     pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
@@ -147,6 +156,9 @@ impl Ring {
         }
         if let Some(once) = entry.extras().and_then(|extras| extras.once.as_ref()) {
             self.once.note(once, entry.sequence, entry.time_ms);
+        }
+        if let Some(topic) = entry.ended_topic() {
+            self.ends.note(topic.clone(), entry.sequence);
         }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
@@ -178,6 +190,9 @@ impl Ring {
             if self.publisher_ids.get(id).is_some_and(|uses| uses.last == entry.sequence) {
                 self.publisher_ids.remove(id);
             }
+        }
+        if entry.ended_topic().is_some() {
+            self.ends.leave_history();
         }
         let cost = entry.cost();
         self.history.entries -= 1;
@@ -216,9 +231,18 @@ impl Ring {
         self.slack.bytes -= entry.cost();
     }
 
+    /// The sequence number behind which nothing can come that matches: that of the last end, when all matchers are exact names
+    /// and all those topics have ended.
+    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
+        if self.ends.is_empty() || !matchers.is_exact() {
+            return None;
+        }
+        matchers.exact.iter().try_fold(0, |last, topic| self.ends.end_of(topic).map(|end| end.max(last)))
+    }
+
     /// All that the retention counts: entries of the history, topic names, summary.
     pub(crate) fn bytes(&self) -> usize {
-        self.history.bytes + self.topics.in_history().bytes + self.dropped.bytes()
+        self.history.bytes + self.topics.in_history().bytes + self.dropped.bytes() + self.ends.gone_bytes()
     }
 
     /// The number of the oldest entry that can be read.

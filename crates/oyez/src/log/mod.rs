@@ -2,6 +2,7 @@
 
 mod batch;
 mod dropped;
+mod ends;
 mod entry;
 mod latest;
 mod lines;

@@ -3,6 +3,7 @@
 
 mod child;
 mod connection;
+mod finite;
 mod handover;
 mod hub;
 mod latest;

@@ -369,18 +369,22 @@ impl Thread {
         }
         room.note_visit(stream.group);
         let fed = stream.fed;
+        let finished = at_tail && room.group(stream.group).is_finished(fed.cursor);
         stream.control.note(fed.cursor, fed.sent, false);
         if let Some(subscriber) = stream.subscriber() {
             subscriber.was_fed(fed, written_at);
             if lost {
                 subscriber.has_lost();
             }
+            if finished {
+                subscriber.has_finished();
+            }
         }
         if stream.blocked {
             self.schedule_stall(key, now);
             return Ok(());
         }
-        if at_tail {
+        if at_tail && !finished {
             self.join(key);
         } else {
             let id = stream.rest.id;
@@ -488,6 +492,11 @@ impl Thread {
             self.schedule_stall(key, now);
         } else if is_behind {
             room.turn_again(stream.group);
+        } else if room.group(stream.group).is_finished(cursor) {
+            if let Some(subscriber) = stream.subscriber() {
+                subscriber.has_finished();
+            }
+            return self.drive(key, now);
         }
         Ok(())
     }

@@ -53,6 +53,8 @@ pub(crate) struct Group {
     users: usize,
     /// The newest entry that concerns it.
     pub(crate) head: u64,
+    /// Where all that it reads has ended: who has come so far is done.
+    pub(crate) finish: Option<u64>,
     /// When its members were written to last.
     pub(crate) written: Option<Instant>,
     fresh: Fresh,
@@ -116,6 +118,7 @@ impl Room {
                 members: Vec::new(),
                 users: 0,
                 head: 0,
+                finish: self.core.log.finish(&name.matchers),
                 written: None,
                 fresh: Fresh { from: followed, ..Fresh::default() },
                 run: None,
@@ -165,12 +168,14 @@ impl Room {
                 // whom those entries concerned nobody knows: all look
                 for (key, group) in &mut self.groups {
                     group.head = group.head.max(gone);
+                    group.finish = self.core.log.finish(&group.name.matchers);
                     group.fresh = Fresh { from: gone, ..Fresh::default() };
                     queue(&mut self.queue, key as u32, group);
                 }
                 self.followed = gone;
             }
             let Some(last) = self.step.last().map(|entry| entry.sequence) else { return };
+            let core = &self.core;
             for entry in self.step.drain(..) {
                 self.index.visit(&entry.topics, |key| {
                     let group = &mut self.groups[key as usize];
@@ -178,6 +183,9 @@ impl Room {
                     if group.head < entry.sequence {
                         queue(&mut self.queue, key, group);
                         group.note(&entry);
+                        if entry.ended_topic().is_some() {
+                            group.finish = core.log.finish(&group.name.matchers);
+                        }
                     }
                 });
             }
@@ -285,6 +293,11 @@ impl Room {
 impl Group {
     pub(crate) fn matchers(&self) -> &Arc<Matchers> {
         &self.name.matchers
+    }
+
+    /// Is a stream that has come so far done?
+    pub(crate) fn is_finished(&self, cursor: u64) -> bool {
+        self.finish.is_some_and(|finish| finish <= cursor)
     }
 
     /// A member joins; tells its place.
@@ -490,6 +503,24 @@ mod tests {
             true
         }
 
+        /// Topics end one by one; whose all have is done, and nobody else is.
+        fn end_topics(&mut self, order: &mut Random) {
+            let mut open = TOPICS.to_vec();
+            while !open.is_empty() {
+                let topic = open.swap_remove(order.within(0..=open.len() as u64 - 1) as usize);
+                self.room.core.append(vec![Publish::end(Topic::new(topic).unwrap())], 0).unwrap();
+                let followed = self.entries.len() as u64;
+                self.room.core.log.follow(followed, 1, &mut self.entries);
+                while self.visit() {}
+                for (_, member) in &self.members {
+                    let reads_open = open.iter().any(|topic| member.matchers.matches(&Topic::new(topic).unwrap()));
+                    let done = member.matchers.is_exact() && !reads_open;
+                    assert_eq!(self.room.group(member.group).is_finished(member.cursor), done, "{:?}", member.matchers);
+                    self.verify(member, Some(self.room.core.log.head()));
+                }
+            }
+        }
+
         /// It got what matches, up to its cursor or to `upto`, in order and once.
         fn verify(&self, member: &Member, upto: Option<u64>) {
             let upto = upto.unwrap_or(member.cursor);
@@ -571,6 +602,7 @@ mod tests {
             for (_, member) in &world.members {
                 world.verify(member, Some(head));
             }
+            world.end_topics(&mut Random::from_seed(seed));
             while !world.members.is_empty() {
                 world.leave();
             }
