@@ -70,6 +70,11 @@ impl Gap {
         Self { reason: Reason::Undecodable, requested, oldest: None, missed: None, position }
     }
 
+    /// Entries behind `after` and up to `position` have expired.
+    pub(crate) fn expired(after: Position, missed: u64, oldest: Option<EventId>, position: Position) -> Self {
+        Self { reason: Reason::Expired, requested: after.to_string(), oldest, missed: Some(missed), position }
+    }
+
     pub(crate) fn data(&self) -> String {
         #[derive(Serialize)]
         struct Data<'a> {

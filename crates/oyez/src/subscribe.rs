@@ -345,6 +345,7 @@ impl<T: Payload> Subscribe<T> {
         }
         let opening = Opening {
             is_snapshot: begin.values.is_some() && start == Start::Snapshot,
+            replaying: !matches!(start, Start::Id(_) | Start::Time(..)),
             gap: begin.gap,
             values: begin.values,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),

@@ -193,6 +193,11 @@ impl Entry {
         self.extras.as_deref()
     }
 
+    /// The time from which on it is hidden. For an end it is that of its whole topic.
+    pub(crate) fn expires_ms(&self) -> Option<u64> {
+        self.extras().and_then(|extras| extras.ttl_ms).map(|ttl| self.time_ms.saturating_add(ttl))
+    }
+
     /// The topic whose end it is.
     pub(crate) fn ended_topic(&self) -> Option<&Topic> {
         self.extras().filter(|extras| extras.end).and_then(|_| self.topics.first())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::clock::ExpiryClock;
 use crate::gap::{Gap, Reason};
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::dropped::{After, Missed};
@@ -15,6 +16,7 @@ use crate::log::memory::{Lost, Read, Ring};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
 
@@ -23,6 +25,9 @@ use crate::{Error, ErrorKind, Topic};
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
     ring: RwLock<Ring>,
+    /// Something in the log has a time after which it is hidden.
+    expiring: Arc<AtomicBool>,
+    pub(crate) expiry_clock: ExpiryClock,
     lines: Lines,
     envelopes: Lines,
     /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
@@ -73,9 +78,12 @@ pub(crate) enum Page {
 impl Log {
     /// An empty log that keeps the newest entry of each key of the topics that `compact` selects.
     pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
+        let ring = Ring::new(retention, bounds, compact);
         Self {
             epoch,
-            ring: RwLock::new(Ring::new(retention, bounds, compact)),
+            expiring: Arc::clone(&ring.expiring),
+            expiry_clock: ExpiryClock::default(),
+            ring: RwLock::new(ring),
             lines: Lines::default(),
             envelopes: Lines::default(),
             place_frame: Mutex::default(),
@@ -108,12 +116,14 @@ impl Log {
         let ring = self.ring.read();
         // asked for behind the place: an end that comes later is behind it as well, and will be read
         match ring.finish(matchers) {
-            Some(last) => {
+            Some(end) => {
                 let resumed = match start {
                     Start::Id(id) => ring.find(id, self.epoch).ok(),
                     Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
                 };
-                begin_finished(begin, start, resumed, Finish { last, oldest: ring.history_start - 1 })
+                let oldest = ring.history_start - 1;
+                let is_gone = end.sequence <= oldest || end.has_expired(now_ms);
+                begin_finished(begin, start, resumed, Finish { last: end.sequence, is_gone, oldest })
             }
             None => Ok(begin),
         }
@@ -228,14 +238,20 @@ impl Log {
             }
             let read = self.ring.read().read(PAGE, cursor, matchers);
             let (oldest, sequence) = match read {
-                Ok(Read { entries, cursor: end, more }) => match entries.first() {
-                    Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
-                    None if more => {
-                        cursor = end;
-                        continue;
+                Ok(Read { entries, cursor: end, more }) => {
+                    // what is hidden by now is missed as well
+                    let expired = self.expired(&entries, matchers);
+                    let hidden = expired.iter().take_while(|expired| **expired).count();
+                    missed = missed.map(|missed| missed + hidden as u64);
+                    match entries.get(hidden) {
+                        Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
+                        None if more => {
+                            cursor = end;
+                            continue;
+                        }
+                        None => (None, end),
                     }
-                    None => (None, end),
-                },
+                }
                 Err(lost) => {
                     // more has gone while we looked
                     (missed, cursor, values) = (None, lost.cursor, lost.values);
@@ -250,17 +266,18 @@ impl Log {
     fn before_last(&self, number: usize, matchers: &Matchers) -> u64 {
         let ring = self.ring.read();
         let (head, oldest) = (ring.head, ring.history_start - 1);
+        let now_ms = self.expiry_ms();
         let cursor = if number == 0 {
             head
-        } else if matchers.is_all() {
+        } else if matchers.is_all() && now_ms.is_none() {
             head.saturating_sub(number as u64)
         } else if matchers.is_exact() {
-            ring.before_last_exact(number, matchers)
+            ring.before_last_exact(number, matchers, now_ms)
         } else {
             drop(ring);
             let (mut left, mut end) = (number, head);
             while left > 0 && end > oldest {
-                end = self.ring.read().scan_back(end, &mut left, matchers);
+                end = self.ring.read().scan_back(end, &mut left, matchers, now_ms);
             }
             end
         };
@@ -277,7 +294,29 @@ impl Log {
 
     /// The sequence number behind which nothing can come that matches, if there is one: all topics have ended.
     pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
-        self.ring.read().finish(matchers)
+        self.ring.read().finish(matchers).map(|end| end.sequence)
+    }
+
+    /// Which of these entries are hidden by now from those who read these topics; none at all when it is empty.
+    pub(crate) fn expired(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> Vec<bool> {
+        let Some(now_ms) = self.expiry_ms() else { return Vec::new() };
+        let ring = self.ring.read();
+        entries.iter().map(|entry| ring.has_expired(entry, matchers, now_ms)).collect()
+    }
+
+    /// When the first of these entries is hidden from those who read these topics; never is the largest number.
+    #[cfg(feature = "serve")]
+    pub(crate) fn first_expiry_ms(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> u64 {
+        if !self.expiring.load(Ordering::Acquire) {
+            return u64::MAX;
+        }
+        let ring = self.ring.read();
+        entries.iter().filter_map(|entry| ring.expires_ms(entry, matchers)).min().unwrap_or(u64::MAX)
+    }
+
+    /// The time by which things expire, if anything can.
+    fn expiry_ms(&self) -> Option<u64> {
+        self.expiring.load(Ordering::Acquire).then(|| self.expiry_clock.ms())
     }
 
     /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a
@@ -345,13 +384,15 @@ impl Log {
 struct Finish {
     /// The last of their ends.
     last: u64,
+    /// That cannot be read any more.
+    is_gone: bool,
     /// The history begins behind it.
     oldest: u64,
 }
 
 /// Where a subscription begins whose topics have all ended; `resumed` is what the id stands for that it resumes from.
 fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Finish) -> Result<Begin, Error> {
-    let Finish { last, oldest } = finish;
+    let Finish { last, is_gone, oldest } = finish;
     let has_all = match start {
         Start::Id(_) => resumed.is_some_and(|after| after >= last),
         Start::Time(..) | Start::Last(0) => begin.gap.is_none() && begin.values.is_none() && begin.cursor >= last,
@@ -360,8 +401,9 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
     if has_all {
         return Err(Error::new(ErrorKind::Ended, "the topics have ended and everything has been read"));
     }
-    if last <= oldest {
-        return Err(Error::new(ErrorKind::Gone, "the topics have ended, and their end has left the history"));
+    if is_gone {
+        let message = "the topics have ended, and their end has left the history or has expired";
+        return Err(Error::new(ErrorKind::Gone, message));
     }
     Ok(match start {
         // who comes without an id wants the whole of it

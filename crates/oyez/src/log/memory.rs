@@ -12,7 +12,7 @@ use crate::limits::{
     SLACK_BYTES, SLACK_ENTRIES,
 };
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
-use crate::log::ends::Ends;
+use crate::log::ends::{End, Ends};
 use crate::log::entry::{Draft, Entry};
 use crate::log::latest::{Latest, Snapshot};
 use crate::log::log::Begin;
@@ -21,6 +21,7 @@ use crate::log::topics::Topics;
 use crate::log::{Admission, Batch, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::{Error, Topic};
 
 /// What the log keeps beside the history.
@@ -66,6 +67,8 @@ pub(crate) struct Ring {
     ends: Ends,
     dropped: Dropped,
     pub(crate) latest: Latest,
+    /// Something in it has a time after which it is hidden: otherwise nobody has to ask.
+    pub(crate) expiring: Arc<AtomicBool>,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
 }
@@ -114,6 +117,7 @@ impl Ring {
             ends: Ends::new(summary_bytes),
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
+            expiring: Arc::default(),
             gone_ms: 0,
         }
     }
@@ -158,7 +162,10 @@ impl Ring {
             self.once.note(once, entry.sequence, entry.time_ms);
         }
         if let Some(topic) = entry.ended_topic() {
-            self.ends.note(topic.clone(), entry.sequence);
+            self.ends.note(topic.clone(), End { sequence: entry.sequence, expires_ms: entry.expires_ms() });
+        }
+        if entry.expires_ms().is_some() {
+            self.expiring.store(true, Ordering::Release);
         }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
@@ -231,13 +238,32 @@ impl Ring {
         self.slack.bytes -= entry.cost();
     }
 
-    /// The sequence number behind which nothing can come that matches: that of the last end, when all matchers are exact names
-    /// and all those topics have ended.
-    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
+    /// The end behind which nothing can come that matches: the last one, when all matchers are exact names and all those
+    /// topics have ended.
+    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<End> {
         if self.ends.is_empty() || !matchers.is_exact() {
             return None;
         }
-        matchers.exact.iter().try_fold(0, |last, topic| self.ends.end_of(topic).map(|end| end.max(last)))
+        let ends = matchers.exact.iter().map(|topic| self.ends.end_of(topic));
+        ends.collect::<Option<SmallVec<[End; 1]>>>()?.into_iter().max_by_key(|end| end.sequence)
+    }
+
+    /// The time from which on the entry is hidden from those who read these topics: its own, or when each of its topics that
+    /// they read has ended and expired.
+    pub(crate) fn expires_ms(&self, entry: &Entry, matchers: &Matchers) -> Option<u64> {
+        let own = entry.expires_ms();
+        if self.ends.is_empty() {
+            return own;
+        }
+        let ends = entry.topics.iter().filter(|topic| matchers.matches(topic)).map(|topic| self.ends.end_of(topic));
+        // one that has no end, or whose end does not expire, goes on for ever
+        let times = ends.map(|end| end.and_then(|end| end.expires_ms).unwrap_or(u64::MAX));
+        let topics = times.max().filter(|time| *time != u64::MAX);
+        [own, topics].into_iter().flatten().min()
+    }
+
+    pub(crate) fn has_expired(&self, entry: &Entry, matchers: &Matchers, now_ms: u64) -> bool {
+        self.expires_ms(entry, matchers).is_some_and(|time| time <= now_ms)
     }
 
     /// All that the retention counts: entries of the history, topic names, summary.
@@ -414,11 +440,16 @@ impl Ring {
         if found || behind.next().is_some() { Missed::Unknown } else { self.dropped.missed_of_forgotten(after) }
     }
 
-    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many.
-    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers) -> u64 {
+    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many. With a time, those
+    /// that have expired by then do not count.
+    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
         let mut newest: Vec<u64> = Vec::new();
+        let counts = |sequence: &u64| match (now_ms, self.entries.get(self.index_of(*sequence))) {
+            (Some(now_ms), Some(entry)) => !self.has_expired(entry, matchers, now_ms),
+            _ => true,
+        };
         for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
-            newest.extend(positions.iter().rev().take(number));
+            newest.extend(positions.iter().rev().copied().filter(counts).take(number));
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
         newest.dedup(); // an entry of two of the topics
@@ -427,12 +458,12 @@ impl Ring {
 
     /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
     /// cursor before the last one looked at.
-    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers) -> u64 {
+    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
         let steps = scan_entries(matchers);
         let mut cursor = end;
         for entry in self.entries.range(..self.index_of(end + 1)).rev().take(steps) {
             cursor = entry.sequence - 1;
-            if is_match(entry, matchers) {
+            if is_match(entry, matchers) && now_ms.is_none_or(|now_ms| !self.has_expired(entry, matchers, now_ms)) {
                 *left -= 1;
                 if *left == 0 {
                     return cursor;
