@@ -30,8 +30,6 @@ mod control;
 #[cfg(any(feature = "serve", shuttle))]
 mod doorbell;
 mod error;
-#[cfg(test)]
-mod finite_model;
 mod frame;
 mod gap;
 mod hub;
