@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::problem::Problem;
-use crate::request::EventTemplate;
+use crate::request::{EventTemplate, ttl};
 
 /// The publish that one JSON object describes.
 pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
@@ -43,8 +43,7 @@ struct Object<'a> {
     #[serde(default)]
     private: bool,
     key: Option<String>,
-    #[serde(borrow)]
-    ttl: Option<&'a RawValue>,
+    ttl: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,9 +55,8 @@ enum Topics<'a> {
 
 impl Object<'_> {
     fn into_publish(self) -> Result<Publish, Problem> {
-        let missing = [("private", self.private), ("ttl", self.ttl.is_some())];
-        if let Some((name, _)) = missing.iter().find(|(_, asked)| *asked) {
-            return Err(Problem::NotYet { what: format!("the field {name}") });
+        if self.private {
+            return Err(Problem::NotYet { what: "the field private".to_owned() });
         }
         let names = match self.topics {
             Topics::One(name) => vec![name.into_owned()],
@@ -71,6 +69,7 @@ impl Object<'_> {
             id: self.id.map(EventId::new).transpose().map_err(Problem::refused)?,
             retry: self.retry.map(Duration::from_millis),
             key: self.key,
+            ttl: self.ttl.as_deref().map(ttl).transpose()?,
         };
         let publish = template.publish(first, data(self.data)?)?;
         topics.try_fold(publish, |publish, topic| Ok(publish.topic(topic?)))
@@ -134,7 +133,9 @@ mod tests {
             (r#"{"topics":"a","data":"","private":true}"#, "private"),
             (r#"{"topics":"a","data":"","key":""}"#, "key is empty"),
             (r#"{"topics":"a","data":"","key":7}"#, "expected a string"),
-            (r#"{"topics":"a","data":"","ttl":5}"#, "ttl"),
+            (r#"{"topics":"a","data":"","ttl":5}"#, "expected a string"),
+            (r#"{"topics":"a","data":"","ttl":"5"}"#, "ttl=\"5\""),
+            (r#"{"topics":"a","data":"","ttl":"0s"}"#, "millisecond"),
             ("[]", "JSON"),
             ("nonsense", "JSON"),
         ] {

@@ -64,17 +64,19 @@ pub(crate) struct EventTemplate {
     pub(crate) retry: Option<Duration>,
     /// The event is the new value of this.
     pub(crate) key: Option<String>,
+    /// The event may be read for so long.
+    pub(crate) ttl: Option<Duration>,
 }
 
 impl EventTemplate {
     /// The event with this data, published to `topic`.
     pub(crate) fn publish(mut self, topic: Topic, data: String) -> Result<Publish, Problem> {
-        let key = self.key.take();
-        let publish = Publish::new(topic, self.with_data(data));
-        match key {
-            Some(key) => publish.key(&key).map_err(Problem::refused),
-            None => Ok(publish),
+        let (key, ttl) = (self.key.take(), self.ttl.take());
+        let mut publish = Publish::new(topic, self.with_data(data));
+        if let Some(key) = key {
+            publish = publish.key(&key).map_err(Problem::refused)?;
         }
+        expire(publish, ttl)
     }
 
     fn with_data(self, data: String) -> Event {
@@ -142,9 +144,9 @@ impl PublishRequest {
     /// Reads a publish to `topic`.
     pub(crate) fn read(topic: Topic, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let query = Query::read(uri)?;
-        query.refuse_not_yet(&["private", "ttl"])?;
+        query.refuse_not_yet(&["private"])?;
         query.refuse_tokens()?;
-        query.refuse_unknown(&["event", "id", "key", "retry", "lines", "end"])?;
+        query.refuse_unknown(&["event", "id", "key", "ttl", "retry", "lines", "end"])?;
         refuse_encoded(headers)?;
         let key = idempotency_key(headers)?;
         let event_type = one_of(&query, "event", headers, &EVENT_TYPE)?;
@@ -154,6 +156,7 @@ impl PublishRequest {
             id: id.map(|text| EventId::new(&*text).map_err(Problem::refused)).transpose()?,
             retry: query.one("retry")?.map(|text| number("retry", text).map(Duration::from_millis)).transpose()?,
             key: query.one("key")?.map(str::to_owned),
+            ttl: query.one("ttl")?.map(ttl).transpose()?,
         };
         let lines = query.truth("lines")?;
         if lines && template.id.is_some() {
@@ -204,16 +207,6 @@ pub(crate) fn read_json_publish(uri: &Uri, headers: &HeaderMap) -> Result<Option
     match [&EVENT_TYPE, &EVENT_ID].into_iter().find(|name| headers.contains_key(*name)) {
         Some(name) => Err(Problem::invalid(format!("the header {name} is for plain bodies; say it in the JSON"))),
         None => idempotency_key(headers),
-    }
-}
-
-/// Checks the query of a request that deletes a topic.
-pub(crate) fn read_delete(uri: &Uri) -> Result<(), Problem> {
-    let query = Query::read(uri)?;
-    query.refuse_tokens()?;
-    match query.0.first() {
-        Some((name, _)) => Err(Problem::invalid(format!("unknown parameter {name:?}; DELETE has none"))),
-        None => Ok(()),
     }
 }
 
@@ -364,6 +357,24 @@ fn bound(name: &str, text: &str, now: SystemTime) -> Result<Bound, Problem> {
         )));
     }
     Ok(Bound::Id(text.to_owned()))
+}
+
+/// How long an event may be read.
+pub(crate) fn ttl(text: &str) -> Result<Duration, Problem> {
+    let ttl = units::duration(text)
+        .ok_or_else(|| Problem::invalid(format!("ttl={text:?} is not a duration such as 90s or 10m")))?;
+    if ttl.is_zero() {
+        return Err(Problem::invalid(format!("ttl={text:?} is less than a millisecond, so nobody could read it")));
+    }
+    Ok(ttl)
+}
+
+/// The publish, to be read for so long if that is said.
+pub(crate) fn expire(publish: Publish, ttl: Option<Duration>) -> Result<Publish, Problem> {
+    match ttl {
+        Some(ttl) => publish.ttl(ttl).map_err(Problem::refused),
+        None => Ok(publish),
+    }
 }
 
 fn number<N: std::str::FromStr>(name: &str, text: &str) -> Result<N, Problem> {

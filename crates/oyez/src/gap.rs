@@ -30,8 +30,6 @@ pub struct Gap {
 pub enum Reason {
     /// They have left the history.
     Expired,
-    /// Their topic was deleted.
-    Deleted,
     /// The id was never given out here, or is not known any more.
     Unknown,
     /// The id belongs to a log that is gone.
@@ -48,7 +46,6 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
-            Self::Deleted => "deleted",
             Self::Unknown => "unknown",
             Self::Epoch => "epoch",
             Self::Policy => "policy",
@@ -71,6 +68,11 @@ impl Gap {
     pub(crate) fn undecodable(position: Position) -> Self {
         let requested = position.to_string();
         Self { reason: Reason::Undecodable, requested, oldest: None, missed: None, position }
+    }
+
+    /// Entries behind `after` and up to `position` have expired.
+    pub(crate) fn expired(after: Position, missed: u64, oldest: Option<EventId>, position: Position) -> Self {
+        Self { reason: Reason::Expired, requested: after.to_string(), oldest, missed: Some(missed), position }
     }
 
     pub(crate) fn data(&self) -> String {

@@ -237,21 +237,6 @@ impl<T: Payload> Hub<T> {
         Ok(ids.into_iter().next().expect("one entry has one id"))
     }
 
-    /// Deletes `topic`: all that was published to it is hidden at once, from readers that are to come and from those that
-    /// are there. An entry of several topics stays readable through the others. Gives back the place of the deletion in the
-    /// log. A topic that nobody has published to can be deleted as well, and what is published to it from now on is read as
-    /// ever.
-    ///
-    /// A reader that should have had what is hidden is told so in its stream, where that was
-    /// ([`Reason::Deleted`](crate::Reason::Deleted)): one that resumes from before, or has fallen behind. Memory is given
-    /// back as the history moves on.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when `topic` is no topic; [`Closed`](ErrorKind::Closed) when the hub drains.
-    pub async fn delete(&self, topic: &str) -> Result<EventId, Error> {
-        self.core.delete(Topic::new(topic)?, clock::wall_ms())
-    }
-
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
     /// until it is turned into a response or a stream; an invalid matcher is reported then.
     pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>
@@ -342,28 +327,13 @@ impl Core {
             return Ok(published);
         }
         self.counters.published.fetch_add(published.ids.len() as u64, Ordering::Relaxed);
-        self.wake_readers();
-        Ok(published)
-    }
-
-    /// Deletes a topic at this time, in milliseconds since 1970.
-    pub(crate) fn delete(&self, topic: Topic, now_ms: u64) -> Result<EventId, Error> {
-        if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; delete elsewhere"));
-        }
-        let id = self.log.delete(topic, now_ms)?;
-        self.wake_readers();
-        Ok(id)
-    }
-
-    /// Whoever follows the log looks what there is.
-    fn wake_readers(&self) {
         self.shard.follow(&self.log);
         for bell in self.bells.read().iter() {
             if let Some(bell) = bell.upgrade() {
                 bell.ring();
             }
         }
+        Ok(published)
     }
 
     /// Rings `bell` behind each append from now on, for as long as it is there.

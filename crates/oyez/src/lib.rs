@@ -30,6 +30,8 @@ mod control;
 #[cfg(any(feature = "serve", shuttle))]
 mod doorbell;
 mod error;
+#[cfg(test)]
+mod finite_model;
 mod frame;
 mod gap;
 mod hub;

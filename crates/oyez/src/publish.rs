@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oyez_proto::{Event, EventType};
 use smallvec::{SmallVec, smallvec};
@@ -56,6 +57,21 @@ impl Publish {
     pub fn key(mut self, key: &str) -> Result<Self, Error> {
         check_text("key", key, KEY_BYTES_MAX)?;
         self.extras.key = Some(key.into());
+        Ok(self)
+    }
+
+    /// The event may be read for so long, and is hidden from then on, from whoever has not got it yet. A reader that resumes
+    /// past it, or was on its way to it, is told that something is missing. For an [end](Publish::end) it is how long the whole topic can be
+    /// read from then on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when `time` is less than a millisecond.
+    pub fn ttl(mut self, time: Duration) -> Result<Self, Error> {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        if ms == 0 {
+            return Err(Error::invalid(format!("ttl {time:?} is less than a millisecond, so nobody could read it")));
+        }
+        self.extras.ttl_ms = Some(ms);
         Ok(self)
     }
 

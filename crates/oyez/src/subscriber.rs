@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crate::Position;
 use crate::access::Access;
 use crate::control::StreamControl;
-use crate::gap::{Gap, Reason};
+use crate::gap::Gap;
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
-use crate::log::{Behind, Entry, Log, Page, Snapshot};
+use crate::log::{Entry, Log, Page, Snapshot};
 use crate::matcher::Matchers;
 use crate::shard::{Reader, Tail};
 use crate::stats::End;
@@ -69,10 +69,10 @@ pub(crate) struct Opening {
     pub(crate) gap: Option<Gap>,
     /// Values that come before the log is read.
     pub(crate) values: Option<Snapshot>,
-    /// Of topics that were deleted up to here the stream says nothing.
-    pub(crate) deletions_known: u64,
     /// They are all that there is: the stream goes on at the head, and begins anew if it is cut before it has told one.
     pub(crate) is_snapshot: bool,
+    /// It does not resume: nothing of what it begins with can be missed.
+    pub(crate) replaying: bool,
     pub(crate) retry: Duration,
     pub(crate) life: Option<Duration>,
     /// The data of an `oyez.open`.
@@ -163,14 +163,14 @@ pub(crate) struct Subscriber {
     sent: u64,
     /// `latest`: up to here only the newest entry of each topic or key is sent.
     conflate_until: u64,
-    /// Of topics that were deleted up to here it says nothing.
-    deletions_known: u64,
     keep_alive_at: Option<Instant>,
     ends_at: Option<Instant>,
     /// It does not read by itself and does not sleep in the shard: its driver sends what matches, and tells it.
     fed: bool,
-    /// Entries are gone that its driver should have sent: it reads once by itself, and learns what to do about it.
+    /// Entries are gone or have expired that its driver should have sent: it reads once by itself, and learns what to do about it.
     lost: bool,
+    /// It gets what there is and has missed nothing yet: what has expired is not announced until it has come to the tail.
+    replaying: bool,
 }
 
 /// What the driver of a stream that it feeds at the tail has sent to its reader.
@@ -192,9 +192,37 @@ enum State {
     Values(Box<Snapshot>),
     /// There may be entries behind the cursor.
     Reading,
+    /// As well, and before it some have expired, of which the reader is told when it is known how many.
+    Passing(Box<Hole>),
     /// Everything has been read; the shard wakes us.
     AtTail,
     Ended,
+}
+
+/// Entries that have expired, one behind the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Hole {
+    /// It begins behind this sequence number.
+    after: u64,
+    /// How many they are; 0 when there is no hole.
+    missed: u64,
+}
+
+/// Where the entries of a page end.
+#[derive(Clone, Copy)]
+struct PageEnd {
+    cursor: u64,
+    /// There is more to read at once.
+    more: bool,
+}
+
+impl Hole {
+    fn add(&mut self, sequence: u64) {
+        if self.missed == 0 {
+            self.after = sequence - 1;
+        }
+        self.missed += 1;
+    }
 }
 
 impl Subscriber {
@@ -208,12 +236,12 @@ impl Subscriber {
         ticket: Ticket,
     ) -> Self {
         control.note(cursor, 0, false);
+        let replaying = opening.replaying;
         Self {
             hub,
             options,
             control,
             ticket: Some(ticket),
-            deletions_known: opening.deletions_known,
             state: State::Opening(Box::new(opening)),
             key: None,
             cursor,
@@ -224,6 +252,7 @@ impl Subscriber {
             ends_at: None,
             fed: false,
             lost: false,
+            replaying,
         }
     }
 
@@ -264,11 +293,17 @@ impl Subscriber {
         self.fed && self.state == State::AtTail
     }
 
-    /// What its driver should send is gone.
+    /// What its driver should send is gone, or some of it has expired.
     #[cfg(feature = "serve")]
     pub(crate) fn has_lost(&mut self) {
         self.lost = true;
         self.state = State::Reading;
+    }
+
+    /// Its driver has brought it to the tail.
+    #[cfg(feature = "serve")]
+    pub(crate) fn has_caught_up(&mut self) {
+        self.replaying = false;
     }
 
     /// Its driver has brought it all that there will ever be.
@@ -302,7 +337,10 @@ impl Subscriber {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
                 State::Values(snapshot) => self.read_values(snapshot, now, out),
-                State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => self.read(now, out),
+                State::Passing(hole) => self.read(*hole, now, out),
+                State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
+                    self.read(Hole::default(), now, out)
+                }
                 State::Reading | State::AtTail if self.fed => {
                     self.state = State::AtTail;
                     Some(Turn::Wait(self.next_time(waker)))
@@ -332,7 +370,7 @@ impl Subscriber {
     }
 
     fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let Opening { gap, values, is_snapshot, retry, life, said, reader, .. } = opening;
+        let Opening { gap, values, is_snapshot, replaying: _, retry, life, said, reader } = opening;
         if let Some(values) = values {
             self.state = State::Values(Box::new(values));
         }
@@ -352,39 +390,43 @@ impl Subscriber {
         Turn::Deliver
     }
 
-    fn read(&mut self, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+    /// Reads behind the cursor, and behind a hole that has not been told.
+    fn read(&mut self, mut hole: Hole, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         self.lost = false;
-        let behind = Behind { cursor: self.cursor, known: self.deletions_known };
-        let (entries, cursor, more, gap) = match self.hub.log.read(behind, &self.options.matchers) {
-            Page::Lost(gap, values) => return Some(self.fall_behind(gap, values, now, out)),
-            Page::Read { entries, cursor, more, gap } => (entries, cursor, more, gap),
+        let (entries, cursor, more) = match self.hub.log.read(self.cursor, &self.options.matchers) {
+            Page::Lost(gap, values) => {
+                self.tell_hole(&mut hole, self.cursor, None, out);
+                return Some(self.fall_behind(gap, values, now, out));
+            }
+            Page::Read { entries, cursor, more } => (entries, cursor, more),
         };
-        let mut told_something = self.tell(entries, cursor, out);
-        if let Some(gap) = gap.filter(|_| self.state != State::Ended && !self.limit_is_reached()) {
-            self.tell_gap(self.veiled(gap), out);
-            told_something = true;
-        }
+        let more_wanted = more && self.until().sequence.is_none_or(|last| cursor < last);
+        let told_something = self.tell(entries, PageEnd { cursor, more: more_wanted }, &mut hole, out);
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
+                true if hole.missed > 0 => State::Passing(Box::new(hole)),
                 true => State::Reading,
                 false => State::AtTail,
             };
+            self.replaying &= more;
         }
         if told_something {
             self.has_sent(now);
             return Some(Turn::Deliver);
         }
-        (self.state == State::Reading).then_some(Turn::Yield)
+        matches!(self.state, State::Reading | State::Passing(_)).then_some(Turn::Yield)
     }
 
     /// Reads values as [`Subscriber::read`] reads the log; behind the last one it goes on there.
     fn read_values(&mut self, snapshot: Box<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let (entries, cursor, more) = match self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers) {
             Page::Lost(gap, values) => return Some(self.fall_behind(gap, values, now, out)),
-            Page::Read { entries, cursor, more, .. } => (entries, cursor, more),
+            Page::Read { entries, cursor, more } => (entries, cursor, more),
         };
-        let told_something = self.tell(entries, cursor, out);
+        // values are not counted over pages: their places may lie far apart
+        let end = PageEnd { cursor, more: false };
+        let told_something = self.tell(entries, end, &mut Hole::default(), out);
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
@@ -405,35 +447,50 @@ impl Subscriber {
         (self.state != State::Ended).then_some(Turn::Yield)
     }
 
-    /// Says what of `entries`, which end at `cursor`, concerns the reader. True if there was something.
-    fn tell(&mut self, entries: Vec<Arc<Entry>>, cursor: u64, out: &mut Vec<Output>) -> bool {
+    /// Says what of `entries`, a page, concerns the reader. True if there was something. Those that have expired are a hole,
+    /// which is told before what follows it, or when nothing does.
+    fn tell(&mut self, entries: Vec<Arc<Entry>>, end: PageEnd, hole: &mut Hole, out: &mut Vec<Output>) -> bool {
         let (before, sent) = (out.len(), self.sent);
+        let expired = self.hub.log.expired(&entries, &self.options.matchers);
+        let mut expired = expired.into_iter().chain(std::iter::repeat(false));
+        let PageEnd { mut cursor, more } = end;
         for entry in entries {
             if self.is_beyond(&entry) {
                 self.state = State::Ended;
+                cursor = entry.sequence - 1;
                 break;
             }
-            match self.judge(&entry) {
+            let (sequence, ends) = (entry.sequence, entry.ended_topic().is_some());
+            let verdict = match expired.next() {
+                Some(true) => self.judge_expired(&entry, hole),
+                _ => self.judge(&entry),
+            };
+            match verdict {
                 Ok(Verdict::Pass) => {
+                    self.tell_hole(hole, sequence - 1, Some(&entry), out);
                     self.sent += 1;
-                    self.told = entry.sequence;
-                    let ends = entry.ended_topic().is_some();
-                    let sequence = entry.sequence;
+                    self.told = sequence;
                     out.push(Output::Entry(entry));
-                    if ends && self.is_finished(sequence) {
-                        self.state = State::Ended;
-                        break;
-                    }
                 }
                 Ok(Verdict::Skip) => {}
                 Ok(Verdict::Undecodable) => {
-                    self.tell_gap(Gap::undecodable(self.hub.log.position(entry.sequence)), out);
+                    self.tell_hole(hole, sequence - 1, None, out);
+                    self.tell_gap(Gap::undecodable(self.hub.log.position(sequence)), out);
                 }
                 Err(Panicked) => {
                     self.end(End::Panic);
                     break;
                 }
             }
+            if ends && self.is_finished(sequence) {
+                self.state = State::Ended;
+                cursor = sequence;
+                break;
+            }
+        }
+        // behind the last event that was wanted nothing is missing
+        if !self.limit_is_reached() && (self.state == State::Ended || !more) {
+            self.tell_hole(hole, cursor, None, out);
         }
         self.hub.counters.delivered.fetch_add(self.sent - sent, Relaxed);
         self.cursor = cursor;
@@ -466,6 +523,14 @@ impl Subscriber {
     }
 
     fn keep_alive(&mut self, now: Instant, out: &mut Vec<Output>) -> Turn {
+        if let State::Passing(hole) = &self.state {
+            // the id of a keep-alive would take the reader past it without a word
+            let mut hole = **hole;
+            self.state = State::Reading;
+            self.tell_hole(&mut hole, self.cursor, None, out);
+            self.has_sent(now);
+            return Turn::Deliver;
+        }
         let passed = self.cursor > self.told;
         out.push(Output::KeepAlive(passed.then_some(self.cursor)));
         self.told = self.told.max(self.cursor);
@@ -475,10 +540,8 @@ impl Subscriber {
 
     /// The reader has not kept up: entries that it should have had are gone.
     fn fall_behind(&mut self, gap: Gap, values: Option<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let mut gap = self.veiled(gap);
+        let mut gap = if self.options.checks.is_some() { Checks::veil(gap) } else { gap };
         match self.options.slow {
-            // its reader could do nothing about it
-            _ if gap.reason == Reason::Deleted => {}
             SlowPolicy::Disconnect => return self.end(End::Behind),
             SlowPolicy::Skip => {}
             SlowPolicy::Latest => {
@@ -521,6 +584,20 @@ impl Subscriber {
         catch_unwind(AssertUnwindSafe(judge)).map_err(|_| Panicked)
     }
 
+    /// An entry that has expired is not told, but missing, where the reader could have had it.
+    fn judge_expired(&self, entry: &Entry, hole: &mut Hole) -> Result<Verdict, Panicked> {
+        if self.replaying || entry.sequence <= self.conflate_until {
+            return Ok(Verdict::Skip);
+        }
+        let access = self.options.checks.as_ref().and_then(|checks| checks.access.as_ref());
+        let may_read = || access.is_none_or(|access| access.may_read(&entry.topics));
+        // what a filter would have said of it is not asked any more
+        if catch_unwind(AssertUnwindSafe(may_read)).map_err(|_| Panicked)? {
+            hole.add(entry.sequence);
+        }
+        Ok(Verdict::Skip)
+    }
+
     /// Is this entry, and with it all that follow, more than was asked for?
     fn is_beyond(&self, next: &Entry) -> bool {
         self.limit_is_reached()
@@ -541,8 +618,16 @@ impl Subscriber {
         self.options.until.as_deref().copied().unwrap_or_default()
     }
 
-    fn veiled(&self, gap: Gap) -> Gap {
-        if self.options.checks.is_some() { Checks::veil(gap) } else { gap }
+    /// Says of a hole, if it is one, that it ends at this place, behind which `next` follows.
+    fn tell_hole(&mut self, hole: &mut Hole, end: u64, next: Option<&Entry>, out: &mut Vec<Output>) {
+        let Hole { after, missed } = std::mem::take(hole);
+        if missed == 0 {
+            return;
+        }
+        let log = &self.hub.log;
+        let oldest = next.map(|entry| entry.event_id(log.epoch));
+        let gap = Gap::expired(log.position(after), missed, oldest, log.position(end));
+        self.tell_gap(if self.options.checks.is_some() { Checks::veil(gap) } else { gap }, out);
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {

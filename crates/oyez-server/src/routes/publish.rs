@@ -1,6 +1,7 @@
 //! `POST` and `PUT /events…`: bodies become entries.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::Response;
@@ -16,7 +17,7 @@ use crate::body;
 use crate::json_publish;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
 use crate::problem::Problem;
-use crate::request::{EventTemplate, PublishRequest, RootBody, default_topic, read_json_publish};
+use crate::request::{EventTemplate, PublishRequest, RootBody, default_topic, expire, read_json_publish};
 
 /// The body is the data of one event, or each of its lines is.
 pub(super) async fn to_topic(
@@ -53,7 +54,7 @@ pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Re
 }
 
 /// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
-pub(super) fn check_caller(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_caller(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
     let denied = |reason| {
         app.metrics.refused("publish");
         Err(Problem::PublishDenied(reason))
@@ -78,17 +79,18 @@ async fn plain(app: &App, topic: Topic, request: Request) -> Result<Response, Pr
     let (parts, body) = request.into_parts();
     let data = body::read(body, &parts.headers, "the body", DATA_BYTES_MAX).await?;
     let data = body::text(data, "the body")?;
-    let PublishRequest { topic, template, end, key, .. } = asked;
+    let PublishRequest { topic, mut template, end, key, .. } = asked;
     if !end {
         return Ok(one_id(&publish(app, vec![template.publish(topic, data)?], key).await?));
     }
+    let end = expire(Publish::end(topic.clone()), template.ttl.take())?;
     if data.is_empty() && template != EventTemplate::default() {
         return Err(Problem::invalid(
             "event, id, key and retry are those of a last event, and without a body there is none",
         ));
     }
-    let last = (!data.is_empty()).then(|| template.publish(topic.clone(), data)).transpose()?;
-    Ok(end_ids(&publish(app, last.into_iter().chain([Publish::end(topic)]).collect(), key).await?))
+    let last = (!data.is_empty()).then(|| template.publish(topic, data)).transpose()?;
+    Ok(end_ids(&publish(app, last.into_iter().chain([end]).collect(), key).await?))
 }
 
 /// What a publish has come to.
@@ -122,11 +124,14 @@ struct Lines<'a> {
     rest: BytesMut,
     accepted: usize,
     last: Option<EventId>,
+    /// How long the topic may be read behind its end.
+    ttl: Option<Duration>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(app: &'a App, asked: PublishRequest) -> Self {
-        Self { app, asked, rest: BytesMut::new(), accepted: 0, last: None }
+    fn new(app: &'a App, mut asked: PublishRequest) -> Self {
+        let ttl = if asked.end { asked.template.ttl.take() } else { None };
+        Self { app, asked, rest: BytesMut::new(), accepted: 0, last: None, ttl }
     }
 
     async fn answer(mut self, request: Request) -> Result<Response, Problem> {
@@ -207,7 +212,8 @@ impl<'a> Lines<'a> {
         if !self.asked.end {
             return Ok(super::json_answer(&json!({ "accepted": accepted, "last": last })));
         }
-        let end = publish(self.app, vec![Publish::end(self.asked.topic.clone())], None).await;
+        let end = expire(Publish::end(self.asked.topic.clone()), self.ttl)?;
+        let end = publish(self.app, vec![end], None).await;
         let end = end.map_err(|problem| problem.after(&self.done()))?;
         Ok(super::json_answer(&json!({ "accepted": accepted, "last": last, "end": end.ids.last().map(|id| &**id) })))
     }

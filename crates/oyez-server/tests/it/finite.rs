@@ -165,3 +165,69 @@ async fn an_end_that_has_left_the_history_is_gone_but_not_for_those_who_have_it(
     assert_eq!(server.get("/events/a", &[&format!("Last-Event-ID: {end}")]).await.status(), 204);
     assert_eq!(server.post("/events/a", &[], "more").await.status(), 409);
 }
+
+/// Until what was published for a millisecond is hidden.
+async fn until_hidden(server: &Hosted, target: &str, data: &str) {
+    while server.get(target, &[]).await.body().contains(data) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_has_expired_is_hidden_and_whoever_resumes_past_it_is_told() {
+    let server = Hosted::start().await;
+    let json = "Content-Type: application/json";
+    let first = server.post("/events/a?ttl=1h", &[], "kept for an hour").await.id();
+    server.post("/events/a?ttl=1ms", &[], "short one").await.id();
+    server.post("/events", &[json], r#"{"topics":["a","b"],"data":"short two","ttl":"1ms"}"#).await.id();
+    let last = server.post("/events/a", &[], "kept").await.id();
+    for target in ["/events/a?poll=1", "/events/*?poll=1", "/events/b?poll=1", "/events/a?poll=1&format=ndjson"] {
+        until_hidden(&server, target, "short two").await;
+        let body = server.get(target, &[]).await.body();
+        assert!(!body.contains("oyez.gap") && !body.contains("short"), "whoever begins has missed nothing: {body}");
+        assert_eq!(body.contains("kept for an hour"), !target.contains("/b"), "{body}");
+    }
+    let newest = server.get("/events/a?poll=1&last=2", &[]).await.body();
+    assert!(newest.contains("kept for an hour"), "what is hidden does not count: {newest}");
+
+    let resumed = server.get("/events/a?poll=1", &[&format!("Last-Event-ID: {first}")]).await.body();
+    let gap = format!(r#"{{"reason":"expired","requested":"{first}","oldest":"{last}","missed":2}}"#);
+    let epoch = first.split(':').next().unwrap();
+    let told = format!("event: oyez.gap\nid: {epoch}:3\ndata: {gap}\n\nid: {last}\ndata: kept\n\n");
+    assert!(resumed.ends_with(&told), "{resumed}");
+    let again = server.get("/events/a?poll=1", &[&format!("Last-Event-ID: {epoch}:3")]).await.body();
+    assert!(!again.contains("oyez.gap") && again.contains("kept"), "told once: {again}");
+
+    // in the middle of an open stream as well
+    let mut reader = server.connect().await;
+    reader.send(head("GET", "/events/a", &[&format!("Last-Event-ID: {first}")])).await;
+    let live = reader.read_until("data: kept\n\n").await;
+    assert!(live.contains(&gap) && !live.contains("short"), "{live}");
+    let mut line = server.connect().await;
+    line.send(head("PUT", "/events/l?lines&ttl=1ms", &["Transfer-Encoding: chunked"])).await;
+    chunk(&mut line, "short line\n").await;
+    line.send("0\r\n\r\n").await;
+    assert_eq!(line.answer().await.json()["accepted"], 1);
+    until_hidden(&server, "/events/l?poll=1", "short line").await;
+}
+
+#[tokio::test]
+async fn an_ended_topic_can_be_read_for_so_long_behind_its_end() {
+    let server = Hosted::start().await;
+    let first = server.post("/events/a", &[], "1").await.id();
+    server.post("/events/a?end&ttl=1h", &[], "").await.id();
+    assert!(server.get("/events/a", &[]).await.body().contains("oyez.end"), "it is there for an hour");
+
+    server.post("/events/b", &[], "of b").await.id();
+    let end = server.post("/events/b?end&ttl=1ms", &[], "last of b").await.json()["end"].as_str().unwrap().to_owned();
+    while server.get("/events/b", &[]).await.status() == 200 {
+        tokio::task::yield_now().await;
+    }
+    let gone = server.get("/events/b", &[]).await;
+    assert!(gone.status() == 410 && gone.detail().contains("expired"), "{gone:?}");
+    assert_eq!(server.get("/events/b", &[&format!("Last-Event-ID: {first}")]).await.status(), 410);
+    assert_eq!(server.get("/events/b", &[&format!("Last-Event-ID: {end}")]).await.status(), 204);
+    assert_eq!(server.post("/events/b", &[], "more").await.status(), 409);
+    let all = server.get("/events/*?poll=1", &[]).await.body();
+    assert!(!all.contains("of b") && all.contains("data: 1"), "{all}");
+}

@@ -3,7 +3,6 @@
 
 mod bad_input;
 mod control;
-mod delete;
 mod envelope;
 mod finite;
 mod harness;

@@ -31,16 +31,6 @@ pub(crate) enum Missed {
     Unknown,
 }
 
-impl Missed {
-    pub(crate) fn number(self) -> Option<u64> {
-        match self {
-            Self::Nothing => Some(0),
-            Self::Events(number) => Some(number),
-            Self::Unknown => None,
-        }
-    }
-}
-
 /// The entries of one topic that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct DroppedRun {
@@ -54,15 +44,6 @@ pub(crate) struct DroppedRun {
 }
 
 impl DroppedRun {
-    /// The sequence number of the last of them; 0 when there is none.
-    pub(crate) fn last(&self) -> u64 {
-        self.last
-    }
-
-    pub(crate) fn last_ms(&self) -> u64 {
-        self.last_ms
-    }
-
     pub(crate) fn add(&mut self, sequence: u64, time_ms: u64) {
         if self.count == 0 {
             self.first = sequence;

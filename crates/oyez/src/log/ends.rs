@@ -4,11 +4,25 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::Topic;
 
+/// The end of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) sequence: u64,
+    /// From then on nothing of the topic can be read.
+    pub(crate) expires_ms: Option<u64>,
+}
+
+impl End {
+    pub(crate) fn has_expired(self, now_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|time| time <= now_ms)
+    }
+}
+
 /// The topics that have ended: all whose end is in the history, and of those whose end has left it the newest, bounded in
 /// bytes. A topic that is forgotten can be published to again.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    by_topic: HashMap<Topic, u64>,
+    by_topic: HashMap<Topic, End>,
     /// In the order of the log.
     by_age: VecDeque<(u64, Topic)>,
     /// How many of them have left the history, and what those take.
@@ -27,20 +41,15 @@ impl Ends {
         self.by_topic.is_empty()
     }
 
-    /// The sequence number of the end of `topic`, if it has ended.
-    pub(crate) fn end_of(&self, topic: &Topic) -> Option<u64> {
+    /// The end of `topic`, if it has ended.
+    pub(crate) fn end_of(&self, topic: &Topic) -> Option<End> {
         self.by_topic.get(topic).copied()
     }
 
     /// Notes that `topic` has ended.
-    pub(crate) fn note(&mut self, topic: Topic, sequence: u64) {
-        self.by_topic.insert(topic.clone(), sequence);
-        self.by_age.push_back((sequence, topic));
-    }
-
-    /// The topic was deleted, and its end with it: it can be published to again.
-    pub(crate) fn forget(&mut self, topic: &Topic) {
-        self.by_topic.remove(topic);
+    pub(crate) fn note(&mut self, topic: Topic, end: End) {
+        self.by_topic.insert(topic.clone(), end);
+        self.by_age.push_back((end.sequence, topic));
     }
 
     /// Notes that the oldest end that was still there has left the history.
@@ -52,7 +61,7 @@ impl Ends {
             let Some((sequence, topic)) = self.by_age.pop_front() else { return };
             self.gone -= 1;
             self.gone_bytes -= cost(&topic);
-            if self.end_of(&topic) == Some(sequence) {
+            if self.end_of(&topic).is_some_and(|end| end.sequence == sequence) {
                 self.by_topic.remove(&topic);
             }
         }
@@ -66,7 +75,7 @@ impl Ends {
 
 /// A name, and its places in map and queue, both of which may be half empty.
 pub(crate) fn cost(topic: &Topic) -> usize {
-    topic.len() + 24 + 2 * (2 * size_of::<(Topic, u64)>() + 1)
+    topic.len() + 24 + 2 * (size_of::<(Topic, End)>() + 1 + size_of::<(Topic, u64)>())
 }
 
 #[cfg(test)]
@@ -77,8 +86,9 @@ mod tests {
     fn of_the_ends_that_have_left_the_history_the_oldest_are_forgotten_first() {
         let topic = |n: u64| Topic::new(&n.to_string()).unwrap();
         let mut ends = Ends::new(2 * cost(&topic(1)));
-        (1..=5).for_each(|n| ends.note(topic(n), n));
-        let known = |ends: &Ends| (1..=5).filter(|n| ends.end_of(&topic(*n)) == Some(*n)).collect::<Vec<_>>();
+        let end = |sequence| End { sequence, expires_ms: None };
+        (1..=5).for_each(|n| ends.note(topic(n), end(n)));
+        let known = |ends: &Ends| (1..=5).filter(|n| ends.end_of(&topic(*n)) == Some(end(*n))).collect::<Vec<_>>();
         assert_eq!(known(&ends), [1, 2, 3, 4, 5]);
         (1..=2).for_each(|_| ends.leave_history());
         assert_eq!((known(&ends).len(), ends.gone_bytes()), (5, 2 * cost(&topic(1))));

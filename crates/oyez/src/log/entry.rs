@@ -42,8 +42,6 @@ pub(crate) struct Extras {
     pub(crate) ttl_ms: Option<u64>,
     /// It is the last one of its topic.
     pub(crate) end: bool,
-    /// It hides all that its topic had before, and no reader is ever sent it.
-    pub(crate) deletes: bool,
     /// It is the first of a batch that is published once.
     pub(crate) once: Option<Once>,
 }
@@ -195,6 +193,11 @@ impl Entry {
         self.extras.as_deref()
     }
 
+    /// The time from which on it is hidden. For an end it is that of its whole topic.
+    pub(crate) fn expires_ms(&self) -> Option<u64> {
+        self.extras().and_then(|extras| extras.ttl_ms).map(|ttl| self.time_ms.saturating_add(ttl))
+    }
+
     /// The topic whose end it is.
     pub(crate) fn ended_topic(&self) -> Option<&Topic> {
         self.extras().filter(|extras| extras.end).and_then(|_| self.topics.first())
@@ -203,11 +206,6 @@ impl Entry {
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {
         let own = || Position { epoch, sequence: self.sequence }.event_id();
         self.publisher_id.clone().unwrap_or_else(own)
-    }
-
-    /// Is it the place where a topic was deleted? Nobody is sent that.
-    pub(crate) fn deletes(&self) -> bool {
-        self.extras.as_deref().is_some_and(|extras| extras.deletes)
     }
 
     /// Of several events with one key the newest is the one that counts.

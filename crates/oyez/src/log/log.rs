@@ -3,22 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oyez_proto::EventId;
 use smallvec::SmallVec;
 
+use crate::clock::ExpiryClock;
 use crate::gap::{Gap, Reason};
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
-use crate::log::deletions::Hidden;
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::latest::Snapshot;
 use crate::log::lines::Lines;
-use crate::log::memory::{Behind, Lost, Read, Ring};
+use crate::log::memory::{Lost, Read, Ring};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::AtomicU64;
-use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
 
@@ -27,12 +25,13 @@ use crate::{Error, ErrorKind, Topic};
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
     ring: RwLock<Ring>,
+    /// Something in the log has a time after which it is hidden.
+    expiring: Arc<AtomicBool>,
+    pub(crate) expiry_clock: ExpiryClock,
     lines: Lines,
     envelopes: Lines,
     /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
     place_frame: Mutex<(u64, Bytes)>,
-    /// Where a topic was deleted last.
-    newest_deletion: Arc<AtomicU64>,
 }
 
 /// Where a subscription wants to begin.
@@ -60,10 +59,6 @@ pub(crate) struct Begin {
     pub(crate) gap: Option<Gap>,
     /// First these values.
     pub(crate) values: Option<Snapshot>,
-    /// Of deletions up to here its reader need not be told.
-    pub(crate) known: u64,
-    /// It will be told of others.
-    pub(crate) deleted: bool,
 }
 
 /// What one read found.
@@ -74,8 +69,6 @@ pub(crate) enum Page {
         cursor: u64,
         /// There is more to read at once.
         more: bool,
-        /// Behind the entries others were, that are hidden now; the cursor is this gap's.
-        gap: Option<Gap>,
     },
     /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap, with these values
     /// first.
@@ -88,7 +81,8 @@ impl Log {
         let ring = Ring::new(retention, bounds, compact);
         Self {
             epoch,
-            newest_deletion: ring.deletions.newest(),
+            expiring: Arc::clone(&ring.expiring),
+            expiry_clock: ExpiryClock::default(),
             ring: RwLock::new(ring),
             lines: Lines::default(),
             envelopes: Lines::default(),
@@ -122,12 +116,14 @@ impl Log {
         let ring = self.ring.read();
         // asked for behind the place: an end that comes later is behind it as well, and will be read
         match ring.finish(matchers) {
-            Some(last) => {
+            Some(end) => {
                 let resumed = match start {
                     Start::Id(id) => ring.find(id, self.epoch).ok(),
                     Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
                 };
-                begin_finished(begin, start, resumed, Finish { last, oldest: ring.history_start - 1 })
+                let oldest = ring.history_start - 1;
+                let is_gone = end.sequence <= oldest || end.has_expired(now_ms);
+                begin_finished(begin, start, resumed, Finish { last: end.sequence, is_gone, oldest })
             }
             None => Ok(begin),
         }
@@ -138,10 +134,9 @@ impl Log {
         if self.ring.read().retention.age.is_some() {
             self.ring.write().trim(now_ms);
         }
-        let head = self.head();
-        let at = |cursor| Begin { cursor, gap: None, values: None, known: head, deleted: false };
+        let at = |cursor| Begin { cursor, gap: None, values: None };
         match start {
-            Start::Live => at(head),
+            Start::Live => at(self.head()),
             Start::Earliest => at(self.ring.read().history_start - 1),
             Start::Last(number) => at(self.before_last(*number, matchers)),
             Start::Snapshot => self.begin_with_snapshot(matchers),
@@ -167,9 +162,7 @@ impl Log {
             Ok(begin) => begin,
             Err(lost) => {
                 let (gap, values) = self.gap(lost, requested.to_owned(), matchers);
-                let is_known = matches!(gap.reason, Reason::Expired | Reason::Deleted) && requested != SNAPSHOT;
-                let known = if is_known { 0 } else { self.head() };
-                Begin { cursor: gap.position.sequence, gap: Some(gap), values, known, deleted: false }
+                Begin { cursor: gap.position.sequence, gap: Some(gap), values }
             }
         }
     }
@@ -183,12 +176,11 @@ impl Log {
         if missed != Missed::Nothing {
             let values = Some((0, Snapshot { evictions: u64::MAX, ..snapshot }));
             let lost = Lost { reason: Reason::Expired, missed: None, cursor: snapshot.upto, values };
-            return self.begun(Err(lost), SNAPSHOT, matchers);
+            return self.begun(Err(lost), "snapshot", matchers);
         }
-        let begin = Begin { cursor: snapshot.upto, gap: None, values: None, known: snapshot.known, deleted: false };
         match self.first_value(0, &snapshot, matchers) {
-            Some(first) => Begin { cursor: first.sequence - 1, values: Some(snapshot), ..begin },
-            None => begin,
+            Some(first) => Begin { cursor: first.sequence - 1, gap: None, values: Some(snapshot) },
+            None => Begin { cursor: snapshot.upto, gap: None, values: None },
         }
     }
 
@@ -212,34 +204,19 @@ impl Log {
     }
 
     /// Reads the next entries behind `cursor` that match. At most a page of them, after looking at a bounded number.
-    pub(crate) fn read(&self, behind: Behind, matchers: &Matchers) -> Page {
-        self.read_at_most(PAGE, behind, matchers)
+    pub(crate) fn read(&self, cursor: u64, matchers: &Matchers) -> Page {
+        self.read_at_most(PAGE, cursor, matchers)
     }
 
     /// [`Log::read`] with a page of another size.
-    pub(crate) fn read_at_most(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Page {
-        let read = self.ring.read().read(page, behind, matchers);
-        self.page(read, behind.cursor, matchers)
+    pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
+        let read = self.ring.read().read(page, cursor, matchers);
+        self.page(read, cursor, matchers)
     }
 
     fn page(&self, read: Result<Read, Lost>, cursor: u64, matchers: &Matchers) -> Page {
         match read {
-            Ok(Read { entries, cursor, more, hidden: None }) => Page::Read { entries, cursor, more, gap: None },
-            Ok(Read { entries, hidden: Some(Hidden { last, missed }), .. }) => {
-                let lost = Lost { reason: Reason::Deleted, missed: missed.number(), cursor: last, values: None };
-                let requested = entries.last().map_or(cursor, |entry| entry.sequence);
-                let (mut gap, _) = self.gap(lost, self.position(requested).to_string(), matchers);
-                if self
-                    .ring
-                    .read()
-                    .deletions
-                    .next(last, 0, matchers)
-                    .is_some_and(|next| next.last <= gap.position.sequence)
-                {
-                    gap.missed = None; // it tells of both
-                }
-                Page::Read { entries, cursor: gap.position.sequence, more: true, gap: Some(gap) }
-            }
+            Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
             Err(lost) => {
                 let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
                 Page::Lost(gap, values)
@@ -259,16 +236,22 @@ impl Log {
                     return (Gap { reason, requested, oldest, missed, position }, Some(snapshot));
                 }
             }
-            let read = self.ring.read().read(PAGE, Behind { cursor, known: u64::MAX }, matchers);
+            let read = self.ring.read().read(PAGE, cursor, matchers);
             let (oldest, sequence) = match read {
-                Ok(Read { entries, cursor: end, more, .. }) => match entries.first() {
-                    Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
-                    None if more => {
-                        cursor = end;
-                        continue;
+                Ok(Read { entries, cursor: end, more }) => {
+                    // what is hidden by now is missed as well
+                    let expired = self.expired(&entries, matchers);
+                    let hidden = expired.iter().take_while(|expired| **expired).count();
+                    missed = missed.map(|missed| missed + hidden as u64);
+                    match entries.get(hidden) {
+                        Some(entry) => (Some(entry.event_id(self.epoch)), entry.sequence - 1),
+                        None if more => {
+                            cursor = end;
+                            continue;
+                        }
+                        None => (None, end),
                     }
-                    None => (None, end),
-                },
+                }
                 Err(lost) => {
                     // more has gone while we looked
                     (missed, cursor, values) = (None, lost.cursor, lost.values);
@@ -283,35 +266,22 @@ impl Log {
     fn before_last(&self, number: usize, matchers: &Matchers) -> u64 {
         let ring = self.ring.read();
         let (head, oldest) = (ring.head, ring.history_start - 1);
+        let now_ms = self.expiry_ms();
         let cursor = if number == 0 {
             head
-        } else if matchers.is_all() && !ring.deletions.any_behind(oldest) {
+        } else if matchers.is_all() && now_ms.is_none() {
             head.saturating_sub(number as u64)
         } else if matchers.is_exact() {
-            ring.before_last_exact(number, matchers)
+            ring.before_last_exact(number, matchers, now_ms)
         } else {
             drop(ring);
             let (mut left, mut end) = (number, head);
             while left > 0 && end > oldest {
-                end = self.ring.read().scan_back(end, &mut left, matchers);
+                end = self.ring.read().scan_back(end, &mut left, matchers, now_ms);
             }
             end
         };
         cursor.max(oldest)
-    }
-
-    /// Hides all that `topic` has, from now on, and gives back the place of its deletion in the log.
-    ///
-    /// # Errors
-    /// As [`Log::append`].
-    pub(crate) fn delete(&self, topic: Topic, now_ms: u64) -> Result<EventId, Error> {
-        let published = self.append(Batch::deletion(topic), now_ms)?;
-        Ok(published.ids.into_iter().next().expect("one entry has one id"))
-    }
-
-    /// Where a topic was deleted last; 0 when none was.
-    pub(crate) fn newest_deletion(&self) -> u64 {
-        self.newest_deletion.load(Acquire)
     }
 
     /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries. Everything up to the number
@@ -324,7 +294,29 @@ impl Log {
 
     /// The sequence number behind which nothing can come that matches, if there is one: all topics have ended.
     pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
-        self.ring.read().finish(matchers)
+        self.ring.read().finish(matchers).map(|end| end.sequence)
+    }
+
+    /// Which of these entries are hidden by now from those who read these topics; none at all when it is empty.
+    pub(crate) fn expired(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> Vec<bool> {
+        let Some(now_ms) = self.expiry_ms() else { return Vec::new() };
+        let ring = self.ring.read();
+        entries.iter().map(|entry| ring.has_expired(entry, matchers, now_ms)).collect()
+    }
+
+    /// When the first of these entries is hidden from those who read these topics; never is the largest number.
+    #[cfg(feature = "serve")]
+    pub(crate) fn first_expiry_ms(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> u64 {
+        if !self.expiring.load(Ordering::Acquire) {
+            return u64::MAX;
+        }
+        let ring = self.ring.read();
+        entries.iter().filter_map(|entry| ring.expires_ms(entry, matchers)).min().unwrap_or(u64::MAX)
+    }
+
+    /// The time by which things expire, if anything can.
+    fn expiry_ms(&self) -> Option<u64> {
+        self.expiring.load(Ordering::Acquire).then(|| self.expiry_clock.ms())
     }
 
     /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a
@@ -392,13 +384,15 @@ impl Log {
 struct Finish {
     /// The last of their ends.
     last: u64,
+    /// That cannot be read any more.
+    is_gone: bool,
     /// The history begins behind it.
     oldest: u64,
 }
 
 /// Where a subscription begins whose topics have all ended; `resumed` is what the id stands for that it resumes from.
 fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Finish) -> Result<Begin, Error> {
-    let Finish { last, oldest } = finish;
+    let Finish { last, is_gone, oldest } = finish;
     let has_all = match start {
         Start::Id(_) => resumed.is_some_and(|after| after >= last),
         Start::Time(..) | Start::Last(0) => begin.gap.is_none() && begin.values.is_none() && begin.cursor >= last,
@@ -407,12 +401,13 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
     if has_all {
         return Err(Error::new(ErrorKind::Ended, "the topics have ended and everything has been read"));
     }
-    if last <= oldest {
-        return Err(Error::new(ErrorKind::Gone, "the topics have ended, and their end has left the history"));
+    if is_gone {
+        let message = "the topics have ended, and their end has left the history or has expired";
+        return Err(Error::new(ErrorKind::Gone, message));
     }
     Ok(match start {
         // who comes without an id wants the whole of it
-        Start::Live if begin.cursor >= last => Begin { cursor: oldest, gap: None, values: None, ..begin },
+        Start::Live if begin.cursor >= last => Begin { cursor: oldest, gap: None, values: None },
         Start::Snapshot => snapshot_before(last, begin),
         _ => begin,
     })
@@ -441,7 +436,5 @@ pub(crate) struct Summary {
 
 /// What a turn of a stream takes.
 const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
-/// What a snapshot's gap names in place of an id.
-const SNAPSHOT: &str = "snapshot";
 /// What a look for the first entry takes.
 const ONE: Retained = Retained { entries: 1, bytes: PAGE_BYTES };

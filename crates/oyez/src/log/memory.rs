@@ -11,9 +11,8 @@ use crate::limits::{
     DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES,
     SLACK_BYTES, SLACK_ENTRIES,
 };
-use crate::log::deletions::{Deletions, Hidden};
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
-use crate::log::ends::Ends;
+use crate::log::ends::{End, Ends};
 use crate::log::entry::{Draft, Entry};
 use crate::log::latest::{Latest, Snapshot};
 use crate::log::log::Begin;
@@ -22,6 +21,7 @@ use crate::log::topics::Topics;
 use crate::log::{Admission, Batch, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::{Error, Topic};
 
 /// What the log keeps beside the history.
@@ -67,7 +67,8 @@ pub(crate) struct Ring {
     ends: Ends,
     dropped: Dropped,
     pub(crate) latest: Latest,
-    pub(crate) deletions: Deletions,
+    /// Something in it has a time after which it is hidden: otherwise nobody has to ask.
+    pub(crate) expiring: Arc<AtomicBool>,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
 }
@@ -84,8 +85,6 @@ pub(crate) struct Read {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) cursor: u64,
     pub(crate) more: bool,
-    /// What came next is hidden: the reader is to be told, and goes on behind it.
-    pub(crate) hidden: Option<Hidden>,
 }
 
 /// Entries that match are missing.
@@ -97,14 +96,6 @@ pub(crate) struct Lost {
     pub(crate) cursor: u64,
     /// What is left of compacted topics before that lies behind this cursor.
     pub(crate) values: Option<(u64, Snapshot)>,
-}
-
-/// Behind what a reader reads.
-#[derive(Clone, Copy)]
-pub(crate) struct Behind {
-    pub(crate) cursor: u64,
-    /// Of deletions up to here it has been told, or need not be.
-    pub(crate) known: u64,
 }
 
 impl Ring {
@@ -126,7 +117,7 @@ impl Ring {
             ends: Ends::new(summary_bytes),
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
-            deletions: Deletions::default(),
+            expiring: Arc::default(),
             gone_ms: 0,
         }
     }
@@ -154,12 +145,6 @@ impl Ring {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
         self.head += 1;
-        if draft.extras().is_some_and(|extras| extras.deletes) {
-            for topic in draft.topics_mut() {
-                self.hide(topic);
-            }
-            return self.push(draft.place(Position { epoch, sequence: self.head }, self.newest_ms));
-        }
         for topic in draft.topics_mut() {
             let recall = |topic: &Topic| {
                 // of what compacted topics lose nothing is missed, so nothing is known
@@ -168,7 +153,7 @@ impl Ring {
             let shared = self.topics.add(topic.clone(), self.head, self.history_start, recall);
             *topic = shared;
         }
-        let entry = draft.place(Position { epoch, sequence: self.head }, self.newest_ms);
+        let entry = Arc::new(draft.place(Position { epoch, sequence: self.head }, self.newest_ms));
         if let Some(id) = &entry.publisher_id {
             let uses = self.publisher_ids.entry(id.clone()).or_insert(Uses { first: self.head, last: self.head });
             uses.last = self.head;
@@ -177,35 +162,16 @@ impl Ring {
             self.once.note(once, entry.sequence, entry.time_ms);
         }
         if let Some(topic) = entry.ended_topic() {
-            self.ends.note(topic.clone(), entry.sequence);
+            self.ends.note(topic.clone(), End { sequence: entry.sequence, expires_ms: entry.expires_ms() });
         }
-        self.push(entry)
-    }
-
-    fn push(&mut self, entry: Entry) -> &Arc<Entry> {
-        let entry = Arc::new(entry);
+        if entry.expires_ms().is_some() {
+            self.expiring.store(true, Ordering::Release);
+        }
         self.history.entries += 1;
         self.history.bytes += entry.cost();
         self.latest.note(&entry);
         self.entries.push_back(entry);
         self.entries.back().expect("it was just put there")
-    }
-
-    /// Hides all that `topic` has up to the head, which is the place of its deletion.
-    fn hide(&mut self, topic: &Topic) {
-        let values = self.latest.forget_topic(topic, self.front());
-        let Self { topics, entries, .. } = self;
-        let front = entries.front().map_or(self.head, |entry| entry.sequence);
-        let time_of = |sequence: u64| {
-            let entry = usize::try_from(sequence - front).ok().and_then(|at| entries.get(at));
-            entry.map_or(self.newest_ms, |entry| entry.time_ms)
-        };
-        let (hidden, gone) = topics.hide(topic, self.history_start, values, time_of);
-        if let Some(gone) = gone.filter(|_| !self.latest.compacts(topic)) {
-            self.dropped.remember(topic.clone(), gone);
-        }
-        self.ends.forget(topic);
-        self.deletions.note(topic, self.head, hidden);
     }
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
@@ -261,27 +227,43 @@ impl Ring {
         let Some(entry) = self.entries.pop_front() else { return };
         self.gone_ms = entry.time_ms;
         for topic in &entry.topics {
-            if let Some((topic, run)) = self.topics.pop(topic, entry.sequence, entry.time_ms) {
+            if let Some((topic, run)) = self.topics.pop(topic, entry.time_ms) {
                 if !self.latest.compacts(&topic) {
                     self.dropped.remember(topic, run);
                 }
             }
         }
         self.latest.leave_history(&entry);
-        if entry.deletes() {
-            entry.topics.iter().for_each(|topic| self.deletions.leave(topic, entry.sequence));
-        }
         self.slack.entries -= 1;
         self.slack.bytes -= entry.cost();
     }
 
-    /// The sequence number behind which nothing can come that matches: that of the last end, when all matchers are exact names
-    /// and all those topics have ended.
-    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
+    /// The end behind which nothing can come that matches: the last one, when all matchers are exact names and all those
+    /// topics have ended.
+    pub(crate) fn finish(&self, matchers: &Matchers) -> Option<End> {
         if self.ends.is_empty() || !matchers.is_exact() {
             return None;
         }
-        matchers.exact.iter().try_fold(0, |last, topic| self.ends.end_of(topic).map(|end| end.max(last)))
+        let ends = matchers.exact.iter().map(|topic| self.ends.end_of(topic));
+        ends.collect::<Option<SmallVec<[End; 1]>>>()?.into_iter().max_by_key(|end| end.sequence)
+    }
+
+    /// The time from which on the entry is hidden from those who read these topics: its own, or when each of its topics that
+    /// they read has ended and expired.
+    pub(crate) fn expires_ms(&self, entry: &Entry, matchers: &Matchers) -> Option<u64> {
+        let own = entry.expires_ms();
+        if self.ends.is_empty() {
+            return own;
+        }
+        let ends = entry.topics.iter().filter(|topic| matchers.matches(topic)).map(|topic| self.ends.end_of(topic));
+        // one that has no end, or whose end does not expire, goes on for ever
+        let times = ends.map(|end| end.and_then(|end| end.expires_ms).unwrap_or(u64::MAX));
+        let topics = times.max().filter(|time| *time != u64::MAX);
+        [own, topics].into_iter().flatten().min()
+    }
+
+    pub(crate) fn has_expired(&self, entry: &Entry, matchers: &Matchers, now_ms: u64) -> bool {
+        self.expires_ms(entry, matchers).is_some_and(|time| time <= now_ms)
     }
 
     /// All that the retention counts: entries of the history, topic names, summary.
@@ -345,18 +327,13 @@ impl Ring {
     pub(crate) fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         let oldest = self.history_start - 1;
         let values = self.values_behind(cursor, oldest);
-        let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: oldest, values };
-        let missed = self.missed(after, matchers, self.history_start);
-        if missed != Missed::Nothing {
-            return Err(lost(Reason::Expired, missed));
+        let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest, values };
+        match (self.missed(after, matchers, self.history_start), values) {
+            (Missed::Nothing, None) => Ok(Begin { cursor: cursor.max(oldest), gap: None, values: None }),
+            (Missed::Nothing, Some((_, snapshot))) => Ok(Begin { cursor, gap: None, values: Some(snapshot) }),
+            (Missed::Events(number), _) => Err(lost(Some(number))),
+            (Missed::Unknown, _) => Err(lost(None)),
         }
-        if let Some(missed) = self.deletions.missed(after, oldest, matchers) {
-            return Err(lost(Reason::Deleted, missed));
-        }
-        let values = values.map(|(_, snapshot)| snapshot);
-        let cursor = if values.is_none() { cursor.max(oldest) } else { cursor };
-        let deleted = self.deletions.next(cursor.max(oldest), 0, matchers).is_some();
-        Ok(Begin { cursor, gap: None, values, known: 0, deleted })
     }
 
     /// The resume of a reader whose place in the log is not known: it gets all that there is.
@@ -367,14 +344,13 @@ impl Ring {
 
     /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`.
     fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
-        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions(), known: self.head };
+        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions() };
         (self.latest.compacts_any() && cursor < upto).then_some((cursor, snapshot))
     }
 
     /// What a snapshot is taken of now.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let (upto, evictions) = (self.head, self.latest.evictions());
-        Snapshot { upto, from: self.history_start, evictions, known: self.head }
+        Snapshot { upto: self.head, from: self.history_start, evictions: self.latest.evictions() }
     }
 
     /// The values of `snapshot` behind `cursor`; nothing of the log behind them.
@@ -386,17 +362,11 @@ impl Ring {
         matchers: &Matchers,
     ) -> Result<Read, Lost> {
         if self.has_lost_values(cursor, snapshot, matchers) {
-            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, known: self.head, ..*snapshot };
+            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, ..*snapshot };
             let values = Some((cursor, snapshot));
             return Err(Lost { reason: Reason::Policy, missed: None, cursor: snapshot.upto, values });
         }
-        match self.deletions.next(cursor, snapshot.known, matchers).filter(|hidden| hidden.last <= snapshot.upto) {
-            Some(_) => {
-                let values = Some((cursor, Snapshot { known: self.head, ..*snapshot }));
-                Err(Lost { reason: Reason::Deleted, missed: None, cursor: snapshot.upto, values })
-            }
-            None => Ok(self.latest.read(page, cursor, snapshot, matchers)),
-        }
+        Ok(self.latest.read(page, cursor, snapshot, matchers))
     }
 
     /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
@@ -415,12 +385,7 @@ impl Ring {
         if !after.is_before(newest, self.time_of(newest)) {
             return Missed::Nothing;
         }
-        // places of deletions are nothing that is missed
-        let from = match after {
-            After::Sequence(sequence) => sequence,
-            After::Time(_) => 0,
-        };
-        if self.latest.compacts_any() || (matchers.is_all() && self.deletions.any_behind(from)) {
+        if self.latest.compacts_any() {
             return self.missed_beside_values(after, matchers, horizon);
         }
         if matchers.is_all() {
@@ -475,11 +440,16 @@ impl Ring {
         if found || behind.next().is_some() { Missed::Unknown } else { self.dropped.missed_of_forgotten(after) }
     }
 
-    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many.
-    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers) -> u64 {
+    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many. With a time, those
+    /// that have expired by then do not count.
+    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
         let mut newest: Vec<u64> = Vec::new();
+        let counts = |sequence: &u64| match (now_ms, self.entries.get(self.index_of(*sequence))) {
+            (Some(now_ms), Some(entry)) => !self.has_expired(entry, matchers, now_ms),
+            _ => true,
+        };
         for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
-            newest.extend(positions.iter().rev().take(number));
+            newest.extend(positions.iter().rev().copied().filter(counts).take(number));
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
         newest.dedup(); // an entry of two of the topics
@@ -488,12 +458,12 @@ impl Ring {
 
     /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
     /// cursor before the last one looked at.
-    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers) -> u64 {
+    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
         let steps = scan_entries(matchers);
         let mut cursor = end;
         for entry in self.entries.range(..self.index_of(end + 1)).rev().take(steps) {
             cursor = entry.sequence - 1;
-            if self.is_match(entry, matchers) {
+            if is_match(entry, matchers) && now_ms.is_none_or(|now_ms| !self.has_expired(entry, matchers, now_ms)) {
                 *left -= 1;
                 if *left == 0 {
                     return cursor;
@@ -503,20 +473,17 @@ impl Ring {
         if cursor < self.front() { 0 } else { cursor }
     }
 
-    pub(crate) fn read(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
-        let Behind { mut cursor, known } = behind;
-        let hidden = self.deletions.next(cursor, known, matchers);
+    pub(crate) fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
+        let mut cursor = cursor;
         let gone = self.front() - 1;
         let mut page = PageBuilder::new(page);
         if cursor < gone {
             let values = self.values_behind(cursor, gone);
-            let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: gone, values };
-            let missed = self.missed(After::Sequence(cursor), matchers, gone + 1);
-            if missed != Missed::Nothing {
-                return Err(lost(Reason::Policy, missed));
-            }
-            if let Some(hidden) = hidden.filter(|hidden| hidden.last <= gone) {
-                return Err(lost(Reason::Deleted, hidden.missed));
+            let lost = |missed| Lost { reason: Reason::Policy, missed, cursor: gone, values };
+            match self.missed(After::Sequence(cursor), matchers, gone + 1) {
+                Missed::Nothing => {}
+                Missed::Events(number) => return Err(lost(Some(number))),
+                Missed::Unknown => return Err(lost(None)),
             }
             if let Some((_, snapshot)) = values {
                 if let Some(cursor) = self.latest.read_into(&mut page, cursor, &snapshot, matchers) {
@@ -525,12 +492,10 @@ impl Ring {
             }
             cursor = gone;
         }
-        // at the last entry that is hidden the page ends
-        let end = hidden.map_or(self.head, |hidden| hidden.last);
         if matchers.is_exact() {
             let lists = matchers.exact.iter().filter_map(|topic| self.topics.positions(topic));
             let mut merge = Merge::new(lists, cursor);
-            while let Some(sequence) = merge.next().filter(|sequence| *sequence <= end) {
+            while let Some(sequence) = merge.next() {
                 if page.is_full() {
                     return Ok(page.finish(sequence - 1, true));
                 }
@@ -538,25 +503,21 @@ impl Ring {
             }
         } else {
             let steps = scan_entries(matchers);
-            for (looked_at, entry) in self.behind(cursor).take_while(|entry| entry.sequence <= end).enumerate() {
+            for (looked_at, entry) in self.behind(cursor).enumerate() {
                 if page.is_full() || looked_at == steps {
                     return Ok(page.finish(entry.sequence - 1, true));
                 }
-                if self.is_match(entry, matchers) {
+                if is_match(entry, matchers) {
                     page.push(Some(entry));
                 }
             }
         }
-        Ok(Read { hidden, ..page.finish(end, hidden.is_some()) })
+        Ok(page.finish(self.head, false))
     }
+}
 
-    fn is_match(&self, entry: &Entry, matchers: &Matchers) -> bool {
-        if !self.deletions.hides_any() {
-            return entry.topics.iter().any(|topic| matchers.matches(topic));
-        }
-        let mut topics = entry.topics.iter().filter(|topic| !self.deletions.hides(topic, entry.sequence));
-        !entry.deletes() && topics.any(|topic| matchers.matches(topic))
-    }
+fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
+    entry.topics.iter().any(|topic| matchers.matches(topic))
 }
 
 /// How many entries one step may look at: fewer with many patterns, so that a step takes about as long.
@@ -588,7 +549,7 @@ impl PageBuilder {
     }
 
     pub(crate) fn finish(self, cursor: u64, more: bool) -> Read {
-        Read { entries: self.entries, cursor, more, hidden: None }
+        Read { entries: self.entries, cursor, more }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
 
 mod batch;
-mod deletions;
 mod dropped;
 mod ends;
 mod entry;
@@ -19,7 +18,7 @@ pub(crate) use batch::{Admission, Batch};
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};
-pub(crate) use memory::{Behind, Bounds};
+pub(crate) use memory::Bounds;
 pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;
 pub use retention::Retention;

@@ -3,7 +3,6 @@
 
 mod child;
 mod connection;
-mod deletion;
 mod finite;
 mod handover;
 mod hub;

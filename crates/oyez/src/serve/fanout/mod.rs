@@ -416,6 +416,9 @@ impl Thread {
     /// The stream has read everything: its group brings it what comes.
     fn join(&mut self, key: Key) {
         let stream = &mut self.streams[key as usize];
+        if let Some(subscriber) = stream.subscriber() {
+            subscriber.has_caught_up();
+        }
         let room = &mut self.rooms[stream.room as usize];
         stream.state = State::Member(room.group_mut(stream.group).join(key));
         let Fed { cursor, sent, .. } = stream.fed;

@@ -13,7 +13,7 @@ use crate::hub::Core;
 use crate::index::{Index, Places};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES, RUN_ENTRIES};
-use crate::log::{Behind, Entry, Log, Page, Retained};
+use crate::log::{Entry, Log, Page, Retained};
 use crate::matcher::Matchers;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -35,8 +35,6 @@ pub(crate) struct Room {
     pub(crate) delivered: u64,
     /// Groups of which a member was visited out of turn.
     visited: Vec<u32>,
-    /// Where a topic was deleted last, when that was looked at last.
-    deleted: u64,
 }
 
 /// What the readers of a group have in common: what they read and how it is written.
@@ -85,7 +83,7 @@ pub(crate) enum Next<'a> {
     Nothing(u64),
     /// Nothing up to this cursor, and perhaps something behind it.
     Skipped(u64),
-    /// Entries that it should have had are gone.
+    /// Entries that it should have had are gone, or some that come next have expired: its subscriber knows what to say.
     Lost,
 }
 
@@ -103,7 +101,6 @@ impl Room {
             streams: 0,
             delivered: 0,
             visited: Vec::new(),
-            deleted: 0,
         }
     }
 
@@ -179,7 +176,7 @@ impl Room {
             }
             let Some(last) = self.step.last().map(|entry| entry.sequence) else { return };
             let core = &self.core;
-            for entry in self.step.drain(..).filter(|entry| !entry.deletes()) {
+            for entry in self.step.drain(..) {
                 self.index.visit(&entry.topics, |key| {
                     let group = &mut self.groups[key as usize];
                     // it may select several of the topics
@@ -192,11 +189,7 @@ impl Room {
                     }
                 });
             }
-            let before = std::mem::replace(&mut self.followed, last);
-            if self.core.log.newest_deletion() > before {
-                // entries that were noted just now may be hidden
-                self.forget_entries();
-            }
+            self.followed = last;
         }
     }
 
@@ -269,45 +262,40 @@ impl Room {
         queue(&mut self.queue, key, group);
     }
 
-    /// Something was deleted: what was noted or made before may be hidden now, so it is looked for in the log again.
-    fn forget_entries(&mut self) {
-        self.deleted = self.core.log.newest_deletion();
-        for (_, group) in &mut self.groups {
-            (group.run, group.old_run) = (None, None);
-            group.fresh = Fresh { from: self.followed, ..Fresh::default() };
-        }
-    }
-
     /// What a member of the group that has come so far gets next.
     pub(crate) fn next(&mut self, key: u32, cursor: u64) -> Next<'_> {
-        if self.core.log.newest_deletion() > self.deleted {
-            self.forget_entries();
-        }
         let group = &mut self.groups[key as usize];
         if cursor >= group.fresh.from {
             let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= group.head);
             if !group.run.as_ref().is_some_and(fits) {
                 group.run = group.fresh_run(cursor, self.followed, &self.core.log);
             }
-            return group.run.as_ref().map_or_else(|| Next::Nothing(self.followed.max(cursor)), Next::Run);
+            let nothing = Next::Nothing(self.followed.max(cursor));
+            return group.run.as_ref().map_or(nothing, |run| run.unless_expired(&self.core.log));
         }
         // what was read before is as good, though there may be more by now
         if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
-            // who is to be told of what was deleted, each subscriber knows for itself
-            let behind = Behind { cursor, known: 0 };
-            match self.core.log.read_at_most(page, behind, &group.name.matchers) {
-                Page::Lost(..) | Page::Read { gap: Some(_), .. } => return Next::Lost,
-                Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => return Next::Nothing(cursor),
+            match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
+                Page::Lost(..) => return Next::Lost,
+                Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
                 // patterns that skip much: nothing yet
                 Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
-                Page::Read { entries, cursor: upto, more, .. } => {
+                Page::Read { entries, cursor: upto, more } => {
                     let run = Run::new(cursor, upto, more, &entries, group.name.framing, &self.core.log);
-                    group.old_run = Some(run);
+                    let expires_ms = self.core.log.first_expiry_ms(&entries, &group.name.matchers);
+                    group.old_run = Some(run.until(expires_ms));
                 }
             }
         }
-        Next::Run(group.old_run.as_ref().expect("it was there or was made just now"))
+        group.old_run.as_ref().expect("it was there or was made just now").unless_expired(&self.core.log)
+    }
+}
+
+impl Run {
+    fn unless_expired(&self, log: &Log) -> Next<'_> {
+        let has_expired = self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms();
+        if has_expired { Next::Lost } else { Next::Run(self) }
     }
 }
 
@@ -373,7 +361,8 @@ impl Group {
         let fit = fit.count();
         let full = fit < new.len();
         let upto = if full { new[fit - 1].sequence } else { followed };
-        Some(Run::new(from, upto, full, &new[..fit], self.name.framing, log))
+        let expires_ms = log.first_expiry_ms(&new[..fit], &self.name.matchers);
+        Some(Run::new(from, upto, full, &new[..fit], self.name.framing, log).until(expires_ms))
     }
 }
 
@@ -386,6 +375,8 @@ fn queue(queue: &mut VecDeque<u32>, key: u32, group: &mut Group) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use oyez_proto::Event;
 
     use super::*;
@@ -408,7 +399,10 @@ mod tests {
         place: u32,
         begun: u64,
         cursor: u64,
+        chunked: bool,
         bytes: Vec<u8>,
+        /// When its bytes up to here were sent.
+        times: Vec<(usize, u64)>,
         told: u64,
     }
 
@@ -419,11 +413,13 @@ mod tests {
         /// Those who come back, and are not at the tail yet.
         behind: Vec<Member>,
         entries: Vec<Arc<Entry>>,
+        now_ms: u64,
     }
 
     impl World {
         fn new(seed: u64) -> Self {
             let log = Log::new(Epoch::from_bits(1), Retention::default(), Bounds::default(), Matchers::default());
+            log.expiry_clock.set(1);
             let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
             Self {
                 room: Room::new(core),
@@ -431,6 +427,7 @@ mod tests {
                 members: Slab::new(),
                 behind: Vec::new(),
                 entries: Vec::new(),
+                now_ms: 1,
             }
         }
 
@@ -442,7 +439,15 @@ mod tests {
             let topic = Topic::new(TOPICS[self.below(TOPICS.len())]).unwrap();
             // now and then one that fills a run by itself
             let length = if self.below(40) == 0 { RUN_BYTES + 100 } else { self.below(300) };
-            self.room.core.append(vec![Publish::new(topic, Event::data("x".repeat(length)))], 0).unwrap();
+            let mut publish = Publish::new(topic, Event::data("x".repeat(length)));
+            if self.below(4) == 0 {
+                publish = publish.ttl(Duration::from_millis(1 + self.below(5) as u64)).unwrap();
+            }
+            if self.below(4) == 0 {
+                self.now_ms += 1;
+                self.room.core.log.expiry_clock.set(self.now_ms);
+            }
+            self.room.core.append(vec![publish], self.now_ms).unwrap();
             let followed = self.entries.len() as u64;
             self.room.core.log.follow(followed, 1, &mut self.entries);
         }
@@ -452,13 +457,25 @@ mod tests {
             for text in SUBSCRIPTIONS[self.below(SUBSCRIPTIONS.len())] {
                 matchers.push(text.parse::<Matcher>().unwrap());
             }
-            let framing = Framing { format: Format::Sse, chunked: self.below(3) > 0 };
+            let chunked = self.below(3) > 0;
+            let framing = Framing { format: Format::Sse, chunked };
             let group = self.room.enter(&Arc::new(matchers), framing);
             let matchers = Arc::clone(self.room.group(group).matchers());
             // the room may have followed further, or not as far
             let head = self.room.core.log.head();
             let cursor = if self.below(2) == 0 { head } else { self.random.within(0..=head) };
-            self.behind.push(Member { matchers, group, place: 0, begun: cursor, cursor, bytes: Vec::new(), told: 0 });
+            let (bytes, times) = (Vec::new(), Vec::new());
+            self.behind.push(Member {
+                matchers,
+                group,
+                place: 0,
+                begun: cursor,
+                cursor,
+                chunked,
+                bytes,
+                times,
+                told: 0,
+            });
         }
 
         /// One visit of a stream that is behind, as the thread makes it: at the tail it joins its group.
@@ -468,13 +485,14 @@ mod tests {
             }
             let mut member = self.behind.swap_remove(self.below(self.behind.len()));
             let (group, written) = (member.group, self.random.next());
+            let core = Arc::clone(&self.room.core);
             let next = self.room.next(group, member.cursor);
             let at_tail = match &next {
                 Next::Run(run) => !run.full,
                 Next::Nothing(_) => true,
                 Next::Skipped(_) | Next::Lost => false,
             };
-            let whole = member.take(&next, written);
+            let whole = member.take(&next, written, &core.log, self.now_ms);
             self.room.note_visit(group);
             if self.below(3) > 0 {
                 self.room.settle();
@@ -517,7 +535,8 @@ mod tests {
             if member.cursor >= self.room.group(group).head {
                 return true;
             }
-            member.take(&self.room.next(group, member.cursor), written);
+            let (core, now_ms) = (Arc::clone(&self.room.core), self.now_ms);
+            member.take(&self.room.next(group, member.cursor), written, &core.log, now_ms);
             if member.cursor < self.room.group(group).head {
                 self.room.turn_again(group);
             }
@@ -552,8 +571,17 @@ mod tests {
             let mut expected = Vec::new();
             let mut last = 0;
             for entry in self.entries.iter().filter(due) {
-                expected
-                    .extend_from_slice(if is_chunked(member) { entry.chunk().clone() } else { entry.frame() }.as_ref());
+                let bytes = if member.chunked { entry.chunk().clone() } else { entry.frame() };
+                let place = expected.len();
+                if let Some(expires_ms) = entry.expires_ms() {
+                    if !member.bytes[place..].starts_with(&bytes) {
+                        assert!(expires_ms <= self.now_ms, "it can still be read");
+                        continue;
+                    }
+                    let sent = member.times.iter().find(|(end, _)| *end > place).map(|(_, time)| *time);
+                    assert!(sent < Some(expires_ms), "it was sent when it had expired");
+                }
+                expected.extend_from_slice(&bytes);
                 last = entry.sequence;
             }
             assert_eq!(member.bytes, expected);
@@ -563,7 +591,14 @@ mod tests {
 
     impl Member {
         /// A write of one in four is cut short at a place that `written` says, and the rest comes at once. True when it was not.
-        fn take(&mut self, next: &Next<'_>, written: u64) -> bool {
+        /// What the room does not say it looks for itself.
+        fn take(&mut self, next: &Next<'_>, written: u64, log: &Log, now_ms: u64) -> bool {
+            let whole = self.take_bytes(next, written, log);
+            self.times.push((self.bytes.len(), now_ms));
+            whole
+        }
+
+        fn take_bytes(&mut self, next: &Next<'_>, written: u64, log: &Log) -> bool {
             match next {
                 Next::Run(run) => {
                     assert!(run.bytes.len() <= 2 * RUN_BYTES + 1_000);
@@ -577,15 +612,21 @@ mod tests {
                     return whole;
                 }
                 Next::Nothing(cursor) | Next::Skipped(cursor) => self.cursor = *cursor,
-                Next::Lost => panic!("nothing is dropped here"),
+                Next::Lost => {
+                    let Page::Read { entries, cursor, .. } = log.read(self.cursor, &self.matchers) else {
+                        panic!("nothing is dropped here");
+                    };
+                    let expired = log.expired(&entries, &self.matchers);
+                    assert!(expired.contains(&true), "nothing has expired here");
+                    for (entry, _) in entries.iter().zip(expired).filter(|(_, expired)| !expired) {
+                        self.bytes.extend_from_slice(&if self.chunked { entry.chunk().clone() } else { entry.frame() });
+                        self.told = entry.sequence;
+                    }
+                    self.cursor = cursor;
+                }
             }
             true
         }
-    }
-
-    /// A frame begins with `id:`, a chunk with its size.
-    fn is_chunked(member: &Member) -> bool {
-        member.bytes.first().is_some_and(|byte| *byte != b'i')
     }
 
     #[test]
@@ -629,42 +670,5 @@ mod tests {
             }
             assert!(world.room.groups.is_empty() && world.room.queue.is_empty(), "seed {seed}");
         }
-    }
-
-    #[test]
-    fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
-        let mut world = World::new(1);
-        let mut matchers = Matchers::default();
-        matchers.push("a".parse().unwrap());
-        let group = world.room.enter(&Arc::new(matchers), Framing { format: Format::Sse, chunked: true });
-        let publish = |world: &World, name: &str| {
-            let publish = Publish::new(Topic::new(name).unwrap(), Event::data("x"));
-            world.room.core.append(vec![publish], 0).unwrap();
-        };
-        let delete = |world: &World| world.room.core.delete(Topic::new("a").unwrap(), 0).unwrap();
-        let is_lost = |world: &mut World, cursor| matches!(world.room.next(group, cursor), Next::Lost);
-        world.room.group_mut(group).join(0);
-
-        // noted, a run made of it, and one for a reader that is behind
-        publish(&world, "a");
-        world.room.follow();
-        publish(&world, "a");
-        world.room.follow();
-        assert!(matches!(world.room.next(group, 1), Next::Run(run) if !run.bytes.is_empty()));
-        assert!(matches!(world.room.next(group, 0), Next::Run(run) if !run.bytes.is_empty()));
-        delete(&world);
-        assert!(is_lost(&mut world, 1) && is_lost(&mut world, 0), "its subscriber is to tell it");
-        assert!(matches!(world.room.next(group, 2), Next::Nothing(_)), "that one has had everything");
-
-        // noted behind the deletion, of which the room has heard before
-        publish(&world, "a");
-        delete(&world);
-        assert!(matches!(world.room.next(group, 3), Next::Nothing(3)), "nothing is noted yet");
-        world.room.follow();
-        assert!(is_lost(&mut world, 3));
-
-        publish(&world, "a");
-        world.room.follow();
-        assert!(matches!(world.room.next(group, 5), Next::Run(run) if run.upto == 6));
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Run {
     /// There was more than fits.
     pub(crate) full: bool,
     pub(crate) bytes: Bytes,
+    /// When the first of its entries expires; never is the largest number.
+    pub(crate) expires_ms: u64,
     /// Where each entry ends, and its number.
     ends: SmallVec<[(usize, u64); 1]>,
 }
@@ -80,10 +82,11 @@ pub(crate) struct Sent {
 impl Run {
     /// `entries` are all that match between the two cursors.
     pub(crate) fn new(from: u64, upto: u64, full: bool, entries: &[Arc<Entry>], framing: Framing, log: &Log) -> Self {
+        let expires_ms = u64::MAX;
         if let [only] = entries {
             let bytes = framing.entry(only, log);
             let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
-            return Self { from, upto, full, bytes, ends };
+            return Self { from, upto, full, bytes, expires_ms, ends };
         }
         let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.chunk().len()).sum());
         let mut ends = SmallVec::with_capacity(entries.len());
@@ -91,7 +94,12 @@ impl Run {
             gathered.extend_from_slice(&framing.entry(entry, log));
             ends.push((gathered.len(), entry.sequence));
         }
-        Self { from, upto, full, bytes: gathered.freeze(), ends }
+        Self { from, upto, full, bytes: gathered.freeze(), expires_ms, ends }
+    }
+
+    /// The same, hidden from this time on.
+    pub(crate) fn until(self, expires_ms: u64) -> Self {
+        Self { expires_ms, ..self }
     }
 
     /// Is it what a reader at `cursor` gets next?
@@ -140,7 +148,7 @@ mod tests {
                 (end, sequence)
             })
             .collect();
-        Run { from: 10, upto: 20, full: false, bytes: Bytes::from(vec![b'x'; end]), ends }
+        Run { from: 10, upto: 20, full: false, bytes: Bytes::from(vec![b'x'; end]), expires_ms: u64::MAX, ends }
     }
 
     fn check(lengths: &[usize], bytes: usize, entries: u64, told: Option<u64>, cursor: u64, rest: usize) {
