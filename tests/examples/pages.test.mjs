@@ -58,6 +58,20 @@ visit('progress', async (page) => {
   await page.waitForFunction(() => result.value === '50 pages' && bar.value === 100 && !start.disabled);
 });
 
+visit('answer', async (page, url) => {
+  await page.click('button');
+  await page.waitForFunction(() => answer.textContent.length > 50);
+  await page.reload();
+  await withPage(async (other) => {
+    await other.goto(page.url());
+    // behind the end the browser comes back once, and is told to stay away
+    for (const each of [page, other]) await each.waitForFunction(() => state.value === 'complete, and nothing is open any more');
+    const texts = await Promise.all([page, other].map((each) => each.locator('#answer').textContent()));
+    assert.equal(texts[0], texts[1]);
+    assert.equal(texts[0].split(/\s+/).length, 60, 'each word once');
+  }, { browser });
+});
+
 /** Starts an example, opens its page and ends both after `body`. */
 function visit(name, body) {
   test(`the page of ${name}`, { timeout: 60_000 }, async (t) => {

@@ -1,6 +1,7 @@
 //! Every example does what its user expects.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod answer;
 mod axum_hub;
 mod chat;
 mod clock;
