@@ -17,7 +17,7 @@ use axum::extract::{Json, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use oyez::{Connection, Error, Event, EventStream, Hub, LastEventId, Retention, Sse, StreamItem};
+use oyez::{Error, Event, Hub, LastEventId, Publish, Retention, Topic};
 use serde::Deserialize;
 
 #[tokio::main]
@@ -60,55 +60,23 @@ async fn start(State(jobs): State<Jobs>, Json(order): Json<Order>) -> Response {
 
 /// The job knows nothing of readers: there may be none or many.
 async fn work(hub: Hub, job: u64, pages: u32) -> Result<(), Error> {
-    let topic = format!("jobs/{job}");
+    let topic = Topic::new(&format!("jobs/{job}"))?;
     for page in 0..pages {
         hub.publish(&topic, Event::data((100 * page / pages).to_string())).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    hub.publish(&topic, Event::data(format!("{pages} pages")).event("done")?.id(done_id(job))?).await?;
+    let done = Event::data(format!("{pages} pages")).event("done")?;
+    hub.publish_batch(vec![Publish::new(topic.clone(), done), Publish::end(topic)]).await?;
     Ok(())
 }
 
+/// From the start for a page that is new, behind the last id for an `EventSource` that was cut off. To one that comes back behind
+/// the end this answers 204: stay away.
 async fn follow(State(jobs): State<Jobs>, Path(job): Path<u64>, resume: LastEventId) -> Response {
     if !(1..=jobs.started.load(Ordering::Relaxed)).contains(&job) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    // An EventSource comes back after the end of a stream. To one that has everything this says: stay away.
-    if resume.id() == Some(&done_id(job)) {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    match jobs.hub.subscribe(&format!("jobs/{job}")).earliest().resume(resume.clone()).into_stream() {
-        Ok(events) => {
-            let (connection, response) = Connection::open();
-            tokio::spawn(tell(events, connection));
-            response.into_response()
-        }
-        Err(error) => Sse::refusal(&error, &resume).into_response(),
-    }
-}
-
-/// Passes the events of a job on, with their ids, until it is done or the reader has gone. With that the connection is
-/// dropped, which ends its stream behind what was sent.
-async fn tell(mut events: EventStream<Event>, connection: Connection) {
-    loop {
-        let item = tokio::select! {
-            item = events.next() => item,
-            () = connection.closed() => None,
-        };
-        let Some(item) = item else { return };
-        // of a progress only the newest counts: that earlier ones are gone is no news
-        let StreamItem::Event(event) = item else { continue };
-        let done = event.value.event_type().is_some();
-        let sent = connection.send(Event::clone(&event.value).with_id(event.id)).await;
-        if sent.is_err() || done {
-            return;
-        }
-    }
-}
-
-/// An id of our own, by which the end is known when a reader comes back with it.
-fn done_id(job: u64) -> String {
-    format!("job-{job}-done")
+    jobs.hub.subscribe(&format!("jobs/{job}")).earliest().resume(resume).into_response().into_response()
 }
 
 const PAGE: &str = r#"<!doctype html>
