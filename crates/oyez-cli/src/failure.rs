@@ -29,6 +29,11 @@ impl Failure {
         Self { status: 78, line: format!("oyez: {}", message.into()) }
     }
 
+    /// The disk failed, and nobody knows what it holds: status 70.
+    pub(crate) fn storage(message: impl Into<String>) -> Self {
+        Self { status: 70, line: format!("oyez: {}", message.into()) }
+    }
+
     /// What was asked for did not succeed: status 1.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self { status: 1, line: format!("oyez: {}", message.into()) }

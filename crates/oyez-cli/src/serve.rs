@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use oyez_server::{Config, ConfigError, Server, Settings, Text};
+use oyez_server::{Config, ConfigError, Server, ServerError, Settings, Text};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
@@ -19,10 +19,10 @@ pub(crate) struct Serve {
     /// Address of health, readiness and metrics [default: 127.0.0.1:9888]
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
-    /// Age of the oldest event kept, such as 7d [default: any]
+    /// Age of the oldest event kept, such as 7d [default: any; 7d with --data]
     #[arg(long, value_name = "AGE")]
     keep: Option<String>,
-    /// Memory for the history, such as 1GiB [default: 64MiB]
+    /// Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data]
     #[arg(long, value_name = "SIZE")]
     keep_bytes: Option<String>,
     /// Number of events kept [default: any]
@@ -34,7 +34,10 @@ pub(crate) struct Serve {
     /// What happens to a reader that falls behind: disconnect, skip or latest [default: disconnect]
     #[arg(long, value_name = "POLICY")]
     slow: Option<String>,
-    /// When a publish is acknowledged; this build has memory only
+    /// Directory of the history; without one it is in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// When a publish is acknowledged: memory, flush or fsync [default: fsync with --data]
     #[arg(long, value_name = "LEVEL")]
     durability: Option<String>,
     /// Publish the topics clock and stock, and show the page
@@ -84,8 +87,6 @@ pub(crate) struct Serve {
 #[derive(Args)]
 struct NotYet {
     #[arg(long, hide = true)]
-    data: Option<String>,
-    #[arg(long, hide = true)]
     log: Option<String>,
     #[arg(long, hide = true)]
     publisher_key: Option<String>,
@@ -110,7 +111,6 @@ struct NotYet {
 impl NotYet {
     fn first(&self) -> Option<&'static str> {
         [
-            ("--data", self.data.is_some()),
             ("--log", self.log.is_some()),
             ("--publisher-key", self.publisher_key.is_some()),
             ("--subscriber-key", self.subscriber_key.is_some()),
@@ -171,6 +171,7 @@ impl Serve {
         settings.keep_events = self.keep_events.map(Text::from);
         settings.compact = list(self.compact);
         settings.slow = self.slow;
+        settings.data = self.data;
         settings.durability = self.durability;
         settings.demo = self.demo.then_some(true);
         settings.page = self.page;
@@ -193,7 +194,11 @@ fn workers() -> usize {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let banner = Banner::of(&config);
-    let server = Server::bind(config).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let server = Server::bind(config).await.map_err(|error| match error {
+        // starting again does not change what is on the disk, or whose it is
+        ServerError::History(_) => Failure::configuration(error.to_string()),
+        _ => Failure::failed(error.to_string()),
+    })?;
     let address = server.address().map_err(|error| Failure::failed(error.to_string()))?;
     let admin = server.admin_address().map_err(|error| Failure::failed(error.to_string()))?;
     let mut signals = signals::Stop::new();
@@ -215,9 +220,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
 }
 
-fn ended(served: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), Failure> {
+fn ended(served: Result<Result<(), ServerError>, tokio::task::JoinError>) -> Result<(), Failure> {
     match served {
         Ok(Ok(())) => Ok(()),
+        Ok(Err(ServerError::Storage(reason))) => Err(Failure::storage(reason)),
         Ok(Err(error)) => Err(Failure::failed(error.to_string())),
         Err(panic) => Err(Failure::failed(format!("the server broke: {panic}"))),
     }
@@ -239,6 +245,7 @@ fn log_to_standard_error(format: Option<&str>) {
 
 /// What a person sees who starts the hub: what is on, what is not safe, and the commands to paste next.
 struct Banner {
+    history: String,
     demo: bool,
     page: bool,
     anonymous_publish: bool,
@@ -246,7 +253,12 @@ struct Banner {
 
 impl Banner {
     fn of(config: &Config) -> Self {
-        Self { demo: config.demo, page: config.page, anonymous_publish: config.anonymous_publish }
+        Self {
+            history: config.history_in_words(),
+            demo: config.demo,
+            page: config.page,
+            anonymous_publish: config.anonymous_publish,
+        }
     }
 
     fn show(&self, url: &str) {
@@ -261,7 +273,7 @@ impl Banner {
         if self.demo {
             lines.push(format!("  demo       curl -N {url}/clock"));
         }
-        lines.push("  history is in memory: a restart forgets it, and readers are told so".to_owned());
+        lines.push(format!("  {}", self.history));
         lines.push(match self.anonymous_publish {
             true => "  anyone on this machine may publish and subscribe, because only this machine is listened to;\n  \
                      behind a reverse proxy on the same host that means its visitors may subscribe: set public_urls there"

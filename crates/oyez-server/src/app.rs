@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -31,27 +32,34 @@ pub(crate) struct App {
     pub(crate) controls: Controls,
     pub(crate) stats: Stats,
     pub(crate) draining: watch::Sender<bool>,
+    /// The disk has failed: nothing more is acknowledged.
+    pub(crate) failed: AtomicBool,
     warned_of_proxy: std::sync::Once,
 }
 
 impl App {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Result<Self, oyez::Error> {
         let mut limits = Limits::default();
         limits.subscribers_max = config.connections_max;
         limits.data_bytes_max = DATA_BYTES_MAX;
         limits.batch_events_max = BATCH_EVENTS_MAX;
         let hub = Hub::builder().history(config.history).limits(limits);
-        let hub = config.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact).build();
-        Self {
+        let hub = config.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact);
+        let hub = match &config.storage {
+            Some(storage) => hub.open(storage.clone())?,
+            None => hub.build(),
+        };
+        Ok(Self {
             stats: Stats::new(hub.clone()),
             hub,
             metrics: Metrics::new(),
             callers: Callers::new(config.streams_per_address),
             controls: Controls::default(),
             draining: watch::Sender::new(false),
+            failed: AtomicBool::new(false),
             warned_of_proxy: std::sync::Once::new(),
             config,
-        }
+        })
     }
 
     /// Is the caller a program on this machine? One that a proxy speaks for is not, wherever the proxy is.

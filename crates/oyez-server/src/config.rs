@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::HeaderValue;
-use oyez::{Matcher, Retention, SlowPolicy};
+use oyez::{Durability, Matcher, Retention, SlowPolicy, Storage};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use url::Url;
 
 use crate::limits::{
-    COMPACT_MAX, CONNECTIONS_MAX, CONNECTIONS_MIN, DESCRIPTORS_RESERVED, DRAIN, HISTORY_BYTES, KEEP_ALIVE, STREAM_LIFE,
-    STREAMS_PER_ADDRESS,
+    COMPACT_MAX, CONNECTIONS_MAX, CONNECTIONS_MIN, DESCRIPTORS_RESERVED, DRAIN, HISTORY_BYTES, KEEP_ALIVE, STORED_AGE,
+    STORED_BYTES, STREAM_LIFE, STREAMS_PER_ADDRESS,
 };
 use crate::units;
 
@@ -36,7 +36,9 @@ pub struct Settings {
     pub compact: Option<Vec<String>>,
     /// `disconnect`, `skip` or `latest`.
     pub slow: Option<String>,
-    /// Only `memory` so far.
+    /// The directory of the history; without one it is in memory.
+    pub data: Option<String>,
+    /// `memory`, `flush` or `fsync`.
     pub durability: Option<String>,
     /// The topics `clock` and `stock`, and the page.
     pub demo: Option<bool>,
@@ -77,8 +79,7 @@ impl From<String> for Text {
 }
 
 /// Names of settings that the design has and this build does not: refused by name, never ignored.
-pub const NOT_YET: [&str; 13] = [
-    "data",
+pub const NOT_YET: [&str; 12] = [
     "log",
     "publisher_key",
     "subscriber_key",
@@ -160,6 +161,7 @@ impl Settings {
             "keep_events" => self.keep_events = number(),
             "compact" => self.compact = list(),
             "slow" => self.slow = text(),
+            "data" => self.data = text(),
             "durability" => self.durability = text(),
             "demo" => self.demo = Some(truth(value)?),
             "page" => self.page = Some(truth(value)?),
@@ -187,6 +189,7 @@ impl Settings {
             keep_events: self.keep_events.or(below.keep_events),
             compact: self.compact.or(below.compact),
             slow: self.slow.or(below.slow),
+            data: self.data.or(below.data),
             durability: self.durability.or(below.durability),
             demo: self.demo.or(below.demo),
             page: self.page.or(below.page),
@@ -215,12 +218,12 @@ impl Settings {
                  listen on 127.0.0.1 or [::1]"
             )));
         }
-        if let Some(durability) = self.durability.as_deref().filter(|durability| *durability != "memory") {
-            return Err(ConfigError::new(format!(
-                "durability = {durability:?} is not in this build yet; only memory is"
-            )));
+        let storage = storage(self.data.as_deref(), self.durability.as_deref())?;
+        let bytes = if storage.is_some() { STORED_BYTES } else { HISTORY_BYTES };
+        let mut history = Retention::default().bytes(number("keep_bytes", self.keep_bytes, bytes)?);
+        if storage.is_some() {
+            history = history.age(STORED_AGE);
         }
-        let mut history = Retention::default().bytes(number("keep_bytes", self.keep_bytes, HISTORY_BYTES)?);
         if let Some(events) = self.keep_events {
             history = history.events(number("keep_events", Some(events), 0)?);
         }
@@ -241,6 +244,7 @@ impl Settings {
             admin,
             history,
             compact,
+            storage: storage.map(|storage| storage.keep(history)),
             slow: slow(self.slow.as_deref().unwrap_or("disconnect"))?,
             demo,
             page: self.page.unwrap_or_else(|| listen.ip().is_loopback() || demo),
@@ -269,6 +273,8 @@ pub struct Config {
     pub history: Retention,
     /// Topics whose newest value of each key is kept for ever.
     pub compact: Vec<Matcher>,
+    /// Where the history is, when it is on disk.
+    pub storage: Option<Storage>,
     /// What happens to a reader that falls behind.
     pub slow: SlowPolicy,
     /// The demo topics.
@@ -293,6 +299,22 @@ pub struct Config {
     pub connections_max: usize,
     /// Streams of one address that is not loopback.
     pub streams_per_address: usize,
+}
+
+impl Config {
+    /// Where the history is, and what an acknowledged publish survives.
+    #[must_use]
+    pub fn history_in_words(&self) -> String {
+        let Some(storage) = &self.storage else {
+            return "history is in memory: a restart forgets it, and readers are told so; keep it with --data DIR"
+                .to_owned();
+        };
+        let survives = match storage.level() {
+            Durability::Flush => "what is acknowledged survives the end of this process, not that of the machine",
+            _ => "what is acknowledged is on the disk",
+        };
+        format!("history is in {}: {survives}", storage.directory().display())
+    }
 }
 
 /// Origins whose pages may read.
@@ -364,6 +386,30 @@ fn compact(patterns: &[String]) -> Result<Vec<Matcher>, ConfigError> {
     patterns.iter().map(matcher).collect()
 }
 
+/// Where the history is kept, if not in memory.
+fn storage(data: Option<&str>, durability: Option<&str>) -> Result<Option<Storage>, ConfigError> {
+    let level = match durability {
+        None => data.map(|_| Durability::Fsync),
+        Some("memory") => None,
+        Some("flush") => Some(Durability::Flush),
+        Some("fsync") => Some(Durability::Fsync),
+        Some(other) => {
+            return Err(ConfigError::new(format!("durability = {other:?} is none of memory, flush, fsync")));
+        }
+    };
+    match (data, level) {
+        (Some(""), _) => {
+            Err(ConfigError::new("data is empty; name a directory, or leave it out for history in memory"))
+        }
+        (Some(data), Some(level)) => Ok(Some(Storage::new(data).durability(level))),
+        (_, None) => Ok(None),
+        (None, Some(_)) => {
+            let level = durability.unwrap_or_default();
+            Err(ConfigError::new(format!("durability = {level:?} needs a directory; name it with data")))
+        }
+    }
+}
+
 fn slow(text: &str) -> Result<SlowPolicy, ConfigError> {
     match text {
         "disconnect" => Ok(SlowPolicy::Disconnect),
@@ -432,7 +478,7 @@ mod tests {
     fn what_is_wrong_is_refused_by_name() {
         for (toml, part) in [
             ("listn = 1", "listn"),
-            ("data = '/var/lib/oyez'", "data is not in this build yet"),
+            ("data = ''", "data is empty"),
             ("tls_cert = 'a'", "tls_cert is not in this build yet"),
             ("listen = '8888'", "listen = \"8888\""),
             ("listen = '0.0.0.0:80'", "not loopback"),
@@ -441,7 +487,8 @@ mod tests {
             ("compact = ['a', '']", "compact: topic is empty"),
             ("compact = 'a'", "sequence"),
             ("slow = 'drop'", "slow = \"drop\""),
-            ("durability = 'fsync'", "durability"),
+            ("durability = 'fsync'", "data"),
+            ("durability = 'twice'", "durability = \"twice\""),
             ("cors = ['https://a.example/']", "https://a.example/"),
             ("cors = ['null']", "null"),
             ("publish_origins = ['a.example']", "a.example"),
@@ -485,7 +532,7 @@ mod tests {
 
     #[test]
     fn variables_for_what_is_missing_are_refused() {
-        for name in ["OYEZ_DATA", "OYEZ_TLS_KEY", "MERCURE_PUBLISHER_JWT_KEY"] {
+        for name in ["OYEZ_LOG", "OYEZ_TLS_KEY", "MERCURE_PUBLISHER_JWT_KEY"] {
             let error = Settings::from_env([(name.to_owned(), "x".to_owned())]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }

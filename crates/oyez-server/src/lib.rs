@@ -32,4 +32,4 @@ mod stats;
 mod units;
 
 pub use config::{Config, ConfigError, Cors, NOT_YET, Settings, Text};
-pub use server::Server;
+pub use server::{Server, ServerError};

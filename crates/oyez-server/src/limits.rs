@@ -70,3 +70,15 @@ pub(crate) const STATS_SECONDS: usize = 120;
 
 /// Characters of a topic's name in that list; a name may have a thousand.
 pub(crate) const STATS_NAME_CHARS: usize = 200;
+
+/// Bytes and age of a history on disk by default; see `oyez::Storage`.
+pub(crate) const STORED_BYTES: usize = 1 << 30;
+/// See [`STORED_BYTES`].
+pub(crate) const STORED_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long publishers are asked to wait when the disk is full: room is looked for once a second.
+pub(crate) const FULL_RETRY_SECONDS: u64 = 5;
+
+/// From the failure of the disk to the end of the process: whoever watches readiness is to see it, and a supervisor starts
+/// it again.
+pub(crate) const FAILED_PAUSE: Duration = Duration::from_secs(1);

@@ -130,6 +130,7 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("behind", hub.ended.behind),
         ("stalled", hub.ended.stalled),
         ("panic", hub.ended.panic),
+        ("storage", hub.ended.storage),
     ];
     for (reason, value) in reasons {
         ended.get_or_create(&[("reason", reason)]).inc_by(value);

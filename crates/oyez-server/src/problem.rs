@@ -8,6 +8,8 @@ use http::{Method, StatusCode};
 use oyez::{ErrorKind, LastEventId, Sse};
 use serde::Serialize;
 
+use crate::limits::FULL_RETRY_SECONDS;
+
 /// Why a request was not done. It reaches the caller as `application/problem+json` (RFC 9457) with the value that was
 /// wrong; nothing is half-done unless the detail says how much is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +60,8 @@ pub(crate) enum Problem {
     #[error("{reason}; try again in {} s", retry.as_secs())]
     Busy { reason: String, retry: Duration },
     #[error("{0}")]
+    Full(String),
+    #[error("{0}")]
     Internal(String),
 }
 
@@ -82,6 +86,7 @@ impl Problem {
             ErrorKind::Ended => Self::Complete,
             ErrorKind::Conflict => Self::Conflict(detail),
             ErrorKind::Mismatch => Self::Mismatch(detail),
+            ErrorKind::Full => Self::Full(detail),
             ErrorKind::Unavailable | ErrorKind::Closed => Self::Busy { reason: detail, retry },
             _ => Self::Internal(detail),
         }
@@ -96,6 +101,8 @@ impl Problem {
             Self::Conflict(detail) => Self::Conflict(format!("{detail}; {done}")),
             Self::TooSlow(detail) => Self::TooSlow(format!("{detail}; {done}")),
             Self::BrokenBody(detail) => Self::BrokenBody(format!("{detail}; {done}")),
+            Self::Full(detail) => Self::Full(format!("{detail}; {done}")),
+            Self::Internal(detail) => Self::Internal(format!("{detail}; {done}")),
             Self::Busy { reason, retry } => Self::Busy { reason: format!("{reason}; {done}"), retry },
             other => other,
         }
@@ -117,6 +124,7 @@ impl Problem {
             Self::NotText { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -152,6 +160,9 @@ impl IntoResponse for Problem {
         match &self {
             Self::Busy { retry, .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry.as_secs().max(1)));
+            }
+            Self::Full(_) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(FULL_RETRY_SECONDS));
             }
             Self::Method { allow, .. } | Self::MethodNotYet { allow, .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));

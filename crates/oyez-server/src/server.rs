@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use oyez::{Event, Hub};
@@ -13,6 +14,7 @@ use tracing::info;
 use crate::app::App;
 use crate::config::Config;
 use crate::demo;
+use crate::limits::FAILED_PAUSE;
 
 /// A hub over HTTP, bound to its addresses and ready to run.
 pub struct Server {
@@ -25,11 +27,13 @@ impl Server {
     /// Binds both listeners.
     ///
     /// # Errors
-    /// When an address cannot be bound; the error names it.
-    pub async fn bind(config: Config) -> io::Result<Self> {
-        let public = bind("listen", config.listen).await?;
-        let admin = bind("admin", config.admin).await?;
-        let app = Arc::new(App::new(config));
+    /// When the history cannot be opened, or an address cannot be bound; the error names it.
+    pub async fn bind(config: Config) -> Result<Self, ServerError> {
+        let (listen, admin) = (config.listen, config.admin);
+        // first what another process may have
+        let app = Arc::new(App::new(config).map_err(ServerError::History)?);
+        let public = bind("listen", listen).await?;
+        let admin = bind("admin", admin).await?;
         Ok(Self { app, public, admin })
     }
 
@@ -69,8 +73,8 @@ impl Server {
     /// that are under way are finished, and the admin listener tells it until the end. Dropping the future ends everything at once.
     ///
     /// # Errors
-    /// When a listener fails for good.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    /// When a listener fails for good, or the disk does: then nothing more was acknowledged, and the process should end.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let Self { app, public, admin } = self;
         let (window, connections) = (app.config.drain, app.config.connections_max);
         let stopping = {
@@ -81,7 +85,8 @@ impl Server {
                 app.draining.send_replace(true);
             }
         };
-        let (public_app, admin_app) = (app.public(public.local_addr()?), app.admin(admin.local_addr()?));
+        let address = |listener: &TcpListener| listener.local_addr().map_err(ServerError::Listener);
+        let (public_app, admin_app) = (app.public(address(&public)?), app.admin(address(&admin)?));
         let public =
             oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
@@ -91,16 +96,50 @@ impl Server {
             }
             std::future::pending::<()>().await;
         };
-        tokio::select! {
+        let failed = async {
+            let reason = app.hub.failed().await;
+            app.failed.store(true, Ordering::SeqCst);
+            // whoever watches is to see it
+            tokio::time::sleep(FAILED_PAUSE).await;
+            ServerError::Storage(reason)
+        };
+        let served = tokio::select! {
+            error = failed => return Err(error),
             served = public => served,
             served = admin => served,
             () = demo => Ok(()),
             () = app.stats.run() => Ok(()),
-        }
+        };
+        app.hub.close().await;
+        served.map_err(ServerError::Listener)
     }
 }
 
-async fn bind(what: &str, address: SocketAddr) -> io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| io::Error::new(error.kind(), format!("cannot bind {what} = {address}: {error}")))
+async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|error| ServerError::Bind { what, address, error })
+}
+
+/// Why a server does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The history cannot be opened.
+    #[error("{0}")]
+    History(oyez::Error),
+    /// An address cannot be listened on.
+    #[error("cannot bind {what} = {address}: {error}")]
+    Bind {
+        /// Which one: `listen` or `admin`.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A listener has failed for good.
+    #[error("{0}")]
+    Listener(io::Error),
+    /// The disk has failed. What was acknowledged is there; nothing was acknowledged since.
+    #[error("{0}")]
+    Storage(String),
 }

@@ -82,6 +82,7 @@ struct Ended {
     behind: u64,
     stalled: u64,
     panic: u64,
+    storage: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -225,8 +226,8 @@ impl Sums {
 
 impl Ended {
     fn of(ended: &oyez::Ended<u64>) -> Self {
-        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, .. } = *ended;
-        Self { left, complete, life, drain, dropped, behind, stalled, panic }
+        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, .. } = *ended;
+        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage }
     }
 }
 

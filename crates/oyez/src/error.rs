@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Mismatch,
     /// The hub drains; connect elsewhere.
     Closed,
+    /// The storage has no room; it works again when there is some.
+    Full,
     /// A broken invariant or damaged storage.
     Internal,
 }
@@ -51,6 +53,27 @@ impl Error {
 
     pub(crate) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Conflict, message)
+    }
+
+    /// An [`ErrorKind::Internal`] of the storage.
+    pub(crate) fn storage(
+        message: impl Into<Cow<'static, str>>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind: ErrorKind::Internal, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// An [`ErrorKind::Full`].
+    pub(crate) fn full(
+        message: impl Into<Cow<'static, str>>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind: ErrorKind::Full, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// The same for another caller, without its source.
+    pub(crate) fn again(&self) -> Self {
+        Self { kind: self.kind, message: self.message.clone(), source: None }
     }
 
     /// The same error, naming the event of a batch that it is about.

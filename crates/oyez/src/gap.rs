@@ -36,6 +36,8 @@ pub enum Reason {
     Epoch,
     /// The reader fell behind and its policy skips.
     Policy,
+    /// The id is of an entry that a crash of the machine took before it was durable.
+    Crash,
     /// Entries do not decode as the hub's payload type.
     Undecodable,
 }
@@ -49,6 +51,7 @@ impl Reason {
             Self::Unknown => "unknown",
             Self::Epoch => "epoch",
             Self::Policy => "policy",
+            Self::Crash => "crash",
             Self::Undecodable => "undecodable",
         }
     }

@@ -10,6 +10,10 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::limits::Limits;
+#[cfg(unix)]
+use crate::log::disk::{Committer, Keeper, Tail};
+#[cfg(unix)]
+use crate::log::{Admission, Entry};
 use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -17,6 +21,8 @@ use crate::publish::{Publish, at_most};
 use crate::random::Random;
 use crate::shard::Shard;
 use crate::stats::{Counters, HubStats, StreamStats};
+#[cfg(unix)]
+use crate::storage::Storage;
 use crate::subscribe::Subscribe;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -62,6 +68,11 @@ pub(crate) struct Core {
     places_taken: AtomicUsize,
     draining: AtomicBool,
     place_freed: Notify,
+    /// Who writes, when the log is on disk.
+    #[cfg(unix)]
+    committer: Option<Committer>,
+    #[cfg(unix)]
+    _keeper: Option<Keeper>,
 }
 
 /// Who wants to hear of each append, and looks into the log itself then. It must not block.
@@ -128,7 +139,43 @@ impl<T: Payload> HubBuilder<T> {
     }
 }
 
+#[cfg(unix)]
+impl<T: Payload> HubBuilder<T> {
+    /// Makes the hub with its history on disk, as `storage` says; [`history`](HubBuilder::history) is for hubs without. What is
+    /// there is read and checked; all that was acknowledged is there again, under the same ids.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid): the directory is not this user's alone, or what is in it was written by a newer version;
+    /// [`Unavailable`](ErrorKind::Unavailable): another process has it; [`Internal`](ErrorKind::Internal): it cannot be read, or
+    /// is damaged elsewhere than at its very end.
+    pub fn open(self, storage: Storage) -> Result<Hub<T>, Error> {
+        Ok(Hub { core: Core::on_disk(storage, self.limits, self.compact)?, payload: PhantomData })
+    }
+}
+
 impl<T: Payload> Hub<T> {
+    /// Resolves with the reason when the disk has failed: nothing more is acknowledged then, and the process should end, to be
+    /// started again. Never resolves for a hub in memory.
+    pub async fn failed(&self) -> String {
+        #[cfg(unix)]
+        if let Some(committer) = &self.core.committer {
+            let mut failed = committer.failed();
+            if let Ok(reason) = failed.wait_for(|failed| failed.is_some()).await {
+                return reason.as_deref().unwrap_or_default().to_owned();
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Writes what is being published to the disk and closes the history properly; then the next start need not look for its
+    /// end. Publishing ends with it. Dropping the last clone of a hub does the same, but only when no stream holds it any more.
+    pub async fn close(&self) {
+        #[cfg(unix)]
+        if let Some(committer) = &self.core.committer {
+            committer.close().await;
+        }
+    }
+
     /// A hub with the default history and limits.
     #[must_use]
     pub fn new() -> Self {
@@ -159,21 +206,26 @@ impl<T: Payload> Hub<T> {
     /// [`Invalid`](ErrorKind::Invalid) when the topic or the event is not allowed or too large, or `value` cannot be
     /// encoded; [`Closed`](ErrorKind::Closed) when the hub drains.
     pub async fn publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
-        self.try_publish(topic, value)
+        let publish = Self::one(topic, value.into())?;
+        let published = self.core.publish(vec![publish], None).await?;
+        Ok(published.ids.into_iter().next().expect("one entry has one id"))
     }
 
     /// [`Hub::publish`] without waiting, for logs in memory.
     ///
     /// # Errors
-    /// As [`Hub::publish`].
+    /// As [`Hub::publish`], and [`Invalid`](ErrorKind::Invalid) when the history is on disk.
     pub fn try_publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
-        let value = value.into();
+        let ids = self.core.append(vec![Self::one(topic, value.into())?], clock::wall_ms())?;
+        Ok(ids.into_iter().next().expect("one entry has one id"))
+    }
+
+    fn one(topic: &str, value: Arc<T>) -> Result<Publish, Error> {
         let mut publish = Publish::new(Topic::new(topic)?, value.encode()?);
         if T::KEPT {
             publish.payload = Some(value);
         }
-        let ids = self.core.append(vec![publish], clock::wall_ms())?;
-        Ok(ids.into_iter().next().expect("one entry has one id"))
+        Ok(publish)
     }
 
     /// Appends a batch: all of it, in order and without anything in between, or nothing. Returns the ids in order.
@@ -183,7 +235,7 @@ impl<T: Payload> Hub<T> {
     /// # Errors
     /// As [`Hub::publish`]; then nothing is published, and the error names what was wrong.
     pub async fn publish_batch(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
-        self.core.append(batch, clock::wall_ms())
+        Ok(self.core.publish(batch, None).await?.ids)
     }
 
     /// [`Hub::publish_batch`] that can be sent again: within ten minutes, the same batch under the same key appends nothing and
@@ -208,7 +260,7 @@ impl<T: Payload> Hub<T> {
     /// # }).unwrap();
     /// ```
     pub async fn publish_once(&self, key: IdempotencyKey, batch: Vec<Publish>) -> Result<Published, Error> {
-        self.core.append_once(batch, Some(key), clock::wall_ms())
+        self.core.publish(batch, Some(key)).await
     }
 
     /// Ends `topic`: an event `oyez.end` is its last one. Readers of this topic, or of several that have all ended, get what is
@@ -299,7 +351,37 @@ impl Core {
             places_taken: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             place_freed: Notify::new(),
+            #[cfg(unix)]
+            committer: None,
+            #[cfg(unix)]
+            _keeper: None,
         }
+    }
+
+    /// The core of a hub whose log is on disk.
+    #[cfg(unix)]
+    fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
+        let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
+        let (store, writer) = storage.open()?;
+        let keeper = Keeper::start(Arc::clone(&store)).map_err(not_started)?;
+        let log = Log::on_disk(store, compact)?;
+        let epoch = log.epoch;
+        let mut started = Ok(());
+        let core = Arc::new_cyclic(|core| {
+            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), keeper.bell());
+            let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
+            Self { committer, _keeper: Some(keeper), ..Self::new(log, limits, Random::new()) }
+        });
+        started.map(|()| core)
+    }
+
+    /// [`Core::append_once`], which waits until the batch is as durable as configured.
+    pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
+        #[cfg(unix)]
+        if let Some(committer) = &self.committer {
+            return committer.append(self.checked(batch, key)?).await;
+        }
+        self.append_once(batch, key, clock::wall_ms())
     }
 
     /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
@@ -314,6 +396,17 @@ impl Core {
         key: Option<IdempotencyKey>,
         now_ms: u64,
     ) -> Result<Published, Error> {
+        if self.log.is_on_disk() {
+            return Err(Error::invalid("this hub's history is on disk; publish to it with publish().await"));
+        }
+        let published = self.log.append(self.checked(batch, key)?, now_ms)?;
+        if !published.replayed {
+            self.has_appended(published.ids.len());
+        }
+        Ok(published)
+    }
+
+    fn checked(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
         if self.is_draining() {
             return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; publish elsewhere"));
         }
@@ -322,18 +415,18 @@ impl Core {
         for (index, publish) in batch.iter().enumerate() {
             publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
         }
-        let published = self.log.append(Batch::new(batch, key), now_ms)?;
-        if published.replayed {
-            return Ok(published);
-        }
-        self.counters.published.fetch_add(published.ids.len() as u64, Ordering::Relaxed);
+        Ok(Batch::new(batch, key))
+    }
+
+    /// So many entries are visible: wakes whom they concern.
+    fn has_appended(&self, entries: usize) {
+        self.counters.published.fetch_add(entries as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
         for bell in self.bells.read().iter() {
             if let Some(bell) = bell.upgrade() {
                 bell.ring();
             }
         }
-        Ok(published)
     }
 
     /// Rings `bell` behind each append from now on, for as long as it is there.
@@ -375,10 +468,36 @@ impl Core {
             history_entries: log.kept.entries as u64,
             history_bytes: log.kept.bytes as u64,
             topics: log.topics as u64,
+            torn_writes: log.torn,
             latest_values: log.latest.entries as u64,
             latest_bytes: log.latest.bytes as u64,
             oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),
             head: self.log.position(log.head).event_id(),
+        }
+    }
+}
+
+/// Shows what is durable to the readers of a hub, for as long as it is there.
+#[cfg(unix)]
+struct Shown(Weak<Core>);
+
+#[cfg(unix)]
+impl Tail for Shown {
+    fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
+        self.0.upgrade().map_or(Ok(Admission::New), |core| core.log.admit(batch, now_ms))
+    }
+
+    fn show(&self, entries: Vec<Arc<Entry>>) {
+        if let Some(core) = self.0.upgrade() {
+            let number = entries.len();
+            core.log.show(entries, clock::wall_ms());
+            core.has_appended(number);
+        }
+    }
+
+    fn skip(&self, sequence: u64) {
+        if let Some(core) = self.0.upgrade() {
+            core.log.skip(sequence);
         }
     }
 }

@@ -54,6 +54,8 @@ mod response;
 mod serve;
 mod shard;
 mod stats;
+#[cfg(unix)]
+mod storage;
 mod stream;
 mod subscribe;
 mod subscriber;
@@ -80,6 +82,11 @@ pub use publish::Publish;
 pub use response::{LastEventId, Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
+
+#[cfg(unix)]
+pub use log::Durability;
+#[cfg(unix)]
+pub use storage::Storage;
 
 pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem};

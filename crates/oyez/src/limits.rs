@@ -135,6 +135,66 @@ pub(crate) const LIMITER_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// Streams per second that a drain may end however short its window: 10,000 leave in the default 20 s.
 pub(crate) const DRAIN_STREAMS_PER_SECOND: u32 = 500;
 
+/// Bounds of the log on disk.
+#[cfg(unix)]
+pub(crate) mod disk {
+    use std::time::Duration;
+
+    /// Bytes of the newest entries that are held in memory as well, index and topic names counted: live readers and those
+    /// who come back after a short while ask no disk.
+    pub(crate) const TAIL_BYTES: usize = 32 << 20;
+
+    /// What is kept by default.
+    pub(crate) const HISTORY_BYTES: usize = 1 << 30;
+    /// See [`HISTORY_BYTES`].
+    pub(crate) const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    /// Bytes of a segment: the first is the smallest, so that a small history takes little room, and each of the next twice
+    /// the last. What is dropped is dropped by segments, so the largest is a sixteenth of what is kept.
+    pub(crate) const SEGMENT_BYTES_MIN: usize = 1 << 20;
+    /// See [`SEGMENT_BYTES_MIN`]. A start looks through one segment at most.
+    pub(crate) const SEGMENT_BYTES_MAX: usize = 64 << 20;
+    /// See [`SEGMENT_BYTES_MIN`].
+    pub(crate) const SEGMENTS_OF_HISTORY: usize = 16;
+
+    /// Events that are made durable together. 1,000: what comes behind them waits for one sync more at most.
+    pub(crate) const COMMIT_EVENTS_MAX: usize = 1_000;
+    /// Bytes that are written together, but for a batch that is larger by itself.
+    pub(crate) const WRITE_BYTES_MAX: usize = 1 << 20;
+    /// Bytes of publishes that wait for the disk; further ones are refused.
+    pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+    /// Numbers that are reserved at a time: so many are skipped at most after a crash, and reserving costs three syncs.
+    pub(crate) const RESERVED_NUMBERS: u64 = 65_536;
+    /// Runs of numbers lost in crashes that are remembered; ids of older ones have long left any history.
+    pub(crate) const SKIPS_KEPT: usize = 1_024;
+
+    /// Of so many records the index knows the place of one: the others are found by walking from it.
+    pub(crate) const SAMPLED_RECORDS: u32 = 32;
+
+    /// Entries and bytes of a page that is read from disk for one stream.
+    pub(crate) const PAGE_ENTRIES: usize = 512;
+    /// See [`PAGE_ENTRIES`].
+    pub(crate) const PAGE_BYTES: usize = 64 << 10;
+    /// Bytes read ahead where entries lie close together.
+    pub(crate) const SPAN_BYTES: usize = 64 << 10;
+    /// Bytes read at once where they lie further apart than that.
+    pub(crate) const SPARSE_BYTES: usize = 4 << 10;
+    /// Bytes that one read for a pattern looks through at most, and that a check reads at a time.
+    pub(crate) const SCAN_BYTES: usize = 1 << 20;
+    /// Steps of such a search for the first entry behind a gap, while its reader's request waits.
+    pub(crate) const GAP_STEPS: usize = 8;
+
+    /// Threads that read for streams that are behind: half the processors, at most so many. Live readers come first.
+    pub(crate) const READERS_MAX: usize = 4;
+
+    /// How long nothing is published before what is left over is done, and how often what is old is looked for.
+    pub(crate) const IDLE: Duration = Duration::from_secs(1);
+
+    /// How long publishes are refused at once when the disk is full, before it is asked again.
+    pub(crate) const FULL_PAUSE: Duration = Duration::from_secs(1);
+}
+
 /// Bounds of [`oyez::serve`](crate::serve()).
 #[cfg(feature = "serve")]
 pub(crate) mod serve {

@@ -184,7 +184,7 @@ impl World {
             slack: Retained { entries: dice.pick(&[0, 3, 10, 1_024]), bytes: dice.pick(&[1_000, 4 << 20]) },
             summary_bytes: dice.pick(&[0, 600, 1 << 20, 1 << 20]),
             // what is pushed out of it has tests of its own
-            latest: Bounds::default().latest,
+            ..Bounds::default()
         };
         // twelve short names need less than this
         let remembers_all = bounds.summary_bytes.min(retention.bytes / 16) > 3_000;

@@ -135,7 +135,7 @@ impl Sse {
             ErrorKind::Denied => StatusCode::FORBIDDEN,
             ErrorKind::Gone => StatusCode::GONE,
             ErrorKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Unavailable | ErrorKind::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unavailable | ErrorKind::Closed | ErrorKind::Full => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let problem = serde_json::json!({ "status": status.as_u16(), "title": status.canonical_reason(), "detail": error.to_string() });

@@ -43,6 +43,8 @@ pub struct HubStats {
     pub latest_values: u64,
     /// Memory of their table, and of the values that the history does not hold any more.
     pub latest_bytes: u64,
+    /// Writes that had been cut off when the history was opened: what they had begun was not acknowledged.
+    pub torn_writes: u64,
     /// The id of the oldest entry that a resume can still reach.
     pub oldest: Option<EventId>,
     /// The id of the newest entry.
@@ -93,6 +95,8 @@ pub struct Ended<N> {
     pub stalled: N,
     /// Its filter or its access check panicked.
     pub panic: N,
+    /// What it was to read next could not be read from the disk.
+    pub storage: N,
 }
 
 /// Why a stream ended.
@@ -106,6 +110,7 @@ pub(crate) enum End {
     Behind,
     Stalled,
     Panic,
+    Storage,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +133,7 @@ impl Counters {
             End::Behind => &self.ended.behind,
             End::Stalled => &self.ended.stalled,
             End::Panic => &self.ended.panic,
+            End::Storage => &self.ended.storage,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -142,6 +148,7 @@ impl Counters {
             behind: self.ended.behind.load(Relaxed),
             stalled: self.ended.stalled.load(Relaxed),
             panic: self.ended.panic.load(Relaxed),
+            storage: self.ended.storage.load(Relaxed),
         }
     }
 }

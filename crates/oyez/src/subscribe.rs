@@ -353,7 +353,7 @@ impl<T: Payload> Subscribe<T> {
             said: self.opening,
             reader: Reader { peer: self.peer, since_ms: now_ms },
         };
-        Ok(Subscriber::new(core, options, opening, self.control, begin.cursor, ticket))
+        Ok(Subscriber::new(core, options, opening, self.control, (begin.cursor, begin.drops), ticket))
     }
 }
 

@@ -2,10 +2,13 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::any::Any;
+use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
+
+use tracing::error;
 
 use crate::Position;
 use crate::access::Access;
@@ -14,6 +17,8 @@ use crate::gap::Gap;
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
+#[cfg(unix)]
+use crate::log::disk::Fetch;
 use crate::log::{Entry, Log, Page, Snapshot};
 use crate::matcher::Matchers;
 use crate::shard::{Reader, Tail};
@@ -171,6 +176,11 @@ pub(crate) struct Subscriber {
     lost: bool,
     /// It gets what there is and has missed nothing yet: what has expired is not announced until it has come to the tail.
     replaying: bool,
+    /// Segments that had been dropped when it last knew of all that is gone.
+    drops: u64,
+    /// A page that is being read from disk.
+    #[cfg(unix)]
+    fetch: Option<Fetch>,
 }
 
 /// What the driver of a stream that it feeds at the tail has sent to its reader.
@@ -232,7 +242,7 @@ impl Subscriber {
         options: Options,
         opening: Opening,
         control: StreamControl,
-        cursor: u64,
+        (cursor, drops): (u64, u64),
         ticket: Ticket,
     ) -> Self {
         control.note(cursor, 0, false);
@@ -253,6 +263,9 @@ impl Subscriber {
             fed: false,
             lost: false,
             replaying,
+            drops,
+            #[cfg(unix)]
+            fetch: None,
         }
     }
 
@@ -337,9 +350,9 @@ impl Subscriber {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
                 State::Values(snapshot) => self.read_values(snapshot, now, out),
-                State::Passing(hole) => self.read(*hole, now, out),
+                State::Passing(hole) => self.read(*hole, now, waker, out),
                 State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
-                    self.read(Hole::default(), now, out)
+                    self.read(Hole::default(), now, waker, out)
                 }
                 State::Reading | State::AtTail if self.fed => {
                     self.state = State::AtTail;
@@ -390,15 +403,47 @@ impl Subscriber {
         Turn::Deliver
     }
 
-    /// Reads behind the cursor, and behind a hole that has not been told.
-    fn read(&mut self, mut hole: Hole, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+    /// The next page of the log; `None` when it is on its way.
+    fn next_page(&mut self, waker: &Waker) -> Option<Page> {
+        #[cfg(unix)]
+        if let Some(fetch) = self.fetch.take() {
+            let Some(read) = fetch.take(waker) else {
+                self.fetch = Some(fetch);
+                return None;
+            };
+            // it goes on reading by itself until it comes to what its driver has
+            self.lost = true;
+            return Some(self.hub.log.fetched(read, self.cursor, &self.options.matchers));
+        }
         self.lost = false;
-        let (entries, cursor, more) = match self.hub.log.read(self.cursor, &self.options.matchers) {
-            Page::Lost(gap, values) => {
+        let page = self.hub.log.read(self.cursor, &self.options.matchers);
+        #[cfg(unix)]
+        if let Page::Stored = page {
+            self.fetch = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops, waker);
+            self.lost = true;
+        }
+        Some(page)
+    }
+
+    /// Reads behind the cursor, and behind a hole that has not been told.
+    fn read(&mut self, mut hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        let (entries, cursor, more) = match self.next_page(waker) {
+            None | Some(Page::Stored) => {
+                if hole.missed > 0 {
+                    self.state = State::Passing(Box::new(hole));
+                }
+                return Some(Turn::Wait(self.next_time(waker)));
+            }
+            Some(Page::Lost { gap, values, drops }) => {
                 self.tell_hole(&mut hole, self.cursor, None, out);
+                self.drops = drops;
                 return Some(self.fall_behind(gap, values, now, out));
             }
-            Page::Read { entries, cursor, more } => (entries, cursor, more),
+            Some(Page::Read { entries, cursor, more }) => (entries, cursor, more),
+            Some(Page::Failed(error)) => {
+                error!(%error, source = error.source(), "a stream ends, because what comes next cannot be read");
+                return Some(self.end(End::Storage));
+            }
         };
         let more_wanted = more && self.until().sequence.is_none_or(|last| cursor < last);
         let told_something = self.tell(entries, PageEnd { cursor, more: more_wanted }, &mut hole, out);
@@ -421,8 +466,10 @@ impl Subscriber {
     /// Reads values as [`Subscriber::read`] reads the log; behind the last one it goes on there.
     fn read_values(&mut self, snapshot: Box<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let (entries, cursor, more) = match self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers) {
-            Page::Lost(gap, values) => return Some(self.fall_behind(gap, values, now, out)),
+            Page::Lost { gap, values, .. } => return Some(self.fall_behind(gap, values, now, out)),
             Page::Read { entries, cursor, more } => (entries, cursor, more),
+            // values are in memory
+            Page::Stored | Page::Failed(_) => return Some(self.end(End::Storage)),
         };
         // values are not counted over pages: their places may lie far apart
         let end = PageEnd { cursor, more: false };

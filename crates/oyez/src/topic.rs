@@ -32,6 +32,11 @@ impl Topic {
         }
         Ok(Self(name.into()))
     }
+
+    /// A name that was a topic before.
+    pub(crate) fn known(name: &str) -> Self {
+        Self(name.into())
+    }
 }
 
 /// The rule that topics and patterns share.

@@ -1,6 +1,7 @@
 //! The admin listener: for the operator and for machines that watch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -26,6 +27,9 @@ pub(crate) fn router() -> Router<Arc<App>> {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    if app.failed.load(Ordering::SeqCst) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the disk has failed\n");
+    }
     if *app.draining.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (StatusCode::OK, "ready\n") }
 }
 

@@ -223,7 +223,7 @@ mod tests {
 
     fn app() -> Arc<App> {
         let settings = Settings { demo: Some(true), ..Settings::default() };
-        Arc::new(App::new(settings.resolve().unwrap()))
+        Arc::new(App::new(settings.resolve().unwrap()).unwrap())
     }
 
     async fn status(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {

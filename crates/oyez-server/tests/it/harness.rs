@@ -19,7 +19,7 @@ pub(crate) struct Hosted {
     pub(crate) admin: SocketAddr,
     pub(crate) hub: Hub<Event>,
     stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<std::io::Result<()>>,
+    running: JoinHandle<Result<(), oyez_server::ServerError>>,
 }
 
 impl Hosted {

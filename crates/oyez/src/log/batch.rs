@@ -64,6 +64,12 @@ impl Batch {
         None
     }
 
+    /// Memory that it takes while it waits to be written, near enough.
+    #[cfg(unix)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|draft| draft.fields().len() + size_of::<Draft>()).sum()
+    }
+
     /// The ids of its entries where the first has this sequence number.
     pub(crate) fn event_ids(&self, epoch: Epoch, first: u64) -> Vec<EventId> {
         (first..).zip(&self.0).map(|(sequence, draft)| draft.event_id(Position { epoch, sequence })).collect()

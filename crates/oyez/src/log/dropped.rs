@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::Topic;
+use crate::limits::MISSED_CHECKS;
+use crate::matcher::Matchers;
 
 /// Where a resume starts reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub(crate) enum Missed {
 }
 
 /// The entries of one topic that are gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct DroppedRun {
     first: u64,
     last: u64,
@@ -41,9 +45,15 @@ pub(crate) struct DroppedRun {
     /// There may have been others up to here: the topic had been forgotten when it came back.
     unknown: u64,
     unknown_ms: u64,
+    /// The segment that was dropped last, counted from 1; 0 in memory.
+    drop: u64,
 }
 
 impl DroppedRun {
+    pub(crate) fn of(first: u64, last: u64, last_ms: u64, count: u64) -> Self {
+        Self { first, last, last_ms, count, ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, sequence: u64, time_ms: u64) {
         if self.count == 0 {
             self.first = sequence;
@@ -66,6 +76,16 @@ impl DroppedRun {
         self.last_ms = last_ms(*last);
         self.count += number as u64;
         self
+    }
+
+    /// This run and what is gone behind it.
+    fn join(&mut self, behind: &Self) {
+        if self.count == 0 {
+            self.first = behind.first;
+        }
+        self.last = self.last.max(behind.last);
+        self.last_ms = self.last_ms.max(behind.last_ms);
+        self.count += behind.count;
     }
 
     /// What of it a reader behind `after` has missed.
@@ -93,12 +113,97 @@ pub(crate) struct Dropped {
     bytes_max: usize,
     /// What any topic that has no run may have lost: nothing, until one had to be forgotten.
     forgotten: DroppedRun,
+    /// All that is gone, whatever its topics; on disk only.
+    all: DroppedRun,
+    drops: u64,
+    /// The newest generation of each chain that is gone.
+    generations: Vec<(u8, u64)>,
+}
+
+/// The summary as a file holds it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    runs: Vec<(String, DroppedRun)>,
+    forgotten: DroppedRun,
+    all: DroppedRun,
+    drops: u64,
+    generations: Vec<(u8, u64)>,
 }
 
 impl Dropped {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let (runs, by_last, forgotten) = (HashMap::new(), BTreeSet::new(), DroppedRun::default());
-        Self { runs, by_last, bytes: 0, bytes_max, forgotten }
+        let (all, drops, generations) = (DroppedRun::default(), 0, Vec::new());
+        Self { runs, by_last, bytes: 0, bytes_max, forgotten, all, drops, generations }
+    }
+
+    pub(crate) fn from_saved(saved: Saved, bytes_max: usize) -> Self {
+        let Saved { runs, forgotten, all, drops, generations } = saved;
+        let mut dropped = Self { forgotten, all, drops, generations, ..Self::new(bytes_max) };
+        for (topic, run) in runs {
+            dropped.remember(Topic::known(&topic), run);
+        }
+        dropped
+    }
+
+    pub(crate) fn saved(&self) -> Saved {
+        let runs = self.runs.iter().map(|(topic, run)| (topic.to_string(), *run)).collect();
+        let (forgotten, all, drops) = (self.forgotten, self.all, self.drops);
+        Saved { runs, forgotten, all, drops, generations: self.generations.clone() }
+    }
+
+    /// Notes the entries of a topic in a segment that is about to be dropped.
+    pub(crate) fn add(&mut self, topic: Topic, run: DroppedRun) {
+        let mut known = self.recall(&topic);
+        known.join(&run);
+        known.drop = self.drops + 1;
+        self.remember(topic, known);
+    }
+
+    /// The segment of this generation, whose topics were noted, is dropped; it held these entries.
+    pub(crate) fn has_dropped(&mut self, chain: u8, generation: u64, entries: DroppedRun) {
+        self.drops += 1;
+        self.all.join(&entries);
+        self.all.drop = self.drops;
+        match self.generations.iter_mut().find(|(known, _)| *known == chain) {
+            Some((_, known)) => *known = generation.max(*known),
+            None => self.generations.push((chain, generation)),
+        }
+    }
+
+    /// How many segments have been dropped.
+    pub(crate) fn drops(&self) -> u64 {
+        self.drops
+    }
+
+    /// The newest generation of a chain that is gone; 0 before the first.
+    pub(crate) fn through_generation(&self, chain: u8) -> u64 {
+        self.generations.iter().find(|(known, _)| *known == chain).map_or(0, |(_, generation)| *generation)
+    }
+
+    /// What a reader behind `after` has missed that was there when so many segments had been dropped.
+    pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64) -> Missed {
+        let missed = |run: &DroppedRun| if run.drop > drops { run.missed(after) } else { Missed::Nothing };
+        if missed(&self.all) == Missed::Nothing {
+            return Missed::Nothing;
+        }
+        if matchers.is_all() {
+            return missed(&self.all);
+        }
+        if matchers.is_exact() {
+            let lost = matchers.exact.iter().map(|topic| missed(&self.run(topic)));
+            let mut lost = lost.filter(|missed| *missed != Missed::Nothing);
+            return match (lost.next(), lost.next()) {
+                (None, _) => Missed::Nothing,
+                (Some(only), None) => only,
+                // an entry of two topics would be counted twice
+                (Some(_), Some(_)) => Missed::Unknown,
+            };
+        }
+        let mut behind = self.runs.iter().filter(|(_, run)| missed(run) != Missed::Nothing).map(|(topic, _)| topic);
+        let found = behind.by_ref().take(MISSED_CHECKS / matchers.len()).any(|topic| matchers.matches(topic));
+        // with more topics than we may look at, one of the others could match
+        if found || behind.next().is_some() { Missed::Unknown } else { missed(&self.forgotten) }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -116,6 +221,7 @@ impl Dropped {
             self.bytes -= cost(&topic);
             self.forgotten.unknown = self.forgotten.unknown.max(run.last);
             self.forgotten.unknown_ms = self.forgotten.unknown_ms.max(run.last_ms);
+            self.forgotten.drop = self.forgotten.drop.max(run.drop);
         }
     }
 

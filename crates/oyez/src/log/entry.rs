@@ -53,6 +53,36 @@ impl Extras {
     }
 }
 
+impl Extras {
+    /// On disk an extra is a tag and its value; a tag, once given, keeps its meaning for ever.
+    pub(crate) fn write(&self, mut push: impl FnMut(u8, &[u8])) {
+        if let Some(key) = &self.key {
+            push(1, key.as_bytes());
+        }
+        if let Some(ttl_ms) = self.ttl_ms {
+            push(2, &ttl_ms.to_le_bytes());
+        }
+        if self.end {
+            push(3, &[]);
+        }
+        if let Some(once) = &self.once {
+            push(4, &once.to_bytes());
+        }
+    }
+
+    /// Takes over one that was written; `None` if it is not known here.
+    pub(crate) fn read(&mut self, tag: u8, value: &[u8]) -> Option<()> {
+        match tag {
+            1 => self.key = Some(std::str::from_utf8(value).ok()?.into()),
+            2 => self.ttl_ms = Some(u64::from_le_bytes(value.try_into().ok()?)),
+            3 => self.end = true,
+            4 => self.once = Some(Once::from_bytes(value)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
 /// A publish that is encoded but for its place: what can be done before the log is locked.
 pub(crate) struct Draft {
     topics: SmallVec<[Topic; 1]>,
@@ -78,6 +108,15 @@ impl Draft {
         Self { topics: publish.topics, publisher_id, payload: publish.payload, extras, bytes, room }
     }
 
+    pub(crate) fn publisher_id(&self) -> Option<&EventId> {
+        self.publisher_id.as_ref()
+    }
+
+    /// The encoded fields but for the id, with the blank line.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.bytes[self.room..self.bytes.len() - CHUNK_END.len()]
+    }
+
     pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
         &mut self.topics
     }
@@ -98,12 +137,7 @@ impl Draft {
     /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
     pub(crate) fn place(mut self, position: Position, time_ms: u64) -> Entry {
         let mut line = Line::default();
-        line.push(b"id: ");
-        match &self.publisher_id {
-            Some(id) => line.push(id.as_bytes()),
-            None => line.push_text(position),
-        }
-        line.push(b"\n");
+        line.push_id(self.publisher_id.as_ref(), position);
         let frame_start = line.write_before(&mut self.bytes, self.room);
         let mut size = Line::default();
         size.push_text(format_args!("{:x}\r\n", self.bytes.len() - CHUNK_END.len() - frame_start));
@@ -123,11 +157,48 @@ impl Draft {
     }
 }
 
+/// An entry that was read back, all but its chunk.
+pub(crate) struct Stored {
+    pub(crate) sequence: u64,
+    pub(crate) time_ms: u64,
+    pub(crate) topics: SmallVec<[Topic; 1]>,
+    pub(crate) publisher_id: Option<EventId>,
+    pub(crate) extras: Option<Box<Extras>>,
+}
+
+impl Stored {
+    /// Appends its chunk to `out`, made of the fields but for the id; gives back the bytes of the chunk's size and CRLF.
+    pub(crate) fn push_chunk(&self, epoch: Epoch, fields: &[u8], out: &mut Vec<u8>) -> u8 {
+        let mut line = Line::default();
+        line.push_id(self.publisher_id.as_ref(), Position { epoch, sequence: self.sequence });
+        let mut size = Line::default();
+        size.push_text(format_args!("{:x}\r\n", line.0.len() + fields.len()));
+        for part in [&size.0[..], &line.0, fields, CHUNK_END] {
+            out.extend_from_slice(part);
+        }
+        size.0.len() as u8
+    }
+
+    pub(crate) fn with_chunk(self, chunk: Bytes, chunk_head: u8) -> Entry {
+        let Self { sequence, time_ms, topics, publisher_id, extras } = self;
+        Entry { sequence, time_ms, topics, publisher_id, payload: None, extras, chunk, chunk_head }
+    }
+}
+
 /// The bytes of one line, on the stack.
 #[derive(Default)]
 struct Line(SmallVec<[u8; 256]>);
 
 impl Line {
+    fn push_id(&mut self, publisher_id: Option<&EventId>, position: Position) {
+        self.push(b"id: ");
+        match publisher_id {
+            Some(id) => self.push(id.as_bytes()),
+            None => self.push_text(position),
+        }
+        self.push(b"\n");
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }

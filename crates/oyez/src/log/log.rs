@@ -1,13 +1,21 @@
 //! The log as publishers and subscribers see it.
 
+#[cfg(unix)]
+use std::io;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::task::Waker;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::clock::ExpiryClock;
 use crate::gap::{Gap, Reason};
+#[cfg(unix)]
+use crate::limits::disk::TAIL_BYTES;
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
+#[cfg(unix)]
+use crate::log::disk::{Fetch, History, Store, StoredPage, StoredRead, Wanted};
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::latest::Snapshot;
@@ -32,6 +40,9 @@ pub(crate) struct Log {
     envelopes: Lines,
     /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
     place_frame: Mutex<(u64, Bytes)>,
+    /// All of it, when the ring is only its tail.
+    #[cfg(unix)]
+    history: Option<History>,
 }
 
 /// Where a subscription wants to begin.
@@ -59,6 +70,14 @@ pub(crate) struct Begin {
     pub(crate) gap: Option<Gap>,
     /// First these values.
     pub(crate) values: Option<Snapshot>,
+    /// How many segments had been dropped: what was gone before is in the gap, and not lost again.
+    pub(crate) drops: u64,
+}
+
+impl Begin {
+    pub(crate) fn at(cursor: u64) -> Self {
+        Self { cursor, gap: None, values: None, drops: 0 }
+    }
 }
 
 /// What one read found.
@@ -71,8 +90,12 @@ pub(crate) enum Page {
         more: bool,
     },
     /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap, with these values
-    /// first.
-    Lost(Gap, Option<Snapshot>),
+    /// first; what is gone now, after so many drops, is told with it.
+    Lost { gap: Gap, values: Option<Snapshot>, drops: u64 },
+    /// It is on disk, and has to be fetched from there.
+    Stored,
+    /// It is on disk, and cannot be read.
+    Failed(Error),
 }
 
 impl Log {
@@ -87,7 +110,44 @@ impl Log {
             lines: Lines::default(),
             envelopes: Lines::default(),
             place_frame: Mutex::default(),
+            #[cfg(unix)]
+            history: None,
         }
+    }
+
+    /// The log of a store: its ring is the tail, and begins where the store ended when it was opened.
+    #[cfg(unix)]
+    pub(crate) fn on_disk(store: Arc<Store>, compact: Matchers) -> Result<Self, Error> {
+        let unreadable = |error: io::Error| Error::storage(format!("the history cannot be read: {error}"), error);
+        let mut log = Self::new(store.epoch, Retention::default().bytes(TAIL_BYTES), Bounds::of_a_tail(), compact);
+        let mut ring = log.ring.write();
+        for entry in store.special().map_err(unreadable)? {
+            ring.learn(&entry);
+        }
+        ring.skip(store.opened.head);
+        drop(ring);
+        log.history = Some(History::new(store).map_err(unreadable)?);
+        Ok(log)
+    }
+
+    /// Whether the batch is to be appended.
+    #[cfg(unix)]
+    pub(crate) fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
+        self.ring.read().admit(batch, now_ms)
+    }
+
+    /// Shows entries that are on disk.
+    #[cfg(unix)]
+    pub(crate) fn show(&self, entries: Vec<Arc<Entry>>, now_ms: u64) {
+        let mut ring = self.ring.write();
+        entries.into_iter().for_each(|entry| ring.take(entry));
+        ring.trim(now_ms);
+    }
+
+    /// Goes on behind this number: those before name nothing.
+    #[cfg(unix)]
+    pub(crate) fn skip(&self, sequence: u64) {
+        self.ring.write().skip(sequence);
     }
 
     /// Appends all of `batch`, in order and without anything in between, unless it was before.
@@ -110,35 +170,63 @@ impl Log {
     ///
     /// # Errors
     /// [`Ended`](crate::ErrorKind::Ended) when all topics have ended and nothing is left to read,
-    /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history.
+    /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history,
+    /// [`Internal`](crate::ErrorKind::Internal) when the disk cannot be read.
     pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Result<Begin, Error> {
-        let begin = self.begin_open(start, matchers, now_ms);
-        let ring = self.ring.read();
+        let begin = self.begin_open(start, matchers, now_ms)?;
         // asked for behind the place: an end that comes later is behind it as well, and will be read
-        match ring.finish(matchers) {
-            Some(end) => {
-                let resumed = match start {
-                    Start::Id(id) => ring.find(id, self.epoch).ok(),
-                    Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
-                };
-                let oldest = ring.history_start - 1;
-                let is_gone = end.sequence <= oldest || end.has_expired(now_ms);
-                begin_finished(begin, start, resumed, Finish { last: end.sequence, is_gone, oldest })
-            }
-            None => Ok(begin),
+        let Some(end) = self.ring.read().finish(matchers) else { return Ok(begin) };
+        let resumed = match start {
+            Start::Id(id) => self.sequence_of(id),
+            Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
+        };
+        let oldest = self.earliest();
+        let is_gone = end.sequence <= oldest || end.has_expired(now_ms);
+        begin_finished(begin, start, resumed, Finish { last: end.sequence, is_gone, oldest })
+    }
+
+    /// The cursor before the oldest entry of the history.
+    fn earliest(&self) -> u64 {
+        let ring = self.ring.read();
+        #[cfg(unix)]
+        if let Some(history) = &self.history {
+            return history.earliest(ring.head);
         }
+        ring.history_start - 1
     }
 
     /// [`Log::begin`] but for the ends of topics.
-    fn begin_open(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
+    fn begin_open(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Result<Begin, Error> {
+        #[cfg(unix)]
+        if let Some(history) = &self.history {
+            return self.begin_stored(history, start, matchers);
+        }
+        Ok(self.begin_in_memory(start, matchers, now_ms))
+    }
+
+    #[cfg(unix)]
+    fn begin_stored(&self, history: &History, start: &Start, matchers: &Matchers) -> Result<Begin, Error> {
+        let unreadable = |error: io::Error| Error::storage(format!("the history cannot be read: {error}"), error);
+        let (head, drops) = (self.head(), history.store.drops());
+        let (begun, requested) = match start {
+            Start::Live => (Ok(head), ""),
+            Start::Earliest => (Ok(history.earliest(head)), ""),
+            Start::Last(number) => (Ok(history.before_last(*number, matchers, head).map_err(unreadable)?), ""),
+            Start::Snapshot => return Ok(Begin { drops, ..self.begin_with_snapshot(matchers) }),
+            Start::Id(id) => (history.resume(id, head, matchers).map_err(unreadable)?, &**id),
+            Start::Time(ms, text) => (history.resume_at(*ms, head, matchers).map_err(unreadable)?, &**text),
+        };
+        Ok(Begin { drops, ..self.begun(begun.map(Begin::at), requested, matchers) })
+    }
+
+    fn begin_in_memory(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
         if self.ring.read().retention.age.is_some() {
             self.ring.write().trim(now_ms);
         }
-        let at = |cursor| Begin { cursor, gap: None, values: None };
         match start {
-            Start::Live => at(self.head()),
-            Start::Earliest => at(self.ring.read().history_start - 1),
-            Start::Last(number) => at(self.before_last(*number, matchers)),
+            Start::Live => Begin::at(self.head()),
+            Start::Earliest => Begin::at(self.ring.read().history_start - 1),
+            Start::Last(number) => Begin::at(self.before_last(*number, matchers)),
             Start::Snapshot => self.begin_with_snapshot(matchers),
             Start::Id(requested) => {
                 let ring = self.ring.read();
@@ -162,7 +250,7 @@ impl Log {
             Ok(begin) => begin,
             Err(lost) => {
                 let (gap, values) = self.gap(lost, requested.to_owned(), matchers);
-                Begin { cursor: gap.position.sequence, gap: Some(gap), values }
+                Begin { gap: Some(gap.clone()), values, ..Begin::at(gap.position.sequence) }
             }
         }
     }
@@ -179,8 +267,8 @@ impl Log {
             return self.begun(Err(lost), "snapshot", matchers);
         }
         match self.first_value(0, &snapshot, matchers) {
-            Some(first) => Begin { cursor: first.sequence - 1, gap: None, values: Some(snapshot) },
-            None => Begin { cursor: snapshot.upto, gap: None, values: None },
+            Some(first) => Begin { values: Some(snapshot), ..Begin::at(first.sequence - 1) },
+            None => Begin::at(snapshot.upto),
         }
     }
 
@@ -210,7 +298,12 @@ impl Log {
 
     /// [`Log::read`] with a page of another size.
     pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
-        let read = self.ring.read().read(page, cursor, matchers);
+        let ring = self.ring.read();
+        if self.is_on_disk() && cursor + 1 < ring.front() {
+            return Page::Stored;
+        }
+        let read = ring.read(page, cursor, matchers);
+        drop(ring);
         self.page(read, cursor, matchers)
     }
 
@@ -219,8 +312,38 @@ impl Log {
             Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
             Err(lost) => {
                 let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
-                Page::Lost(gap, values)
+                Page::Lost { gap, values, drops: 0 }
             }
+        }
+    }
+
+    pub(crate) fn is_on_disk(&self) -> bool {
+        #[cfg(unix)]
+        return self.history.is_some();
+        #[cfg(not(unix))]
+        false
+    }
+
+    /// Asks for what [`Page::Stored`] says is on disk. `drops` is what the stream knows to be gone.
+    #[cfg(unix)]
+    pub(crate) fn fetch(&self, cursor: u64, matchers: &Arc<Matchers>, drops: u64, waker: &Waker) -> Option<Fetch> {
+        let history = self.history.as_ref()?;
+        let last = self.ring.read().front() - 1;
+        Some(history.fetch(Wanted { cursor, matchers: Arc::clone(matchers), last, drops }, waker))
+    }
+
+    /// What was fetched for a stream that stands at `cursor`.
+    #[cfg(unix)]
+    pub(crate) fn fetched(&self, read: io::Result<StoredRead>, cursor: u64, matchers: &Matchers) -> Page {
+        match read {
+            // behind it comes the tail
+            Ok(StoredRead::Page(StoredPage { entries, cursor, more: _ })) => Page::Read { entries, cursor, more: true },
+            Ok(StoredRead::Lost { missed, drops }) => {
+                let lost = Lost { reason: Reason::Policy, missed, cursor, values: None };
+                let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
+                Page::Lost { gap, values, drops }
+            }
+            Err(error) => Page::Failed(Error::storage(format!("the history cannot be read: {error}"), error)),
         }
     }
 
@@ -228,6 +351,21 @@ impl Log {
     /// in steps, so that a search through all of the history holds nobody up.
     fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> (Gap, Option<Snapshot>) {
         let Lost { reason, mut missed, mut cursor, mut values } = lost;
+        #[cfg(unix)]
+        if let (Some(history), None) = (&self.history, &values) {
+            let last = self.ring.read().front() - 1;
+            match history.first_behind(cursor, matchers, last) {
+                Ok((None, end)) if end >= last => cursor = cursor.max(last),
+                Ok((first, end)) => {
+                    let oldest = first.map(|entry| entry.event_id(self.epoch));
+                    return (Gap { reason, requested, oldest, missed, position: self.position(end) }, None);
+                }
+                // whoever reads on meets the error as well
+                Err(_) => {
+                    return (Gap { reason, requested, oldest: None, missed, position: self.position(cursor) }, None);
+                }
+            }
+        }
         loop {
             if let Some((after, snapshot)) = values.take() {
                 if let Some(first) = self.first_value(after, &snapshot, matchers) {
@@ -338,6 +476,10 @@ impl Log {
 
     /// The sequence number that an id stands for, if it can be told.
     pub(crate) fn sequence_of(&self, id: &str) -> Option<u64> {
+        #[cfg(unix)]
+        if let Some(history) = &self.history {
+            return history.store.find(id, self.head()).ok().and_then(Result::ok);
+        }
         self.ring.read().find(id, self.epoch).ok()
     }
 
@@ -372,10 +514,22 @@ impl Log {
 
     pub(crate) fn summary(&self) -> Summary {
         let ring = self.ring.read();
+        #[cfg(unix)]
+        if let Some(History { store, .. }) = &self.history {
+            let topics = store.topics().max(ring.topics.in_history().number);
+            return Summary {
+                kept: store.kept(),
+                topics,
+                oldest: store.oldest(),
+                head: ring.head,
+                latest: ring.latest.kept(),
+                torn: store.opened.torn,
+            };
+        }
         let oldest = ring.oldest().map(|entry| entry.sequence);
         let kept = Retained { bytes: ring.bytes(), ..ring.history };
         let latest = ring.latest.kept();
-        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head, latest }
+        Summary { kept, topics: ring.topics.in_history().number, oldest, head: ring.head, latest, torn: 0 }
     }
 }
 
@@ -407,7 +561,7 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
     }
     Ok(match start {
         // who comes without an id wants the whole of it
-        Start::Live if begin.cursor >= last => Begin { cursor: oldest, gap: None, values: None },
+        Start::Live if begin.cursor >= last => Begin { drops: begin.drops, ..Begin::at(oldest) },
         Start::Snapshot => snapshot_before(last, begin),
         _ => begin,
     })
@@ -432,6 +586,8 @@ pub(crate) struct Summary {
     pub(crate) oldest: Option<u64>,
     pub(crate) head: u64,
     pub(crate) latest: Retained,
+    /// Writes that had been cut off when it was opened.
+    pub(crate) torn: u64,
 }
 
 /// What a turn of a stream takes.

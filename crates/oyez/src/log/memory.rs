@@ -33,13 +33,23 @@ pub(crate) struct Bounds {
     pub(crate) summary_bytes: usize,
     /// The newest entry of each key.
     pub(crate) latest: Retained,
+    /// What leaves the log's memory is not gone.
+    pub(crate) is_tail: bool,
+}
+
+impl Bounds {
+    /// Of the tail of a history that is on disk.
+    #[cfg(unix)]
+    pub(crate) fn of_a_tail() -> Self {
+        Self { slack: Retained::default(), summary_bytes: 0, is_tail: true, ..Self::default() }
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let slack = Retained { entries: SLACK_ENTRIES, bytes: SLACK_BYTES };
         let latest = Retained { entries: LATEST_VALUES, bytes: LATEST_BYTES };
-        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES, latest }
+        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES, latest, is_tail: false }
     }
 }
 
@@ -71,6 +81,8 @@ pub(crate) struct Ring {
     pub(crate) expiring: Arc<AtomicBool>,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
+    /// What leaves the ring is still in the history, on disk.
+    is_tail: bool,
 }
 
 /// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
@@ -119,6 +131,7 @@ impl Ring {
             latest: Latest::new(compact, bounds.latest),
             expiring: Arc::default(),
             gone_ms: 0,
+            is_tail: bounds.is_tail,
         }
     }
 
@@ -144,20 +157,44 @@ impl Ring {
     pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
-        self.head += 1;
+        let sequence = self.head + 1;
         for topic in draft.topics_mut() {
             let recall = |topic: &Topic| {
                 // of what compacted topics lose nothing is missed, so nothing is known
                 if self.latest.compacts(topic) { DroppedRun::default() } else { self.dropped.recall(topic) }
             };
-            let shared = self.topics.add(topic.clone(), self.head, self.history_start, recall);
+            let shared = self.topics.add(topic.clone(), sequence, self.history_start, recall);
             *topic = shared;
         }
-        let entry = Arc::new(draft.place(Position { epoch, sequence: self.head }, self.newest_ms));
+        self.push(Arc::new(draft.place(Position { epoch, sequence }, self.newest_ms)))
+    }
+
+    /// Takes over the next entry, which is on disk already. Its numbers are those that follow the head.
+    pub(crate) fn take(&mut self, entry: Arc<Entry>) {
+        self.newest_ms = self.newest_ms.max(entry.time_ms);
+        for topic in &entry.topics {
+            self.topics.add(topic.clone(), entry.sequence, self.history_start, |_| DroppedRun::default());
+        }
+        self.push(entry);
+    }
+
+    fn push(&mut self, entry: Arc<Entry>) -> &Arc<Entry> {
+        debug_assert_eq!(entry.sequence, self.head + 1, "numbers follow each other");
+        self.head = entry.sequence;
         if let Some(id) = &entry.publisher_id {
             let uses = self.publisher_ids.entry(id.clone()).or_insert(Uses { first: self.head, last: self.head });
             uses.last = self.head;
         }
+        self.learn(&entry);
+        self.history.entries += 1;
+        self.history.bytes += entry.cost();
+        self.entries.push_back(entry);
+        self.entries.back().expect("it was just put there")
+    }
+
+    /// Notes what the entry means for those behind it: also of one that is on disk only, when the hub starts.
+    pub(crate) fn learn(&mut self, entry: &Arc<Entry>) {
+        self.latest.note(entry);
         if let Some(once) = entry.extras().and_then(|extras| extras.once.as_ref()) {
             self.once.note(once, entry.sequence, entry.time_ms);
         }
@@ -167,11 +204,19 @@ impl Ring {
         if entry.expires_ms().is_some() {
             self.expiring.store(true, Ordering::Release);
         }
-        self.history.entries += 1;
-        self.history.bytes += entry.cost();
-        self.latest.note(&entry);
-        self.entries.push_back(entry);
-        self.entries.back().expect("it was just put there")
+    }
+
+    /// Forgets all entries, which are on disk, and goes on behind this number.
+    pub(crate) fn skip(&mut self, sequence: u64) {
+        while self.history.entries > 0 {
+            let Some(oldest) = self.oldest().cloned() else { break };
+            self.leave_history(&oldest);
+        }
+        while self.slack.entries > 0 {
+            self.pop_oldest();
+        }
+        self.head = sequence.max(self.head);
+        self.history_start = self.head + 1;
     }
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
@@ -228,12 +273,16 @@ impl Ring {
         self.gone_ms = entry.time_ms;
         for topic in &entry.topics {
             if let Some((topic, run)) = self.topics.pop(topic, entry.time_ms) {
-                if !self.latest.compacts(&topic) {
+                if !self.is_tail && !self.latest.compacts(&topic) {
                     self.dropped.remember(topic, run);
                 }
             }
         }
-        self.latest.leave_history(&entry);
+        if self.is_tail {
+            self.latest.leave_memory(&entry);
+        } else {
+            self.latest.leave_history(&entry);
+        }
         self.slack.entries -= 1;
         self.slack.bytes -= entry.cost();
     }
@@ -329,8 +378,8 @@ impl Ring {
         let values = self.values_behind(cursor, oldest);
         let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest, values };
         match (self.missed(after, matchers, self.history_start), values) {
-            (Missed::Nothing, None) => Ok(Begin { cursor: cursor.max(oldest), gap: None, values: None }),
-            (Missed::Nothing, Some((_, snapshot))) => Ok(Begin { cursor, gap: None, values: Some(snapshot) }),
+            (Missed::Nothing, None) => Ok(Begin::at(cursor.max(oldest))),
+            (Missed::Nothing, Some((_, snapshot))) => Ok(Begin { values: Some(snapshot), ..Begin::at(cursor) }),
             (Missed::Events(number), _) => Err(lost(Some(number))),
             (Missed::Unknown, _) => Err(lost(None)),
         }

@@ -1,6 +1,8 @@
 //! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
 
 mod batch;
+#[cfg(unix)]
+pub(crate) mod disk;
 mod dropped;
 mod ends;
 mod entry;
@@ -22,3 +24,6 @@ pub(crate) use memory::Bounds;
 pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;
 pub use retention::Retention;
+
+#[cfg(unix)]
+pub use disk::Durability;

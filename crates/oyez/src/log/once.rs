@@ -69,6 +69,21 @@ impl Once {
         Self { key, hash: hash(batch), count: u32::try_from(batch.len()).unwrap_or(u32::MAX) }
     }
 
+    /// As it is stored with the entry.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.hash.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.count.to_le_bytes());
+        bytes.extend_from_slice(self.key.0.as_bytes());
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (hash, rest) = bytes.split_first_chunk()?;
+        let (count, key) = rest.split_first_chunk()?;
+        let key = IdempotencyKey(std::str::from_utf8(key).ok()?.into());
+        Some(Self { key, hash: u128::from_le_bytes(*hash), count: u32::from_le_bytes(*count) })
+    }
+
     /// Bytes that it takes beside an entry.
     pub(crate) fn cost(&self) -> usize {
         self.key.0.len()

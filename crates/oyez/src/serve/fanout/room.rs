@@ -277,7 +277,8 @@ impl Room {
         if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
-                Page::Lost(..) => return Next::Lost,
+                // what becomes of it, or is to be read from disk, is its subscriber's business
+                Page::Lost { .. } | Page::Stored | Page::Failed(_) => return Next::Lost,
                 Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
                 // patterns that skip much: nothing yet
                 Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),

@@ -1,0 +1,303 @@
+//! The thread that writes: what is published while it syncs is the next thing that it writes, as one.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+use tracing::error;
+
+use super::keeper::Bell;
+use super::writer::{Unwritten, Writer};
+use crate::clock;
+use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, IDLE, QUEUE_BYTES_MAX};
+use crate::log::entry::Entry;
+use crate::log::{Admission, Batch, IdempotencyKey, Published};
+use crate::position::Epoch;
+use crate::{Error, ErrorKind};
+
+/// Where what is durable becomes visible.
+pub(crate) trait Tail: Send + Sync {
+    /// Whether the batch is to be appended, as far as that follows from what is visible.
+    fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error>;
+
+    /// Shows entries to all readers, in order.
+    fn show(&self, entries: Vec<Arc<Entry>>);
+
+    /// Numbers up to here were given out and name nothing.
+    fn skip(&self, sequence: u64);
+}
+
+/// The way to the thread. Dropping it writes what waits, says where everything ends, and ends the thread.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    failed: watch::Receiver<Option<Arc<str>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Submission>,
+    bytes: usize,
+    stop: bool,
+}
+
+struct Submission {
+    batch: Batch,
+    done: Answer,
+}
+
+type Answer = oneshot::Sender<Result<Published, Error>>;
+
+impl Committer {
+    pub(crate) fn start(
+        writer: Writer,
+        epoch: Epoch,
+        tail: impl Tail + 'static,
+        keeper: Arc<Bell>,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (failure, failed) = watch::channel(None);
+        let thread = Thread {
+            shared: Arc::clone(&shared),
+            writer,
+            epoch,
+            tail: Box::new(tail),
+            pending: Vec::new(),
+            events: 0,
+            keys: HashSet::new(),
+            failure,
+            keeper,
+            full_until: None,
+        };
+        let thread = std::thread::Builder::new().name("oyez-log".to_owned()).spawn(move || thread.run())?;
+        Ok(Self { shared, thread: Some(thread), failed })
+    }
+
+    /// Appends the batch: all of it or nothing. Resolves when it is durable and visible.
+    pub(crate) async fn append(&self, batch: Batch) -> Result<Published, Error> {
+        let (done, answer) = oneshot::channel();
+        let bytes = batch.bytes();
+        {
+            let mut queue = self.shared.lock();
+            if queue.stop {
+                return Err(Error::new(
+                    ErrorKind::Closed,
+                    "the hub is closed and takes nothing more; publish elsewhere",
+                ));
+            }
+            if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
+                return Err(Error::new(ErrorKind::Unavailable, "the disk is slower than the publishers; try again"));
+            }
+            queue.bytes += bytes;
+            queue.waiting.push_back(Submission { batch, done });
+        }
+        self.shared.arrived.notify_one();
+        answer.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the log has ended")))
+    }
+
+    /// Writes what waits and says where everything ends. Nothing is taken from now on.
+    pub(crate) async fn close(&self) {
+        self.shared.lock().stop = true;
+        self.shared.arrived.notify_one();
+        let mut failed = self.failed.clone();
+        // the sender lives as long as the thread
+        while failed.changed().await.is_ok() {}
+    }
+
+    /// Tells why the log takes nothing more, when that happens.
+    pub(crate) fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.failed.clone()
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.arrived.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // the thread itself may hold the last reference to what holds this
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What waits, when there is something, or after a while nothing. `None` at the end.
+    fn take(&self) -> Option<VecDeque<Submission>> {
+        let mut queue = self.lock();
+        if queue.waiting.is_empty() && !queue.stop {
+            queue = self.arrived.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if queue.waiting.is_empty() && queue.stop {
+            return None;
+        }
+        queue.bytes = 0;
+        Some(std::mem::take(&mut queue.waiting))
+    }
+}
+
+enum Pushed {
+    Pending(Vec<Arc<Entry>>),
+    Replayed(Published),
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    writer: Writer,
+    epoch: Epoch,
+    tail: Box<dyn Tail>,
+    /// What is written next, and who waits for it.
+    pending: Vec<(Vec<Arc<Entry>>, Answer)>,
+    events: usize,
+    /// Under which keys: a key that is used twice is judged when the first use is visible.
+    keys: HashSet<IdempotencyKey>,
+    failure: watch::Sender<Option<Arc<str>>>,
+    keeper: Arc<Bell>,
+    /// The disk is not asked for room until then.
+    full_until: Option<Instant>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(waiting) = self.shared.take() {
+            let is_idle = waiting.is_empty();
+            for submission in waiting {
+                self.take(submission);
+            }
+            self.commit();
+            if is_idle {
+                self.rest();
+            }
+        }
+        if self.failure.borrow().is_none() {
+            if let Err(error) = self.writer.stop() {
+                error!(%error, "the history could not be closed properly; the next start looks through its end");
+            }
+        }
+    }
+
+    fn take(&mut self, submission: Submission) {
+        let Submission { batch, done } = submission;
+        let key = batch.once().map(|once| once.key.clone());
+        if self.events + batch.0.len() > COMMIT_EVENTS_MAX || key.as_ref().is_some_and(|key| self.keys.contains(key)) {
+            self.commit();
+        }
+        let now_ms = clock::wall_ms();
+        match self.push(batch, now_ms) {
+            Ok(Pushed::Pending(entries)) => {
+                self.events += entries.len();
+                self.keys.extend(key);
+                self.pending.push((entries, done));
+            }
+            // nobody may be waiting any more
+            Ok(Pushed::Replayed(published)) => drop(done.send(Ok(published))),
+            Err(error) => drop(done.send(Err(error))),
+        }
+    }
+
+    fn push(&mut self, batch: Batch, now_ms: u64) -> Result<Pushed, Error> {
+        if let Admission::Replayed { first } = self.tail.admit(&batch, now_ms)? {
+            let published = Published { ids: batch.event_ids(self.epoch, first), replayed: true };
+            return Ok(Pushed::Replayed(published));
+        }
+        if self.full_until.is_some_and(|until| clock::now() < until) {
+            return Err(Error::full("no room for history; make room on the disk", "the disk was full a moment ago"));
+        }
+        self.full_until = None;
+        let mut room = self.writer.make_room(&batch.0);
+        if let Ok(false) = room {
+            self.commit();
+            room = self.writer.make_room(&batch.0);
+        }
+        if let Some(reason) = &*self.failure.borrow() {
+            return Err(failed(reason));
+        }
+        match room {
+            Ok(_) => Ok(Pushed::Pending(self.writer.push(batch.0, now_ms))),
+            Err(unwritten) => Err(self.refusal(unwritten)),
+        }
+    }
+
+    /// Makes durable and visible what is pending, and answers for it.
+    fn commit(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        self.events = 0;
+        self.keys.clear();
+        let pending = std::mem::take(&mut self.pending);
+        if let Err(unwritten) = self.writer.write() {
+            let error = self.refusal(unwritten);
+            self.tail.skip(self.writer.head());
+            for (_, done) in pending {
+                let _ = done.send(Err(error.again()));
+            }
+            return;
+        }
+        let answers: Vec<_> = pending
+            .iter()
+            .map(|(entries, _)| entries.iter().map(|entry| entry.event_id(self.epoch)).collect())
+            .map(|ids| Published { ids, replayed: false })
+            .collect();
+        let mut dones = Vec::with_capacity(pending.len());
+        let mut entries = Vec::with_capacity(pending.iter().map(|(entries, _)| entries.len()).sum());
+        for (shown, done) in pending {
+            entries.extend(shown);
+            dones.push(done);
+        }
+        self.tail.show(entries);
+        if self.writer.has_news() {
+            self.keeper.ring();
+        }
+        for (done, published) in dones.into_iter().zip(answers) {
+            let _ = done.send(Ok(published));
+        }
+    }
+
+    /// Nobody publishes: there is time for what need not be done at once.
+    fn rest(&mut self) {
+        if self.failure.borrow().is_some() {
+            return;
+        }
+        if let Err(error) = self.writer.sync() {
+            self.refusal(Unwritten::Failed(error));
+            return;
+        }
+        if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(clock::wall_ms()) {
+            self.refusal(Unwritten::Failed(error));
+        }
+    }
+
+    fn refusal(&mut self, unwritten: Unwritten) -> Error {
+        match unwritten {
+            Unwritten::Full(error) => {
+                self.full_until = clock::now().checked_add(FULL_PAUSE);
+                Error::full(format!("no room for history: {error}; make room on the disk"), error.to_string())
+            }
+            Unwritten::Failed(error) => {
+                error!(%error, "the disk failed; nothing more is acknowledged, because nobody knows what it holds");
+                let reason: Arc<str> = format!("the disk failed: {error}").into();
+                self.failure.send_replace(Some(Arc::clone(&reason)));
+                failed(&reason)
+            }
+        }
+    }
+}
+
+fn failed(reason: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("{reason}; nothing more is taken until the hub is started again"))
+}

@@ -1,0 +1,102 @@
+//! What the log asks its disk: where a resume begins, and pages for streams that are behind.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::readers::{Fetch, Readers, Wanted};
+use super::store::{Store, StoredPage, StoredRead};
+use crate::gap::Reason;
+use crate::limits::disk::GAP_STEPS;
+use crate::log::Retained;
+use crate::log::dropped::{After, Missed};
+use crate::log::entry::Entry;
+use crate::log::memory::Lost;
+use crate::matcher::Matchers;
+
+/// The history of a log that is on disk.
+pub(crate) struct History {
+    pub(crate) store: Arc<Store>,
+    readers: Readers,
+}
+
+impl History {
+    pub(crate) fn new(store: Arc<Store>) -> io::Result<Self> {
+        let readers = Readers::start(Arc::clone(&store))?;
+        Ok(Self { store, readers })
+    }
+
+    /// The cursor before the oldest entry.
+    pub(crate) fn earliest(&self, head: u64) -> u64 {
+        self.store.oldest().map_or(head, |oldest| oldest - 1)
+    }
+
+    /// The cursor behind which the newest `number` entries that match lie.
+    pub(crate) fn before_last(&self, number: usize, matchers: &Matchers, head: u64) -> io::Result<u64> {
+        Ok(self.store.before_last(number, matchers, head)?.max(self.earliest(head)))
+    }
+
+    /// Where a reader goes on that has this id, or what it has missed.
+    pub(crate) fn resume(&self, id: &str, head: u64, matchers: &Matchers) -> io::Result<Result<u64, Lost>> {
+        let lost = |reason, missed, cursor| Ok(Err(Lost { reason, missed, cursor, values: None }));
+        let sequence = match self.store.find(id, head)? {
+            Ok(sequence) => sequence,
+            Err(reason) => return lost(reason, None, self.earliest(head)),
+        };
+        if self.store.is_lost_in_a_crash(sequence) {
+            return lost(Reason::Crash, None, sequence);
+        }
+        match self.store.missed(After::Sequence(sequence), matchers) {
+            Missed::Nothing => Ok(Ok(sequence)),
+            Missed::Events(number) => lost(Reason::Expired, Some(number), sequence),
+            Missed::Unknown => lost(Reason::Expired, None, sequence),
+        }
+    }
+
+    /// Where a reader begins that wants everything from this time on, or what it has missed.
+    pub(crate) fn resume_at(&self, ms: u64, head: u64, matchers: &Matchers) -> io::Result<Result<u64, Lost>> {
+        let cursor = self.store.before_time(ms)?.max(self.earliest(head));
+        Ok(match self.store.missed(After::Time(ms), matchers) {
+            Missed::Nothing => Ok(cursor),
+            Missed::Events(number) => Err(Lost { reason: Reason::Expired, missed: Some(number), cursor, values: None }),
+            Missed::Unknown => Err(Lost { reason: Reason::Expired, missed: None, cursor, values: None }),
+        })
+    }
+
+    /// The first entry behind `cursor` that matches, up to the number `last`, and the cursor before it; without one the
+    /// cursor up to which there is none, as far as was looked.
+    pub(crate) fn first_behind(
+        &self,
+        cursor: u64,
+        matchers: &Matchers,
+        last: u64,
+    ) -> io::Result<(Option<Arc<Entry>>, u64)> {
+        let mut cursor = cursor;
+        for _ in 0..GAP_STEPS {
+            if cursor >= last {
+                break;
+            }
+            match self.store.read(ONE, cursor, matchers, last, self.store.drops())? {
+                StoredRead::Page(StoredPage { mut entries, cursor: end, more }) => {
+                    if let Some(entry) = entries.pop() {
+                        let before = entry.sequence - 1;
+                        return Ok((Some(entry), before));
+                    }
+                    cursor = end;
+                    if !more {
+                        break;
+                    }
+                }
+                StoredRead::Lost { .. } => {}
+            }
+        }
+        Ok((None, cursor))
+    }
+
+    /// Asks for the next page behind `cursor`, up to the number `last`.
+    pub(crate) fn fetch(&self, wanted: Wanted, waker: &Waker) -> Fetch {
+        self.readers.fetch(wanted, waker)
+    }
+}
+
+const ONE: Retained = Retained { entries: 1, bytes: usize::MAX };

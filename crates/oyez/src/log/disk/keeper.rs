@@ -1,0 +1,86 @@
+//! The thread that does what nobody waits for: indexes of full segments become files, segments that are not kept any more go,
+//! and room is made ready before it is needed.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tracing::warn;
+
+use super::store::Store;
+use crate::clock;
+use crate::limits::disk::IDLE;
+
+/// The way to the thread. Dropping it ends the thread.
+pub(crate) struct Keeper {
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Asks the keeper to look now.
+#[derive(Default)]
+pub(crate) struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: bool,
+    stop: bool,
+}
+
+impl Keeper {
+    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Self> {
+        let bell = Arc::new(Bell::default());
+        let own = Arc::clone(&bell);
+        let thread = std::thread::Builder::new().name("oyez-keep".to_owned()).spawn(move || {
+            let mut was_well = true;
+            while own.wait() {
+                let kept = store.keep(clock::wall_ms());
+                if let Err(error) = &kept {
+                    // it is tried again; what is missing is made anew at the next start
+                    if was_well {
+                        warn!(%error, "the history cannot be tidied; this is tried again until it works");
+                    }
+                }
+                was_well = kept.is_ok();
+            }
+        })?;
+        Ok(Self { bell, thread: Some(thread) })
+    }
+
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.lock().wanted = true;
+        self.rung.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until it is time to look, or false to end.
+    fn wait(&self) -> bool {
+        let mut state = self.lock();
+        if !state.wanted && !state.stop {
+            state = self.rung.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.wanted = false;
+        !state.stop
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.bell.lock().stop = true;
+        self.bell.rung.notify_one();
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}

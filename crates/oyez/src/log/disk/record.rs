@@ -1,0 +1,230 @@
+//! An entry as the bytes of a segment.
+//!
+//! ```text
+//! crc32c · length · sequence · time · synced · rest · topics · extras length · fields length     40 bytes
+//! topics (length, name)…   extras (tag, length, value)…   fields of the frame, without id: and chunk head
+//! ```
+//! The checksum begins with the segment's salt: bytes of a file's former life never pass for a record. Numbers are little
+//! endian.
+
+use oyez_proto::EventId;
+use smallvec::SmallVec;
+
+use crate::Topic;
+use crate::log::entry::{Draft, Extras};
+
+/// Bytes before the topics.
+pub(crate) const HEAD_BYTES: usize = 40;
+
+/// Where a record stands, and what surrounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) sequence: u64,
+    pub(crate) time_ms: u64,
+    /// The segment was durable up to this offset when the record was written.
+    pub(crate) synced: u32,
+    /// Records of the same batch that follow: all of them are there, or none counts.
+    pub(crate) rest: u16,
+}
+
+/// The fixed part of a record, not checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    crc: u32,
+    pub(crate) len: u32,
+    pub(crate) place: Place,
+    topics: u16,
+    extras_len: u32,
+    fields_len: u32,
+}
+
+/// A record that was checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) head: Head,
+    topics: &'a [u8],
+    extras: &'a [u8],
+    pub(crate) fields: &'a [u8],
+}
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotARecord {
+    /// Zeros, the rest of a file's former life, or a write that did not come to its end.
+    Other,
+    /// Written by a newer version: the checksum is right, the meaning is not known.
+    Newer,
+}
+
+impl Head {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes.get(..HEAD_BYTES)?);
+        let head = Self {
+            crc: fields.u32()?,
+            len: fields.u32()?,
+            place: Place {
+                sequence: fields.u64()?,
+                time_ms: fields.u64()?,
+                synced: fields.u32()?,
+                rest: fields.u16()?,
+            },
+            topics: fields.u16()?,
+            extras_len: fields.u32()?,
+            fields_len: fields.u32()?,
+        };
+        let parts = HEAD_BYTES as u64 + u64::from(head.extras_len) + u64::from(head.fields_len);
+        (u64::from(head.len) >= parts && head.topics > 0 && head.place.sequence > 0).then_some(head)
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Reads the record at the beginning of `bytes`, which may go on behind it.
+    pub(crate) fn read(bytes: &'a [u8], salt: u64) -> Result<Self, NotARecord> {
+        let head = Head::read(bytes).ok_or(NotARecord::Other)?;
+        let bytes = bytes.get(..head.len as usize).ok_or(NotARecord::Other)?;
+        let checked = bytes.get(size_of::<u32>()..).ok_or(NotARecord::Other)?;
+        if checksum(salt, checked) != head.crc {
+            return Err(NotARecord::Other);
+        }
+        let split = || {
+            let (bytes, fields) = bytes.split_at_checked(bytes.len().checked_sub(head.fields_len as usize)?)?;
+            let (bytes, extras) = bytes.split_at_checked(bytes.len().checked_sub(head.extras_len as usize)?)?;
+            Some((bytes.get(HEAD_BYTES..)?, extras, fields))
+        };
+        let (topics, extras, fields) = split().ok_or(NotARecord::Newer)?;
+        Ok(Self { head, topics, extras, fields })
+    }
+
+    /// The names of its topics.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &'a str> {
+        let mut fields = Fields(self.topics);
+        std::iter::from_fn(move || {
+            let len = fields.u16()?;
+            std::str::from_utf8(fields.take(len.into())?).ok()
+        })
+    }
+
+    /// What few events have, and the publisher's id.
+    pub(crate) fn extras(&self) -> Result<(Option<Box<Extras>>, Option<EventId>), NotARecord> {
+        if self.extras.is_empty() {
+            return Ok((None, None));
+        }
+        let mut extras = Extras::default();
+        let mut publisher_id = None;
+        let mut fields = Fields(self.extras);
+        while let Some(tag) = fields.u8() {
+            let value = fields.u32().and_then(|len| fields.take(len as usize)).ok_or(NotARecord::Newer)?;
+            if tag == PUBLISHER_ID {
+                let id = std::str::from_utf8(value).ok().and_then(|id| EventId::new(id).ok());
+                publisher_id = Some(id.ok_or(NotARecord::Newer)?);
+            } else {
+                extras.read(tag, value).ok_or(NotARecord::Newer)?;
+            }
+        }
+        Ok((Some(extras).filter(|extras| *extras != Extras::default()).map(Box::new), publisher_id))
+    }
+
+    /// Its topics; the names are shared with those of the record before where they are the same.
+    pub(crate) fn shared_topics(&self, known: &mut SmallVec<[Topic; 1]>) -> SmallVec<[Topic; 1]> {
+        let mut names = self.topics();
+        let same = known.iter().all(|known| names.next() == Some(known)) && names.next().is_none();
+        if !same || known.is_empty() {
+            *known = self.topics().map(Topic::known).collect();
+        }
+        known.clone()
+    }
+}
+
+/// Appends `draft` as a record.
+pub(crate) fn write(out: &mut Vec<u8>, draft: &Draft, place: Place, salt: u64) {
+    let start = out.len();
+    out.resize(start + HEAD_BYTES, 0);
+    for topic in draft.topics() {
+        out.extend_from_slice(&(topic.len() as u16).to_le_bytes());
+        out.extend_from_slice(topic.as_bytes());
+    }
+    let extras_start = out.len();
+    if let Some(id) = draft.publisher_id() {
+        push_extra(out, PUBLISHER_ID, id.as_bytes());
+    }
+    if let Some(extras) = draft.extras() {
+        extras.write(|tag, value| push_extra(out, tag, value));
+    }
+    let extras_len = out.len() - extras_start;
+    out.extend_from_slice(draft.fields());
+    let len = out.len() - start;
+    let mut head = [0; HEAD_BYTES];
+    let mut fields = &mut head[4..];
+    for part in [
+        &(len as u32).to_le_bytes()[..],
+        &place.sequence.to_le_bytes(),
+        &place.time_ms.to_le_bytes(),
+        &place.synced.to_le_bytes(),
+        &place.rest.to_le_bytes(),
+        &(draft.topics().len() as u16).to_le_bytes(),
+        &(extras_len as u32).to_le_bytes(),
+        &(draft.fields().len() as u32).to_le_bytes(),
+    ] {
+        let (place, rest) = fields.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        fields = rest;
+    }
+    out[start..start + HEAD_BYTES].copy_from_slice(&head);
+    let crc = checksum(salt, &out[start + 4..]);
+    out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Bytes that `draft` takes as a record.
+pub(crate) fn len(draft: &Draft) -> usize {
+    let topics: usize = draft.topics().iter().map(|topic| 2 + topic.len()).sum();
+    let mut extras = draft.publisher_id().map_or(0, |id| EXTRA_HEAD_BYTES + id.len());
+    if let Some(known) = draft.extras() {
+        known.write(|_, value| extras += EXTRA_HEAD_BYTES + value.len());
+    }
+    HEAD_BYTES + topics + extras + draft.fields().len()
+}
+
+fn push_extra(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    out.push(tag);
+    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+pub(crate) fn checksum(salt: u64, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&salt.to_le_bytes()), bytes)
+}
+
+/// Little-endian numbers, one after the other.
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+}
+
+/// The tag of the publisher's own id; those of [`Extras`] are its own.
+const PUBLISHER_ID: u8 = 0;
+const EXTRA_HEAD_BYTES: usize = 5;

@@ -1,0 +1,703 @@
+//! All of a log that is on disk: one chain of segments for each retention class, and what has to be known beside them.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `lock` | the process that has the directory |
+//! | `store` | epoch, how far numbers are reserved, which were lost in crashes, and after a clean stop where everything ends |
+//! | `dropped` | what is known of entries that are gone |
+//! | `CC-GGGGGGGGGGGG.segment`, `.index` | entries of class CC, and what is where among them |
+//! | `spare-N` | room that is ready for the next segment |
+//!
+//! `store` and `dropped` are replaced as a whole, under a checksum.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use oyez_proto::EventId;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tracing::{debug, info, warn};
+
+use super::index::{Contents, FileIndex, Index};
+use super::segment::{self, Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::volume::{Volume, VolumeFile, read_all, replace};
+use crate::gap::Reason;
+use crate::limits::EVENT_ID_BYTES_MAX;
+use crate::limits::disk::{SEGMENTS_OF_HISTORY, SKIPS_KEPT};
+use crate::log::dropped::{After, Dropped, DroppedRun, Missed, Saved};
+use crate::log::entry::Entry;
+use crate::log::{Retained, Retention};
+use crate::matcher::{Matcher, Matchers};
+use crate::position::{Epoch, Position};
+use crate::sync::{Mutex, RwLock};
+use crate::{Error, ErrorKind, Topic};
+
+/// Entries that are kept alike: those of the topics that `topics` selects, for as long as `retention` says.
+#[derive(Debug, Clone)]
+pub(crate) struct Class {
+    pub(crate) topics: Option<Matcher>,
+    pub(crate) retention: Retention,
+}
+
+/// What a store is opened with.
+pub(crate) struct Settings {
+    pub(crate) classes: Vec<Class>,
+    pub(crate) summary_bytes: usize,
+    /// Of the smallest segment and the largest.
+    pub(crate) segment_bytes: (usize, usize),
+    /// The epoch, if the log is a new one.
+    pub(crate) epoch: Epoch,
+}
+
+/// The log on disk as its readers see it. Only its [`Writer`](super::writer::Writer) changes what they see, and
+/// [`Store::keep`] takes away what is not kept any more.
+pub(crate) struct Store {
+    pub(crate) volume: Arc<dyn Volume>,
+    pub(crate) epoch: Epoch,
+    pub(crate) chains: Vec<Chain>,
+    dropped: RwLock<Dropped>,
+    /// Numbers that were given out, perhaps, and lost in a crash.
+    skips: Vec<(u64, u64)>,
+    /// What was found when it was opened.
+    pub(crate) opened: Opened,
+}
+
+/// The segments of one class, oldest first.
+pub(crate) struct Chain {
+    pub(crate) id: u8,
+    pub(crate) class: Class,
+    segment_bytes: (usize, usize),
+    pub(crate) segments: RwLock<VecDeque<Arc<Segment>>>,
+    /// Room that is ready for the next segment.
+    spare: Mutex<Option<Room>>,
+}
+
+/// A file that will be a segment.
+pub(crate) struct Room {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn VolumeFile>,
+    pub(crate) capacity: u32,
+}
+
+/// What a store was when it was opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opened {
+    /// The number of the newest entry, or of the last one that may have been lost in a crash.
+    pub(crate) head: u64,
+    pub(crate) newest_ms: u64,
+    pub(crate) newest_generation: u64,
+    /// Writes that were cut off.
+    pub(crate) torn: u64,
+    pub(crate) entries: u64,
+}
+
+/// The file `store`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Saying {
+    pub(crate) format: u32,
+    pub(crate) epoch: String,
+    pub(crate) ceiling: u64,
+    pub(crate) skips: Vec<(u64, u64)>,
+    pub(crate) clean: Option<Clean>,
+}
+
+/// Where everything ended at a clean stop.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Clean {
+    pub(crate) head: u64,
+    pub(crate) ends: Vec<End>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) chain: u8,
+    pub(crate) generation: u64,
+    pub(crate) end: u32,
+    pub(crate) last: u64,
+}
+
+/// What one read found.
+pub(crate) struct StoredPage {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Nothing that matches lies between the last entry read and this one's successor.
+    pub(crate) cursor: u64,
+    /// There is more below what was asked for.
+    pub(crate) more: bool,
+}
+
+/// What became of a read.
+pub(crate) enum StoredRead {
+    Page(StoredPage),
+    /// Entries that match are gone since the stream began. What is left lies behind the same cursor, and counts from now.
+    Lost {
+        missed: Option<u64>,
+        drops: u64,
+    },
+}
+
+impl Store {
+    /// Opens the log in `volume`, or begins one.
+    pub(crate) fn open(volume: Arc<dyn Volume>, settings: Settings) -> Result<Self, Error> {
+        let Settings { classes, summary_bytes, segment_bytes, epoch } = settings;
+        let names = volume.list().map_err(unreadable)?;
+        let mut saying = match read_saying(&*volume, &names)? {
+            Some(saying) => saying,
+            None => {
+                let new =
+                    Saying { format: FORMAT, epoch: epoch.to_string(), ceiling: 0, skips: Vec::new(), clean: None };
+                save(&*volume, SAYING, &new).map_err(|error| unwritable(&error))?;
+                new
+            }
+        };
+        let epoch = Position::parse(&format!("{}:0", saying.epoch)).map_err(|_| damaged_file(SAYING))?.epoch;
+        let dropped = match read_file::<Saved>(&*volume, &names, DROPPED)? {
+            Some(saved) => Dropped::from_saved(saved, summary_bytes),
+            None => Dropped::new(summary_bytes),
+        };
+        let mut opened = Opened::default();
+        let mut chains = Vec::new();
+        for (id, class) in (0..).zip(classes) {
+            let segments = open_chain(&*volume, &names, id, &saying, &dropped, &mut opened)?;
+            chains.push(Chain { id, class, segment_bytes, segments: RwLock::new(segments), spare: Mutex::default() });
+        }
+        if let Some(name) = names
+            .iter()
+            .find(|name| parse_name(name, ".segment").is_some_and(|(chain, _)| chain as usize >= chains.len()))
+        {
+            return Err(Error::invalid(format!(
+                "{name} belongs to a class of topics that is not configured any more; configure as many as before"
+            )));
+        }
+        match &saying.clean {
+            Some(clean) => opened.head = clean.head,
+            None if saying.ceiling > 0 => {
+                // whatever was given out behind the newest entry found is lost, and its number names nothing else
+                let last = opened.head;
+                opened.head = opened.head.max(saying.ceiling - 1);
+                if opened.head > last + 1 {
+                    saying.skips.push((last + 1, opened.head - 1));
+                }
+            }
+            None => {}
+        }
+        let surplus = saying.skips.len().saturating_sub(SKIPS_KEPT);
+        saying.skips.drain(..surplus);
+        for name in names.iter().filter(|name| name.starts_with(SPARE) || name.ends_with(".new")) {
+            // made for the segments of another run: their size may not fit, and nobody knows whether they are whole
+            let _ = volume.remove(name);
+        }
+        let store = Self { volume, epoch, chains, dropped: RwLock::new(dropped), skips: saying.skips, opened };
+        info!(epoch = %store.epoch, head = store.opened.head, entries = store.opened.entries, "history is open");
+        Ok(store)
+    }
+
+    /// What `store` says while numbers below `ceiling` may be given out.
+    pub(crate) fn saying(&self, ceiling: u64, clean: Option<Clean>) -> Saying {
+        Saying { format: FORMAT, epoch: self.epoch.to_string(), ceiling, skips: self.skips.clone(), clean }
+    }
+
+    pub(crate) fn save(&self, saying: &Saying) -> io::Result<()> {
+        save(&*self.volume, SAYING, saying)
+    }
+
+    /// The class in which an entry of these topics is kept longest.
+    pub(crate) fn chain_of<'a>(&self, topics: impl Iterator<Item = &'a Topic>) -> usize {
+        if self.chains.len() == 1 {
+            return 0;
+        }
+        let class = |topic: &Topic| {
+            let own = |chain: &Chain| chain.class.topics.as_ref().is_some_and(|matcher| matcher.matches(topic));
+            self.chains.iter().skip(1).position(own).map_or(0, |at| at + 1)
+        };
+        let age = |chain: usize| self.chains.get(chain).and_then(|chain| chain.class.retention.age);
+        // no age is for ever
+        topics.map(class).max_by_key(|chain| age(*chain).map_or((1, None), |age| (0, Some(age)))).unwrap_or(0)
+    }
+
+    /// Reads the next entries behind `cursor` that match, up to the number `last`. What was gone when `drops` segments had
+    /// been dropped is nobody's loss now.
+    pub(crate) fn read(
+        &self,
+        max: Retained,
+        cursor: u64,
+        matchers: &Matchers,
+        last: u64,
+        drops: u64,
+    ) -> io::Result<StoredRead> {
+        // first the segments, which stay readable, then what is gone: nothing falls between
+        let segments: Vec<Vec<Arc<Segment>>> = self.chains.iter().map(|chain| chain.behind(cursor)).collect();
+        let dropped = self.dropped.read();
+        match dropped.missed_since(After::Sequence(cursor), matchers, drops) {
+            Missed::Nothing => {}
+            Missed::Events(number) => return Ok(StoredRead::Lost { missed: Some(number), drops: dropped.drops() }),
+            Missed::Unknown => return Ok(StoredRead::Lost { missed: None, drops: dropped.drops() }),
+        }
+        drop(dropped);
+        let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, max, cursor, matchers, last));
+        if let [_] = &self.chains[..] {
+            let page = pages.next().transpose()?.unwrap_or_else(|| StoredPage {
+                entries: Vec::new(),
+                cursor: last,
+                more: false,
+            });
+            return Ok(StoredRead::Page(page));
+        }
+        let mut merged = StoredPage { entries: Vec::new(), cursor: last, more: false };
+        for page in pages {
+            let page = page?;
+            if page.more {
+                merged.cursor = merged.cursor.min(page.cursor);
+                merged.more = true;
+            }
+            merged.entries.extend(page.entries);
+        }
+        merged.entries.sort_unstable_by_key(|entry| entry.sequence);
+        merged.entries.retain(|entry| entry.sequence <= merged.cursor);
+        Ok(StoredRead::Page(merged))
+    }
+
+    /// The sequence number that an id stands for, or why none does.
+    pub(crate) fn find(&self, id: &str, head: u64) -> io::Result<Result<u64, Reason>> {
+        if id.len() > EVENT_ID_BYTES_MAX {
+            return Ok(Err(Reason::Unknown));
+        }
+        match Position::parse(id) {
+            Ok(position) if position.epoch != self.epoch => Ok(Err(Reason::Epoch)),
+            Ok(position) if position.sequence > head => Ok(Err(Reason::Unknown)),
+            Ok(position) => Ok(Ok(position.sequence)),
+            Err(_) if EventId::new(id).is_err() => Ok(Err(Reason::Unknown)),
+            Err(_) => self.find_publisher_id(id).map(|found| found.ok_or(Reason::Unknown)),
+        }
+    }
+
+    fn find_publisher_id(&self, id: &str) -> io::Result<Option<u64>> {
+        let mut first: Option<u64> = None;
+        for chain in &self.chains {
+            for segment in chain.behind(0) {
+                if let Some(sequence) = segment.sequence_of_id(id)? {
+                    first = Some(first.map_or(sequence, |first| first.min(sequence)));
+                    break;
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    /// Was this number given out, perhaps, and lost in a crash?
+    pub(crate) fn is_lost_in_a_crash(&self, sequence: u64) -> bool {
+        self.skips.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
+    }
+
+    /// The cursor behind which the newest `number` entries that match lie; 0 if there are not as many.
+    pub(crate) fn before_last(&self, number: usize, matchers: &Matchers, head: u64) -> io::Result<u64> {
+        if number == 0 {
+            return Ok(head);
+        }
+        let mut newest: Vec<u64> = Vec::new();
+        for chain in &self.chains {
+            let mut left = number;
+            for segment in chain.behind(0).iter().rev() {
+                let found = newest_of(segment, left, matchers)?;
+                left = left.saturating_sub(found.len());
+                newest.extend(found);
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.dedup();
+        Ok(newest.get(number - 1).map_or(0, |sequence| sequence - 1))
+    }
+
+    /// The cursor behind which everything of this time or later lies.
+    pub(crate) fn before_time(&self, ms: u64) -> io::Result<u64> {
+        let mut cursor = 0;
+        for chain in &self.chains {
+            for segment in chain.behind(0).iter().rev() {
+                let contents = segment.contents();
+                if contents.first_ms < ms && contents.entries > 0 {
+                    cursor = cursor.max(segment.last_before(ms)?);
+                    break;
+                }
+            }
+        }
+        Ok(cursor)
+    }
+
+    /// What a resume has missed.
+    pub(crate) fn missed(&self, after: After, matchers: &Matchers) -> Missed {
+        self.dropped.read().missed_since(after, matchers, 0)
+    }
+
+    /// How many segments have been dropped: what a stream that begins now counts from.
+    pub(crate) fn drops(&self) -> u64 {
+        self.dropped.read().drops()
+    }
+
+    /// The number of the oldest entry, if there is one.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let first = |chain: &Chain| {
+            chain.segments.read().iter().map(|segment| segment.contents()).find(|contents| contents.entries > 0)
+        };
+        self.chains.iter().filter_map(first).map(|contents| contents.first).min()
+    }
+
+    pub(crate) fn kept(&self) -> Retained {
+        let mut kept = Retained::default();
+        for chain in &self.chains {
+            for segment in chain.segments.read().iter() {
+                kept.entries += segment.contents().entries as usize;
+                kept.bytes += segment.capacity as usize;
+            }
+        }
+        kept
+    }
+
+    /// The most topics that a segment has: a lower bound of all.
+    pub(crate) fn topics(&self) -> usize {
+        let topics = |chain: &Chain| chain.segments.read().iter().map(|segment| segment.index.read().topics()).max();
+        self.chains.iter().filter_map(topics).max().unwrap_or_default() as usize
+    }
+
+    /// All entries that mean something for what comes behind them, in order.
+    pub(crate) fn special(&self) -> io::Result<Vec<Arc<Entry>>> {
+        let mut found = Vec::new();
+        for chain in &self.chains {
+            for segment in chain.behind(0) {
+                found.extend(segment.special(self.epoch)?);
+            }
+        }
+        found.sort_unstable_by_key(|entry| entry.sequence);
+        Ok(found)
+    }
+
+    /// Does what need not be done while somebody waits: puts the indexes of full segments into files and drops segments
+    /// that are not kept any more.
+    pub(crate) fn keep(&self, now_ms: u64) -> io::Result<()> {
+        for chain in &self.chains {
+            for segment in chain.sealed() {
+                save_index(&*self.volume, &segment)?;
+            }
+            while let Some(segment) = chain.is_too_much(now_ms) {
+                self.drop_segment(chain, segment)?;
+            }
+            if chain.is_half_full() && chain.spare.lock().is_none() {
+                let room = self.make_room(chain, 0)?;
+                *chain.spare.lock() = Some(room);
+            }
+        }
+        Ok(())
+    }
+
+    /// Room for a segment that holds at least so many bytes.
+    pub(crate) fn take_room(&self, chain: usize, least: usize) -> io::Result<Room> {
+        let chain = &self.chains[chain];
+        match chain.spare.lock().take() {
+            Some(room) if room.capacity as usize >= least => return Ok(room),
+            Some(room) => self.volume.remove(&room.name)?,
+            None => {}
+        }
+        self.make_room(chain, least)
+    }
+
+    /// As much room as the chain is due, or as there is.
+    fn make_room(&self, chain: &Chain, least: usize) -> io::Result<Room> {
+        let least = least.max(chain.segment_bytes.0);
+        let mut capacity = (chain.next_capacity() as usize).max(least);
+        let name = format!("{SPARE}{}", chain.id);
+        loop {
+            match self.volume.create(&name, capacity as u64) {
+                Ok(file) => {
+                    file.sync()?;
+                    return Ok(Room { name, file, capacity: capacity as u32 });
+                }
+                Err(error) if capacity > least => {
+                    debug!(%error, bytes = capacity, "no room for a segment; a smaller one is tried");
+                    capacity = (capacity / 2).max(least);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
+    fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>) -> io::Result<()> {
+        let SegmentHead { chain: id, generation, .. } = segment.head;
+        let saved = {
+            let mut dropped = self.dropped.write();
+            segment.index.read().each_topic(|topic, run| dropped.add(Topic::known(topic), run.as_dropped()))?;
+            let Contents { first, last, last_ms, entries, .. } = segment.contents();
+            dropped.has_dropped(id, generation, DroppedRun::of(first, last, last_ms, entries.into()));
+            dropped.saved()
+        };
+        save(&*self.volume, DROPPED, &saved)?;
+        chain.segments.write().pop_front();
+        debug!(generation, entries = segment.contents().entries, "a segment leaves the history");
+        let _ = self.volume.remove(&index_name(id, generation));
+        let name = segment_name(id, generation);
+        // its room is used again, unless somebody still reads what was in it
+        let mut spare = chain.spare.lock();
+        match Arc::try_unwrap(segment) {
+            Ok(segment) if spare.is_none() && segment.capacity >= chain.next_capacity() => {
+                let room = Room { name: format!("{SPARE}{id}"), file: segment.file, capacity: segment.capacity };
+                self.volume.rename(&name, &room.name)?;
+                *spare = Some(room);
+                Ok(())
+            }
+            _ => self.volume.remove(&name),
+        }
+    }
+}
+
+impl Chain {
+    /// The segments that have entries behind `cursor`.
+    fn behind(&self, cursor: u64) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        let first = segments.partition_point(|segment| segment.last() <= cursor);
+        segments.iter().skip(first).cloned().collect()
+    }
+
+    /// All segments but the one that is written to.
+    fn sealed(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        segments.iter().take(segments.len().saturating_sub(1)).cloned().collect()
+    }
+
+    /// The oldest segment, if it is not kept any more. The one that is written to stays.
+    fn is_too_much(&self, now_ms: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read();
+        let oldest = segments.front().filter(|_| segments.len() > 1)?;
+        let Retention { events, bytes, age } = self.class.retention;
+        let others = segments.iter().skip(1).map(|segment| segment.contents().entries as usize).sum::<usize>();
+        let all: usize = segments.iter().map(|segment| segment.capacity as usize).sum();
+        let spare = self.spare.lock().as_ref().map_or(0, |room| room.capacity as usize);
+        let is_old = age.is_some() && self.is_too_old(oldest.contents().last_ms, now_ms);
+        (others >= events || all + spare > bytes || is_old).then(|| Arc::clone(oldest))
+    }
+
+    pub(crate) fn is_too_old(&self, ms: u64, now_ms: u64) -> bool {
+        let age = self.class.retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        age.is_some_and(|age| now_ms.saturating_sub(ms) > age)
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.segments.read().back().is_some_and(|segment| segment.contents().end > segment.capacity / 2)
+    }
+
+    /// How large the next segment is to be: small at first, so that a small history takes little room.
+    pub(crate) fn next_capacity(&self) -> u32 {
+        let segments = self.segments.read();
+        let (smallest, largest) = self.segment_bytes;
+        let largest = (self.class.retention.bytes / SEGMENTS_OF_HISTORY).clamp(smallest, largest);
+        let grown = segments.back().map_or(smallest, |segment| 2 * segment.capacity as usize);
+        grown.clamp(smallest, largest) as u32
+    }
+}
+
+/// Opens the segments of a chain, and brings to its end what was begun when the process stopped.
+fn open_chain(
+    volume: &dyn Volume,
+    names: &[String],
+    id: u8,
+    saying: &Saying,
+    dropped: &Dropped,
+    opened: &mut Opened,
+) -> Result<VecDeque<Arc<Segment>>, Error> {
+    let mut generations: Vec<u64> = names
+        .iter()
+        .filter_map(|name| parse_name(name, ".segment"))
+        .filter(|(chain, _)| *chain == id)
+        .map(|(_, generation)| generation)
+        .collect();
+    generations.sort_unstable();
+    let gone = dropped.through_generation(id);
+    for generation in generations.iter().filter(|generation| **generation <= gone) {
+        volume.remove(&segment_name(id, *generation)).map_err(|error| unwritable(&error))?;
+        let _ = volume.remove(&index_name(id, *generation));
+    }
+    generations.retain(|generation| *generation > gone);
+    let mut heads = Vec::with_capacity(generations.len());
+    for generation in &generations {
+        let name = segment_name(id, *generation);
+        let file = volume.open(&name).map_err(unreadable)?;
+        let head = SegmentHead::read(&name, &*file).map_err(refused)?;
+        if (head.chain, head.generation) != (id, *generation) {
+            return Err(refused(Damage::At { name, offset: 0, what: "the head is another segment's" }));
+        }
+        heads.push(head);
+    }
+    let clean = saying.clean.as_ref().and_then(|clean| clean.ends.iter().find(|end| end.chain == id));
+    let clean = clean.map(|end| Before { generation: end.generation, end: end.end, last: end.last });
+    let ends = heads.iter().skip(1).map(|head| Some(head.before)).chain([clean]);
+    let mut segments = VecDeque::new();
+    let mut expected = heads.first().map_or(gone, |head| head.before.generation);
+    if expected > gone {
+        return Err(refused(Damage::At {
+            name: segment_name(id, expected),
+            offset: 0,
+            what: "the segment is missing",
+        }));
+    }
+    for (head, end) in heads.iter().zip(ends) {
+        let name = head.name();
+        if head.before.generation != expected && !segments.is_empty() {
+            return Err(refused(Damage::At {
+                name: segment_name(id, head.before.generation),
+                offset: 0,
+                what: "the segment is missing",
+            }));
+        }
+        expected = head.generation;
+        let end = end.filter(|end| end.generation == head.generation);
+        let (segment, Checked { torn, entries, last, .. }) =
+            Segment::open(volume, &name, *head, end).map_err(refused)?;
+        if torn {
+            warn!(
+                file = name,
+                byte = segment.contents().end,
+                "a write had been cut off; what it had begun is not part of the history"
+            );
+            opened.torn += 1;
+        }
+        opened.entries += u64::from(entries);
+        opened.head = opened.head.max(last);
+        opened.newest_ms = opened.newest_ms.max(segment.contents().last_ms);
+        opened.newest_generation = opened.newest_generation.max(head.generation);
+        segments.push_back(Arc::new(segment));
+    }
+    if clean.is_some_and(|clean| heads.last().is_none_or(|head| head.generation != clean.generation)) {
+        return Err(refused(Damage::At {
+            name: segment_name(id, clean.map_or(0, |clean| clean.generation)),
+            offset: 0,
+            what: "the segment is missing",
+        }));
+    }
+    opened.newest_generation = opened.newest_generation.max(gone);
+    Ok(segments)
+}
+
+fn read_chain(
+    segments: &[Arc<Segment>],
+    epoch: Epoch,
+    max: Retained,
+    cursor: u64,
+    matchers: &Matchers,
+    last: u64,
+) -> io::Result<StoredPage> {
+    let mut page = Page::new(epoch, matchers, cursor, max);
+    for segment in segments {
+        if segment.contents().first > last || page.is_full() {
+            break;
+        }
+        if !segment.read(&mut page, last)? {
+            let cursor = page.cursor;
+            return Ok(StoredPage { entries: page.finish(), cursor, more: true });
+        }
+        page.cursor = page.cursor.max(segment.contents().last.min(last));
+    }
+    let more = page.is_full() && page.cursor < last;
+    let cursor = if more { page.cursor } else { last.max(cursor) };
+    Ok(StoredPage { entries: page.finish(), cursor, more })
+}
+
+/// The numbers of the newest entries of a segment that match, at most so many.
+fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
+    if matchers.is_all() {
+        return segment.newest(number);
+    }
+    let exact: Vec<Topic> = if matchers.is_exact() {
+        matchers.exact.to_vec()
+    } else {
+        let mut found = Vec::new();
+        segment.index.read().each_topic(|topic, _| {
+            let topic = Topic::known(topic);
+            if matchers.matches(&topic) {
+                found.push(topic);
+            }
+        })?;
+        found
+    };
+    let mut newest = Vec::new();
+    for topic in &exact {
+        newest.extend(segment.newest_of(topic, number)?);
+    }
+    newest.sort_unstable();
+    newest.dedup();
+    let surplus = newest.len().saturating_sub(number);
+    newest.drain(..surplus);
+    Ok(newest)
+}
+
+fn save_index(volume: &dyn Volume, segment: &Segment) -> io::Result<()> {
+    let bytes = match &*segment.index.read() {
+        Index::Memory(index) => index.to_bytes(),
+        Index::File(_) => return Ok(()),
+    };
+    let name = index_name(segment.head.chain, segment.head.generation);
+    replace(volume, &name, &bytes)?;
+    if let Some(index) = FileIndex::open(volume.open(&name)?, segment.head.salt)? {
+        *segment.index.write() = Index::File(index);
+    }
+    Ok(())
+}
+
+fn read_saying(volume: &dyn Volume, names: &[String]) -> Result<Option<Saying>, Error> {
+    let saying = read_file::<Saying>(volume, names, SAYING)?;
+    match &saying {
+        None if names.iter().any(|name| name.ends_with(".segment")) => Err(damaged_file(SAYING)),
+        Some(saying) if saying.format != FORMAT => {
+            let format = saying.format;
+            Err(Error::invalid(format!(
+                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or take another directory"
+            )))
+        }
+        _ => Ok(saying),
+    }
+}
+
+fn read_file<T: DeserializeOwned>(volume: &dyn Volume, names: &[String], name: &str) -> Result<Option<T>, Error> {
+    if !names.iter().any(|known| known == name) {
+        return Ok(None);
+    }
+    let bytes = volume.open(name).and_then(|file| read_all(&*file)).map_err(unreadable)?;
+    let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n')?.split_once(' '));
+    let body = parsed.filter(|(crc, body)| *crc == format!("{:08x}", crc32c::crc32c(body.as_bytes())));
+    let value = body.and_then(|(_, body)| serde_json::from_str(body).ok());
+    value.map(Some).ok_or_else(|| damaged_file(name))
+}
+
+pub(crate) fn save(volume: &dyn Volume, name: &str, value: &impl Serialize) -> io::Result<()> {
+    let body = serde_json::to_string(value).map_err(io::Error::other)?;
+    replace(volume, name, format!("{:08x} {body}\n", crc32c::crc32c(body.as_bytes())).as_bytes())
+}
+
+fn damaged_file(name: &str) -> Error {
+    refused(Damage::At { name: name.to_owned(), offset: 0, what: "its checksum is wrong or it is missing" })
+}
+
+/// A history that is not what it should be is not served: nobody could say what is missing.
+fn refused(damage: Damage) -> Error {
+    match damage {
+        Damage::Io(error) => unreadable(error),
+        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
+        damage @ Damage::At { .. } => Error::new(
+            ErrorKind::Internal,
+            format!("{damage}; see what is left with `oyez log verify DIR`, and cut it with `oyez log repair DIR`"),
+        ),
+    }
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::storage(format!("the history cannot be read: {error}"), error)
+}
+
+fn unwritable(error: &io::Error) -> Error {
+    Error::storage(format!("the history cannot be written: {error}"), error.to_string())
+}
+
+pub(crate) const FORMAT: u32 = segment::FORMAT;
+const SAYING: &str = "store";
+const DROPPED: &str = "dropped";
+const SPARE: &str = "spare-";

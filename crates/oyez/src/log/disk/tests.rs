@@ -1,0 +1,464 @@
+//! The log on a disk that loses power, fills up, fails and is damaged.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oyez_proto::Event;
+
+use super::simulated::{Dice, SimulatedDisk};
+use super::store::{Class, Settings, Store, StoredPage, StoredRead};
+use super::volume::Volume as _;
+use super::writer::{Durability, Unwritten, Writer};
+use crate::log::dropped::{After, Missed};
+use crate::log::entry::{Draft, Entry};
+use crate::log::{Retained, Retention};
+use crate::matcher::{Matcher, Matchers};
+use crate::position::Epoch;
+use crate::publish::Publish;
+use crate::{Error, Topic};
+
+/// Numbers that are the same for the same seed.
+struct Seeded(u64);
+
+impl Dice for Seeded {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) % end
+    }
+}
+
+fn class(bytes: usize) -> Class {
+    Class { topics: None, retention: Retention::default().bytes(bytes).age(Duration::from_secs(1000)) }
+}
+
+fn settings(classes: Vec<Class>) -> Settings {
+    Settings { classes, summary_bytes: 1 << 16, segment_bytes: (8 << 10, 16 << 10), epoch: Epoch::from_bits(7) }
+}
+
+fn open(disk: &SimulatedDisk, bytes: usize) -> Result<Arc<Store>, Error> {
+    Store::open(Arc::new(disk.clone()), settings(vec![class(bytes)])).map(Arc::new)
+}
+
+fn matchers(matcher: &str) -> Matchers {
+    let mut matchers = Matchers::default();
+    matchers.push(matcher.parse::<Matcher>().unwrap());
+    matchers
+}
+
+fn read(store: &Store, matcher: &str) -> Vec<Arc<Entry>> {
+    let (matchers, mut entries, mut cursor) = (matchers(matcher), Vec::new(), 0);
+    let last = store.opened.head.max(1 << 40);
+    loop {
+        let page = Retained { entries: 7, bytes: 4 << 10 };
+        match store.read(page, cursor, &matchers, last, u64::MAX).unwrap() {
+            StoredRead::Page(StoredPage { entries: found, cursor: end, more }) => {
+                entries.extend(found);
+                cursor = end;
+                if !more {
+                    return entries;
+                }
+            }
+            StoredRead::Lost { .. } => panic!("nothing is lost to one who knows of every drop"),
+        }
+    }
+}
+
+fn data(entry: &Entry) -> String {
+    entry.event().data_str().to_owned()
+}
+
+/// A publisher of batches that remembers what became of each.
+struct Publisher {
+    dice: Seeded,
+    number: u64,
+    /// Data of all batches, and whether they were acknowledged.
+    batches: Vec<(Vec<String>, Option<Vec<u64>>)>,
+}
+
+impl Publisher {
+    fn new(seed: u64) -> Self {
+        Self { dice: Seeded(seed), number: 0, batches: Vec::new() }
+    }
+
+    fn batch(&mut self) -> Vec<Draft> {
+        let events = 1 + self.dice.below(5);
+        let datas: Vec<_> = (0..events)
+            .map(|_| {
+                self.number += 1;
+                let padding = "x".repeat(self.dice.below(600) as usize);
+                format!("{} {padding}", self.number)
+            })
+            .collect();
+        let draft = |data: &String| {
+            let topic = Topic::new(["a", "b", "c/1"][(data.len() % 3).min(2)]).unwrap();
+            let event = Event::data(data.clone());
+            let event = if data.len() % 7 == 0 { event.id(format!("id-{}", data.len())).unwrap() } else { event };
+            Draft::new(Publish::new(topic, event))
+        };
+        let drafts = datas.iter().map(draft).collect();
+        self.batches.push((datas, None));
+        drafts
+    }
+
+    /// Publishes one or several batches as one commit.
+    fn commit(&mut self, writer: &mut Writer, time_ms: u64) -> Result<(), Unwritten> {
+        let mut pushed = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            let batch = self.batch();
+            if !writer.make_room(&batch)? {
+                writer.write()?;
+                self.acknowledge(&mut pushed);
+                assert!(writer.make_room(&batch)?, "nothing waits any more");
+            }
+            let entries = writer.push(batch, time_ms);
+            pushed.push((self.batches.len() - 1, entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>()));
+        }
+        writer.write()?;
+        self.acknowledge(&mut pushed);
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, pushed: &mut Vec<(usize, Vec<u64>)>) {
+        for (at, sequences) in pushed.drain(..) {
+            self.batches[at].1 = Some(sequences);
+        }
+    }
+
+    /// What is in the store is the publishes in order, all that were acknowledged and are not dropped among them, batches
+    /// whole.
+    fn verify(&self, store: &Store, context: &str) -> Vec<u64> {
+        let entries = read(store, "*");
+        let sequences: Vec<u64> = entries.iter().map(|entry| entry.sequence).collect();
+        assert!(sequences.is_sorted_by(|a, b| a < b), "{context}: {sequences:?}");
+        let found: Vec<String> = entries.iter().map(|entry| data(entry)).collect();
+        let kept: BTreeSet<&String> = found.iter().collect();
+        assert_eq!(kept.len(), found.len(), "{context}: something is there twice");
+        let mut order = found.iter().map(|data| data.split(' ').next().unwrap().parse::<u64>().unwrap());
+        let first = order.clone().next().unwrap_or(u64::MAX);
+        assert!(order.by_ref().is_sorted(), "{context}");
+        let all = matchers("*");
+        for (datas, acknowledged) in &self.batches {
+            let there = datas.iter().filter(|data| kept.contains(data)).count();
+            let number: u64 = datas[0].split(' ').next().unwrap().parse().unwrap();
+            if let Some(sequences) = acknowledged {
+                for (data, sequence) in datas.iter().zip(sequences) {
+                    let at = entries.binary_search_by_key(sequence, |entry| entry.sequence).map(|at| &entries[at]);
+                    match at {
+                        Ok(entry) => assert_eq!(&self::data(entry), data, "{context}: {sequence} is another event"),
+                        Err(_) => {
+                            let missed = store.missed(After::Sequence(sequence - 1), &all);
+                            assert_ne!(missed, Missed::Nothing, "{context}: {sequence} was acknowledged and is gone");
+                            assert!(number < first, "{context}: a hole");
+                        }
+                    }
+                }
+            } else {
+                assert!(there == 0 || there == datas.len() || number < first, "{context}: a batch is there in part");
+            }
+        }
+        sequences
+    }
+}
+
+/// Runs a publisher until the power goes off at `step`; gives back who knows what was acknowledged, and the disk.
+fn run_until(step: u64, seed: u64, bytes: usize, commits: u64) -> (Publisher, SimulatedDisk, u64) {
+    let disk = SimulatedDisk::default();
+    disk.cut_power_at(step);
+    let mut publisher = Publisher::new(seed);
+    if let Ok(store) = open(&disk, bytes) {
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+        for time in 0..commits {
+            if publisher.commit(&mut writer, time).is_err() {
+                break;
+            }
+            if time % 3 == 0 && store.keep(time).is_err() {
+                break;
+            }
+        }
+    }
+    let steps = disk.steps();
+    (publisher, disk, steps)
+}
+
+#[test]
+fn whatever_a_power_cut_takes_was_not_acknowledged() {
+    let long = std::env::var_os("OYEZ_TEST_LONG").is_some();
+    let (seeds, images) = if long { (20, 8) } else { (3, 2) };
+    let mut tried = 0;
+    let mut recovered = 0;
+    for seed in 0..seeds {
+        for bytes in [1 << 20, 64 << 10] {
+            let (.., steps) = run_until(u64::MAX, seed, bytes, 40);
+            for step in (seed..=steps).step_by(if long { 1 } else { 3 }) {
+                let (publisher, disk, _) = run_until(step, seed, bytes, 40);
+                for image in 0..images {
+                    let context =
+                        format!("seed {seed}, {bytes} bytes, power off at step {step} of {steps}, image {image}");
+                    let after = disk.after_a_power_cut(&mut Seeded(seed * 1_000_003 + step * 31 + image));
+                    let store = open(&after, bytes).unwrap_or_else(|error| panic!("{context}: {error}"));
+                    let first = publisher.verify(&store, &context);
+                    let given = publisher.batches.iter().filter_map(|(_, given)| given.as_ref()?.last()).max().copied();
+                    assert!(store.opened.head >= given.unwrap_or(0), "{context}: a number would name two events");
+                    drop(store);
+                    // what recovery does is done once and for all
+                    let store = open(&after.after_a_power_cut(&mut Seeded(image)), bytes).unwrap();
+                    assert_eq!(publisher.verify(&store, &context), first, "{context}");
+                    tried += 1;
+                    recovered += first.len();
+                }
+            }
+        }
+    }
+    println!("{tried} power cuts, {recovered} entries recovered");
+    assert!(tried > 500 && recovered > 10 * tried, "{tried} {recovered}");
+}
+
+#[test]
+fn a_log_that_lost_power_goes_on_and_loses_power_again() {
+    let long = std::env::var_os("OYEZ_TEST_LONG").is_some();
+    for seed in 0..if long { 2_000 } else { 60 } {
+        let mut dice = Seeded(seed);
+        let mut disk = SimulatedDisk::default();
+        let mut publisher = Publisher::new(seed);
+        let mut highest = 0;
+        for life in 0..8 {
+            let context = format!("seed {seed}, life {life}");
+            let store = open(&disk, 64 << 10).unwrap_or_else(|error| panic!("{context}: {error}"));
+            publisher.verify(&store, &context);
+            assert!(store.opened.head >= highest, "{context}");
+            let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+            disk.cut_power_at(disk.steps() + 1 + dice.below(60));
+            let mut time = life * 100;
+            while publisher.commit(&mut writer, time).is_ok() && store.keep(time).is_ok() {
+                time += 1;
+                if dice.below(20) == 0 {
+                    let _ = writer.stop();
+                    break;
+                }
+            }
+            highest =
+                publisher.batches.iter().filter_map(|(_, given)| given.as_ref()?.last()).max().copied().unwrap_or(0);
+            disk = disk.after_a_power_cut(&mut dice);
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_it_wrote() {
+    for seed in 0..50 {
+        let disk = SimulatedDisk::default();
+        let store = open(&disk, 1 << 20).unwrap();
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Flush);
+        let mut publisher = Publisher::new(seed);
+        for time in 0..20 {
+            publisher.commit(&mut writer, time).unwrap();
+        }
+        let before = read(&store, "*").len();
+        let store = open(&disk.after_a_kill(), 1 << 20).unwrap();
+        assert_eq!(publisher.verify(&store, "killed").len(), before);
+        // numbers go on above all that may have been given out
+        assert!(store.opened.head > writer.head());
+        assert!(!store.is_lost_in_a_crash(writer.head()) && store.is_lost_in_a_crash(writer.head() + 1));
+        assert!(!store.is_lost_in_a_crash(store.opened.head));
+    }
+}
+
+#[test]
+fn an_error_at_any_step_leaves_what_was_acknowledged() {
+    for error in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        let (.., steps) = run_until(u64::MAX, 5, 64 << 10, 30);
+        for step in (1..=steps).step_by(if std::env::var_os("OYEZ_TEST_LONG").is_some() { 1 } else { 2 }) {
+            let disk = SimulatedDisk::default();
+            disk.fail_at(step, error);
+            let mut publisher = Publisher::new(5);
+            let context = format!("{error:?} at step {step}");
+            if let Ok(store) = open(&disk, 64 << 10) {
+                let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+                for time in 0..30 {
+                    match publisher.commit(&mut writer, time) {
+                        Ok(()) | Err(Unwritten::Full(_)) => {}
+                        Err(Unwritten::Failed(_)) => break,
+                    }
+                    let _ = store.keep(time);
+                }
+            }
+            for image in 0..2 {
+                let after = disk.after_a_power_cut(&mut Seeded(image));
+                let store = open(&after, 64 << 10).unwrap_or_else(|error| panic!("{context}: {error}"));
+                publisher.verify(&store, &context);
+            }
+            let store = open(&disk.after_a_kill(), 64 << 10).unwrap_or_else(|error| panic!("{context}: {error}"));
+            publisher.verify(&store, &context);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_takes_events_again_when_there_is_room() {
+    let disk = SimulatedDisk::default();
+    let store = open(&disk, 1 << 20).unwrap();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    let mut publisher = Publisher::new(3);
+    disk.set_room(Some(40 << 10));
+    let mut full = 0;
+    for time in 0..100 {
+        match publisher.commit(&mut writer, time) {
+            Ok(()) => {}
+            Err(Unwritten::Full(_)) => full += 1,
+            Err(Unwritten::Failed(error)) => panic!("{error}"),
+        }
+    }
+    assert!(full > 10, "{full}");
+    disk.set_room(None);
+    publisher.commit(&mut writer, 100).unwrap();
+    publisher.verify(&store, "live");
+    publisher.verify(&open(&disk.after_a_kill(), 1 << 20).unwrap(), "after");
+}
+
+/// A log of several segments, the older ones with their index in a file.
+fn written(seed: u64, stop: bool) -> (Publisher, SimulatedDisk, Vec<u64>) {
+    let disk = SimulatedDisk::default();
+    let store = open(&disk, 1 << 20).unwrap();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    let mut publisher = Publisher::new(seed);
+    for time in 0..14 {
+        publisher.commit(&mut writer, time).unwrap();
+    }
+    store.keep(0).unwrap();
+    if stop {
+        writer.stop().unwrap();
+    }
+    let all = publisher.verify(&store, "written");
+    (publisher, disk, all)
+}
+
+fn try_read(store: &Store) -> io::Result<Vec<u64>> {
+    let (matchers, mut found, mut cursor) = (matchers("*"), Vec::new(), 0);
+    let page = Retained { entries: usize::MAX, bytes: usize::MAX };
+    loop {
+        if let StoredRead::Page(StoredPage { entries, cursor: end, more }) =
+            store.read(page, cursor, &matchers, 1 << 40, u64::MAX)?
+        {
+            found.extend(entries.iter().map(|entry| entry.sequence));
+            cursor = end;
+            if !more {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Damages one byte after the other. What is read is all there was, or refused; only behind a start that was not clean may
+/// the last commit be cut, with a word about it.
+fn flip_each_byte(stop: bool) {
+    let long = std::env::var_os("OYEZ_TEST_LONG").is_some();
+    let (publisher, disk, all) = written(11, stop);
+    let last_commit = publisher.batches.iter().rev().take(4).map(|(datas, _)| datas.len()).sum::<usize>();
+    let (mut refused, mut cut, mut harmless) = (0, 0, 0);
+    for name in disk.list().unwrap() {
+        let len = disk.content(&name).len();
+        for at in (0..len).step_by(if long { 1 } else { 7 }) {
+            let after = disk.after_a_kill();
+            after.change(&name, |bytes| bytes[at] ^= 1 << (at % 8));
+            let context = format!("{name}, byte {at} of {len}");
+            match open(&after, 1 << 20).map_err(|error| error.to_string()).and_then(|store| {
+                let read = try_read(&store).map_err(|error| error.to_string())?;
+                Ok((read, store.opened.torn))
+            }) {
+                Err(error) => {
+                    assert!(error.contains("damaged") || error.contains("newer"), "{context}: {error}");
+                    refused += 1;
+                }
+                Ok((read, _)) if read == all => harmless += 1,
+                Ok((read, torn)) => {
+                    assert!(!stop && torn == 1, "{context}: {} of {} entries, silently", read.len(), all.len());
+                    assert!(all.starts_with(&read) && all.len() - read.len() <= last_commit, "{context}");
+                    cut += 1;
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {cut} cut, {harmless} harmless");
+    assert!(refused > 1_000 && (cut > 0) != stop && harmless > 0, "{refused} {cut} {harmless}");
+}
+
+#[test]
+fn every_byte_that_is_damaged_is_found() {
+    flip_each_byte(false);
+}
+
+#[test]
+fn behind_a_clean_stop_not_even_the_last_batch_may_be_damaged() {
+    flip_each_byte(true);
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_found() {
+    let (_, disk, all) = written(12, true);
+    for name in disk.list().unwrap().into_iter().filter(|name| name.ends_with(".segment")) {
+        let len = disk.content(&name).len();
+        for at in (0..len).step_by(97) {
+            let after = disk.after_a_kill();
+            after.change(&name, |bytes| bytes.truncate(at));
+            let read = open(&after, 1 << 20).map_err(|error| error.to_string());
+            match read.and_then(|store| try_read(&store).map_err(|error| error.to_string())) {
+                Err(_) => {}
+                Ok(read) => assert_eq!(read, all, "{name} cut at {at} of {len}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_segment_is_found() {
+    let (_, disk, _) = written(13, false);
+    let names: Vec<_> = disk.list().unwrap().into_iter().filter(|name| name.ends_with(".segment")).collect();
+    assert!(names.len() > 2);
+    // of the newest one nobody can know that it was there, behind a start that was not clean
+    for name in &names[..names.len() - 1] {
+        let after = disk.after_a_kill();
+        after.remove(name).unwrap();
+        let error = open(&after, 1 << 20).err().expect(name).to_string();
+        assert!(error.contains("missing") && error.contains("oyez log"), "{error}");
+    }
+}
+
+#[test]
+fn a_history_of_a_newer_version_is_refused_with_words() {
+    let (_, disk, _) = written(14, true);
+    disk.change("store", |bytes| {
+        let body = String::from_utf8(bytes.clone()).unwrap();
+        let body = body.trim_end().split_once(' ').unwrap().1.replace("\"format\":1", "\"format\":2");
+        *bytes = format!("{:08x} {body}\n", crc32c::crc32c(body.as_bytes())).into_bytes();
+    });
+    let error = open(&disk, 1 << 20).err().unwrap().to_string();
+    assert!(error.contains("newer version") && error.contains("format 2"), "{error}");
+}
+
+#[test]
+fn an_index_that_is_lost_is_made_again() {
+    let (publisher, disk, all) = written(15, true);
+    let after = disk.after_a_kill();
+    let indexes: Vec<_> = after.list().unwrap().into_iter().filter(|name| name.ends_with(".index")).collect();
+    assert!(indexes.len() > 1);
+    for name in &indexes {
+        after.remove(name).unwrap();
+    }
+    let store = open(&after, 1 << 20).unwrap();
+    assert_eq!(publisher.verify(&store, "without indexes"), all);
+    for matcher in ["a", "b", "c/1", "c/*"] {
+        let there: Vec<_> = read(&open(&disk.after_a_kill(), 1 << 20).unwrap(), matcher);
+        let made: Vec<_> = read(&store, matcher);
+        assert!(!made.is_empty());
+        assert_eq!(
+            made.iter().map(|entry| entry.sequence).collect::<Vec<_>>(),
+            there.iter().map(|entry| entry.sequence).collect::<Vec<_>>(),
+            "{matcher}"
+        );
+    }
+}

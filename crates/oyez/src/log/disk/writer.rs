@@ -1,0 +1,303 @@
+//! The only one who writes to the log on disk: it gives out numbers, writes what came together as one, and makes it durable.
+
+use std::io;
+use std::sync::Arc;
+
+use oyez_proto::EventId;
+
+use super::index::{Index, MemoryIndex, Noted, Sample};
+use super::record::{self, Place};
+use super::segment::{Before, START, Segment, SegmentHead};
+use super::store::{Clean, End, Store};
+use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
+use crate::log::entry::{Draft, Entry};
+use crate::position::Position;
+
+/// When a publish is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When the operating system has it: it survives the end of the process, however sudden, but not that of the machine.
+    Flush,
+    /// When the disk says that it has it (`fdatasync`). What is published meanwhile is made durable together.
+    #[default]
+    Fsync,
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// There is no room. It works again when there is.
+    Full(io::Error),
+    /// Nobody knows what is on the disk now: nothing may be acknowledged any more.
+    Failed(io::Error),
+}
+
+pub(crate) struct Writer {
+    store: Arc<Store>,
+    durability: Durability,
+    /// The next number.
+    next: u64,
+    ceiling: u64,
+    newest_ms: u64,
+    generation: u64,
+    chains: Vec<Written>,
+    /// The chain in which room was made last.
+    room_in: usize,
+    /// A segment was begun, or is half full.
+    news: bool,
+}
+
+/// The segment of a chain that is written to.
+struct Written {
+    segment: Option<Arc<Segment>>,
+    /// Behind the last record that is in the file.
+    end: u32,
+    synced: u32,
+    /// Records that are to be written together.
+    bytes: Vec<u8>,
+    noted: Vec<Note>,
+}
+
+/// What the index is told when a record is durable.
+struct Note {
+    at: Sample,
+    len: u32,
+    entry: Arc<Entry>,
+    publisher_id: Option<EventId>,
+    special: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(store: Arc<Store>, durability: Durability) -> Self {
+        let opened = store.opened.clone();
+        let chains = store.chains.iter().map(|chain| {
+            let segment = chain.segments.read().back().cloned();
+            let end = segment.as_ref().map_or(START, |segment| segment.contents().end);
+            Written { segment, end, synced: end, ..Written::empty() }
+        });
+        let chains = chains.collect();
+        Self {
+            durability,
+            next: opened.head + 1,
+            // what is reserved already was perhaps given out before a crash, and a clean stop is to be unsaid first
+            ceiling: 0,
+            newest_ms: opened.newest_ms,
+            generation: opened.newest_generation,
+            chains,
+            room_in: 0,
+            news: false,
+            store,
+        }
+    }
+
+    /// The newest number given out.
+    pub(crate) fn head(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Is anything waiting to be written?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chains.iter().all(|chain| chain.bytes.is_empty())
+    }
+
+    /// Is there something for the keeper to do since it was last asked?
+    pub(crate) fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Makes room for a batch of at most 65,535 events. False when what waits has to be written first.
+    pub(crate) fn make_room(&mut self, batch: &[Draft]) -> Result<bool, Unwritten> {
+        let len: usize = batch.iter().map(record::len).sum();
+        let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
+        self.room_in = at;
+        if self.next + batch.len() as u64 + 1 >= self.ceiling {
+            if !self.is_empty() {
+                return Ok(false);
+            }
+            self.reserve(batch.len() as u64)?;
+        }
+        let chain = &self.chains[at];
+        let used = chain.end as usize + chain.bytes.len();
+        if chain.segment.as_ref().is_some_and(|segment| used + len <= segment.capacity as usize) {
+            return Ok(chain.bytes.is_empty() || chain.bytes.len() + len <= WRITE_BYTES_MAX);
+        }
+        if !self.is_empty() {
+            return Ok(false);
+        }
+        self.begin_segment(at, len)?;
+        Ok(true)
+    }
+
+    /// Gives the batch its numbers; it is written with what waits. There is room for it.
+    pub(crate) fn push(
+        &mut self,
+        batch: impl IntoIterator<Item = Draft, IntoIter: ExactSizeIterator>,
+        now_ms: u64,
+    ) -> Vec<Arc<Entry>> {
+        // a clock that is set back must not put entries out of order
+        self.newest_ms = self.newest_ms.max(now_ms);
+        let batch = batch.into_iter();
+        let chain = &mut self.chains[self.room_in];
+        let salt = chain.segment.as_ref().map_or(0, |segment| segment.head.salt);
+        let mut rest = batch.len();
+        let entries = batch.into_iter().map(|draft| {
+            rest -= 1;
+            let start = chain.bytes.len();
+            let sequence = self.next;
+            self.next += 1;
+            let place = Place { sequence, time_ms: self.newest_ms, synced: chain.synced, rest: rest as u16 };
+            record::write(&mut chain.bytes, &draft, place, salt);
+            let (special, publisher_id) = (draft.extras().is_some(), draft.publisher_id().cloned());
+            let entry = Arc::new(draft.place(Position { epoch: self.store.epoch, sequence }, self.newest_ms));
+            let at = Sample { sequence, time_ms: self.newest_ms, offset: chain.end + start as u32 };
+            let len = (chain.bytes.len() - start) as u32;
+            chain.noted.push(Note { at, len, entry: Arc::clone(&entry), publisher_id, special });
+            entry
+        });
+        entries.collect()
+    }
+
+    /// Writes what waits and makes it as durable as configured. After an error nothing of it is in the log.
+    pub(crate) fn write(&mut self) -> Result<(), Unwritten> {
+        let mut written = Ok(());
+        for chain in self.chains.iter_mut().filter(|chain| !chain.bytes.is_empty()) {
+            if written.is_ok() {
+                written = chain.write(self.durability);
+            }
+        }
+        for chain in &mut self.chains {
+            let half = chain.segment.as_ref().map_or(u32::MAX, |segment| segment.capacity / 2);
+            let before = chain.end;
+            chain.settle(written.is_ok());
+            self.news |= before <= half && half < chain.end;
+        }
+        written
+    }
+
+    /// Lets a segment whose entries are all too old be dropped though nothing more is written.
+    pub(crate) fn leave_old_segments(&mut self, now_ms: u64) -> Result<(), Unwritten> {
+        for at in 0..self.chains.len() {
+            let is_old = self.chains[at].segment.as_ref().is_some_and(|segment| {
+                let contents = segment.contents();
+                contents.entries > 0 && self.store.chains[at].is_too_old(contents.last_ms, now_ms)
+            });
+            if is_old && self.is_empty() {
+                self.begin_segment(at, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was written without being made durable is made so now.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        for chain in &mut self.chains {
+            if let Some(segment) = chain.segment.as_ref().filter(|_| chain.synced < chain.end) {
+                segment.file.sync()?;
+                chain.synced = chain.end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says where everything ends, so that the next start knows that nothing is missing.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        self.sync()?;
+        if self.ceiling == 0 {
+            return Ok(()); // nothing was written since the start
+        }
+        let ends = self.store.chains.iter().zip(&self.chains).filter_map(|(chain, written)| {
+            let segment = written.segment.as_ref()?;
+            Some(End { chain: chain.id, generation: segment.head.generation, end: written.end, last: segment.last() })
+        });
+        let clean = Clean { head: self.head(), ends: ends.collect() };
+        self.store.save(&self.store.saying(self.next + 1, Some(clean)))
+    }
+
+    /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
+    fn reserve(&mut self, number: u64) -> Result<(), Unwritten> {
+        let ceiling = self.next + number + RESERVED_NUMBERS;
+        self.store.save(&self.store.saying(ceiling, None)).map_err(full_or_failed)?;
+        self.ceiling = ceiling;
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, at: usize, len: usize) -> Result<(), Unwritten> {
+        let chain = &mut self.chains[at];
+        if let Some(segment) = chain.segment.as_ref().filter(|_| chain.synced < chain.end) {
+            segment.file.sync().map_err(Unwritten::Failed)?;
+            chain.synced = chain.end;
+        }
+        let before = chain.segment.as_ref().map(|segment| Before {
+            generation: segment.head.generation,
+            end: chain.end,
+            last: segment.last(),
+        });
+        let generation = self.generation + 1;
+        let salt = getrandom::u64().map_err(|error| Unwritten::Full(io::Error::other(error)))?;
+        let head = SegmentHead { chain: at as u8, generation, salt, before: before.unwrap_or_default() };
+        let room = self.store.take_room(at, START as usize + len).map_err(Unwritten::Full)?;
+        let segment = Segment::begin(room.file, head, room.capacity).map_err(Unwritten::Failed)?;
+        let named = self.store.volume.rename(&room.name, &head.name()).and_then(|()| self.store.volume.sync());
+        named.map_err(Unwritten::Failed)?;
+        let segment = Arc::new(segment);
+        self.store.chains[at].segments.write().push_back(Arc::clone(&segment));
+        self.generation = generation;
+        self.news = true;
+        self.chains[at] = Written { segment: Some(segment), end: START, synced: START, ..Written::empty() };
+        Ok(())
+    }
+}
+
+impl Written {
+    fn empty() -> Self {
+        Self { segment: None, end: START, synced: START, bytes: Vec::new(), noted: Vec::new() }
+    }
+
+    fn write(&mut self, durability: Durability) -> Result<(), Unwritten> {
+        let Some(segment) = &self.segment else { return Ok(()) };
+        let len = self.bytes.len();
+        // zeros where the next record will be: they tell the end from a write that was cut off
+        let room = segment.capacity as usize - self.end as usize;
+        self.bytes.resize(room.min(len + record::HEAD_BYTES), 0);
+        let written = segment.file.write_at(self.end.into(), &self.bytes);
+        self.bytes.truncate(len);
+        if let Err(error) = written {
+            // a part that was written must not be found by a later start
+            let _ = segment.file.write_at(self.end.into(), &[0; record::HEAD_BYTES]);
+            return Err(full_or_failed(error));
+        }
+        if durability == Durability::Fsync {
+            segment.file.sync().map_err(Unwritten::Failed)?;
+            self.synced = self.end + self.bytes.len() as u32;
+        }
+        Ok(())
+    }
+
+    /// What was written counts, or it never was.
+    fn settle(&mut self, written: bool) {
+        let notes = self.noted.drain(..);
+        if let Some(segment) = self.segment.as_ref().filter(|_| written) {
+            if let Index::Memory(index) = &mut *segment.index.write() {
+                notes.for_each(|note| note.tell(index));
+            }
+            self.end += self.bytes.len() as u32;
+        }
+        self.bytes.clear();
+    }
+}
+
+impl Note {
+    fn tell(self, index: &mut MemoryIndex) {
+        let Self { at, len, entry, publisher_id, special } = self;
+        index.note(&Noted { at, len, topics: &entry.topics, publisher_id: publisher_id.as_deref(), special });
+    }
+}
+
+fn full_or_failed(error: io::Error) -> Unwritten {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => Unwritten::Full(error),
+        _ => Unwritten::Failed(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! A hub whose history is on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::limits::DROPPED_SUMMARY_BYTES;
+use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::log::Retention;
+use crate::log::disk::{Class, Directory, Durability, Settings, Store, Writer};
+use crate::matcher::Matcher;
+use crate::position::Epoch;
+use crate::{Error, clock};
+
+/// Where and how a hub keeps its history on disk: see [`HubBuilder::open`](crate::HubBuilder::open).
+///
+/// The directory is this process's alone for as long as the hub lives, and may be read by nobody else (mode 0700). A publish
+/// returns when its event is as durable as [`Durability`] says. What is kept is bounded: 7 days and 1 GiB unless
+/// [`keep`](Storage::keep) says otherwise. It leaves by whole segments of at most 64 MiB, so up to one segment more is kept.
+///
+/// ```
+/// # let directory = std::env::temp_dir().join(format!("oyez-doc-{}", std::process::id()));
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use oyez::{Event, Hub, Storage};
+/// let hub = Hub::<Event>::builder().open(Storage::new(&directory))?;
+/// let id = hub.publish("news", Event::data("hello")).await?; // it is on the disk
+/// drop(hub);
+///
+/// let hub = Hub::<Event>::builder().open(Storage::new(&directory))?;
+/// let mut stream = hub.subscribe("news").earliest().into_stream()?;
+/// let item = stream.next().await.and_then(|item| item.event()).expect("it was kept");
+/// assert_eq!((item.id, item.value.data_str()), (id, "hello"));
+/// # Ok::<(), oyez::Error>(())
+/// # }).unwrap();
+/// # std::fs::remove_dir_all(directory).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Storage {
+    directory: PathBuf,
+    durability: Durability,
+    classes: Vec<Class>,
+}
+
+impl Storage {
+    /// History in this directory, which is made if it is not there.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let retention = Retention::default().bytes(HISTORY_BYTES).age(HISTORY_AGE);
+        Self {
+            directory: directory.into(),
+            durability: Durability::default(),
+            classes: vec![Class { topics: None, retention }],
+        }
+    }
+
+    /// When a publish returns. [`Durability::Fsync`] by default.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// What is kept; the bytes are bytes on the disk.
+    pub fn keep(mut self, retention: Retention) -> Self {
+        if let Some(class) = self.classes.first_mut() {
+            class.retention = retention;
+        }
+        self
+    }
+
+    /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 16 such classes,
+    /// which are to be given in the same order each time; of several that select a topic the first counts, and an event
+    /// of several topics is kept as long as the one that is kept longest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when there are too many.
+    pub fn class(mut self, matcher: Matcher, retention: Retention) -> Result<Self, Error> {
+        if self.classes.len() > CLASSES_MAX {
+            return Err(Error::invalid(format!(
+                "more than {CLASSES_MAX} classes of topics; {matcher} is one too many"
+            )));
+        }
+        self.classes.push(Class { topics: Some(matcher), retention });
+        Ok(self)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// When a publish returns.
+    #[must_use]
+    pub fn level(&self) -> Durability {
+        self.durability
+    }
+
+    /// Opens what is there.
+    pub(crate) fn open(self) -> Result<(Arc<Store>, Writer), Error> {
+        let volume = Arc::new(Directory::open(&self.directory)?);
+        let settings = Settings {
+            classes: self.classes,
+            summary_bytes: DROPPED_SUMMARY_BYTES,
+            segment_bytes: (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+            epoch: Epoch::draw(clock::wall_ns()),
+        };
+        let store = Arc::new(Store::open(volume, settings)?);
+        let writer = Writer::new(Arc::clone(&store), self.durability);
+        Ok((store, writer))
+    }
+}
+
+/// Classes beside the one for the rest: each has a file open and is read by every subscriber.
+const CLASSES_MAX: usize = 15;
