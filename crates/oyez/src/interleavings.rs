@@ -47,6 +47,11 @@ fn a_thread_that_sleeps_between_two_looks_sees_every_entry() {
     check(follow_by_bell);
 }
 
+#[test]
+fn a_stream_that_begins_while_its_topics_end_ends_too() {
+    check(end_while_beginning);
+}
+
 fn check(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     let schedules = if std::env::var_os("OYEZ_TEST_LONG").is_some() { 100_000 } else { 5_000 };
     run(RandomScheduler::new(schedules), scenario.clone());
@@ -119,6 +124,30 @@ fn follow_by_bell() {
     };
     publish(&core);
     assert_eq!(follower.join().unwrap(), (1..=PUBLISHERS * EVENTS).collect::<Vec<_>>());
+}
+
+/// Whatever comes between, the stream gets the ends that it has begun before, and sleeps for ever behind none.
+fn end_while_beginning() {
+    let core = core(Retention::default(), Bounds::default());
+    let enders = ["a", "b"].map(|topic| {
+        let core = Arc::clone(&core);
+        thread::spawn(move || core.append(vec![Publish::end(Topic::new(topic).unwrap())], 0).unwrap())
+    });
+    let subscribe = Subscribe::<Event>::new(Arc::clone(&core)).and("a").and("b").keep_alive(Duration::ZERO);
+    let mut subscriber = subscribe.begin(crate::clock::now(), 0).unwrap();
+    let alarm = Arc::new(Alarm::default());
+    let (waker, mut out) = (Waker::from(Arc::clone(&alarm)), Vec::new());
+    loop {
+        match subscriber.poll(crate::clock::now(), &waker, &mut out) {
+            Turn::Deliver => {}
+            Turn::Yield => thread::yield_now(),
+            Turn::Wait(_) => alarm.wait(),
+            Turn::End => break,
+        }
+    }
+    let ends = out.iter().filter(|output| matches!(output, Output::Entry(_))).count();
+    assert!(ends > 0, "it ended without an end");
+    enders.into_iter().for_each(|ender| drop(ender.join().unwrap()));
 }
 
 /// What stands for a fan-out thread's inbox.

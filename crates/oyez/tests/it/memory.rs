@@ -2,7 +2,7 @@
 
 use std::process::Child;
 
-use oyez::{Event, Hub, Publish, Topic};
+use oyez::{Event, Hub, IdempotencyKey, Publish, Retention, Topic};
 
 use crate::child;
 
@@ -30,8 +30,28 @@ fn publisher_ids_stay_within_the_history() {
     check("memory::publisher_ids");
 }
 
-/// Runs a part in a process of its own. What it says is in bytes: peak before, peak after, and what the hub counts.
+#[test]
+fn topics_that_have_ended_stay_within_the_history() {
+    check("memory::ends");
+}
+
+#[test]
+fn idempotency_keys_stay_within_their_bound() {
+    let [grown, _] = run("memory::keys");
+    assert!(grown <= BOUND + MARGIN, "{grown} bytes of keys");
+    assert!(grown > BOUND / 2, "{grown} bytes: they are forgotten before their time");
+}
+
+/// Runs a part in a process of its own, which says in bytes: peak before, peak after, and what the hub counts.
 fn check(part: &str) {
+    let [grown, counted] = run(part);
+    assert!(counted <= BOUND);
+    assert!(counted > BOUND / 10 * 9, "the history is not full: {counted} bytes");
+    assert!(grown <= BOUND + MARGIN, "{grown} bytes for a history of {counted}");
+}
+
+/// What the process has grown by and what the hub counts, in bytes.
+fn run(part: &str) -> [u64; 2] {
     let output = child::run(part, 256).spawn().and_then(Child::wait_with_output).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
@@ -40,11 +60,8 @@ fn check(part: &str) {
         panic!("{line}")
     };
     let grown = after - before;
-
     println!("{part}: grown by {} KiB at most, {} KiB counted", grown >> 10, counted >> 10);
-    assert!(counted <= BOUND);
-    assert!(counted > BOUND / 10 * 9, "the history is not full: {counted} bytes");
-    assert!(grown <= BOUND + MARGIN, "{grown} bytes for a history of {counted}");
+    [grown, counted]
 }
 
 #[test]
@@ -72,6 +89,29 @@ fn kilobytes() {
 fn publisher_ids() {
     let topic = topic("topic");
     measure(1_000_000, |n| Publish::new(topic.clone(), Event::data("x").id(format!("order-{n}")).unwrap()));
+}
+
+#[test]
+#[ignore = "a part that `check` runs in a process of its own"]
+fn ends() {
+    measure(600_000, |n| Publish::end(topic(&format!("answers/{n}"))));
+}
+
+#[test]
+#[ignore = "a part that `run` runs in a process of its own"]
+fn keys() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let hub = Hub::<Event>::builder().history(Retention::none()).build();
+        let batch = vec![Publish::new(topic("topic"), Event::data("x"))];
+        let before = peak();
+        for n in 0..600_000 {
+            // as long as a UUID
+            let key = IdempotencyKey::new(&format!("{n:036}")).unwrap();
+            hub.publish_once(key, batch.clone()).await.unwrap();
+        }
+        println!("memory: {before} {} {}", peak(), hub.stats().history_bytes);
+    });
 }
 
 fn topic(name: &str) -> Topic {
