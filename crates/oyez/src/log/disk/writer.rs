@@ -236,7 +236,7 @@ impl Writer {
         let generation = self.generation + 1;
         let salt = getrandom::u64().map_err(|error| Unwritten::Full(io::Error::other(error)))?;
         let head = SegmentHead { chain: at as u8, generation, salt, before: before.unwrap_or_default() };
-        let room = self.store.take_room(at, START as usize + len).map_err(Unwritten::Full)?;
+        let room = self.store.take_room(at, START as usize + len).map_err(full_or_failed)?;
         let segment = Segment::begin(room.file, head, room.capacity).map_err(Unwritten::Failed)?;
         let named = self.store.volume.rename(&room.name, &head.name()).and_then(|()| self.store.volume.sync());
         named.map_err(Unwritten::Failed)?;
