@@ -48,6 +48,11 @@ pub(crate) const EVENT_ID_BYTES_MAX: usize = 128;
 /// How long an idempotency key stands for its publish. Ten minutes: a publisher that has not been answered by then has told
 /// somebody.
 pub(crate) const ONCE_WINDOW: Duration = Duration::from_secs(600);
+/// From where on the time of day was set, and did not just go on. Five seconds: what keeps it right step by step moves it by less,
+/// and an age that is five seconds out is right.
+pub(crate) const CLOCK_LEAP_LEAST: Duration = Duration::from_secs(5);
+/// How many times of setting it are known apart; those beyond count as one.
+pub(crate) const CLOCK_LEAPS: usize = 16;
 /// Bytes of an idempotency key. 128: a few UUIDs.
 pub(crate) const ONCE_KEY_BYTES_MAX: usize = 128;
 /// Bytes of the name of the publisher whose key it is. 256: a subject of a token.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::Error;
+use crate::clock;
 use crate::limits::{ONCE_BYTES, ONCE_KEY_BYTES_MAX, ONCE_KEYS, ONCE_SCOPE_BYTES_MAX, ONCE_WINDOW};
 use crate::publish::{Publish, at_most};
 
@@ -179,9 +180,9 @@ impl OnceTable {
     }
 }
 
-/// A clock that was set back leaves a key in its window.
+/// A clock that was set ahead or back leaves a key in its window.
 fn is_over(time_ms: u64, now_ms: u64) -> bool {
-    now_ms.saturating_sub(time_ms) >= ONCE_WINDOW.as_millis() as u64
+    clock::age_ms(time_ms, now_ms, ONCE_WINDOW) >= ONCE_WINDOW.as_millis() as u64
 }
 
 /// A key with its counts, and its places in map and queue, both of which may be half empty.

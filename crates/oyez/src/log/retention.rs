@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::limits::HISTORY_BYTES;
 
 /// What a hub keeps for those who come later or come back. Each bound holds; the oldest entries go first.
@@ -66,7 +67,7 @@ impl Retention {
     pub(crate) fn is_exceeded(&self, kept: Retained, oldest_ms: u64, now_ms: u64) -> bool {
         let too_old = self.age.is_some_and(|age| {
             let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            now_ms.saturating_sub(oldest_ms) > age_ms
+            clock::age_ms(oldest_ms, now_ms, age) > age_ms
         });
         kept.entries > self.events || kept.bytes > self.bytes || too_old
     }

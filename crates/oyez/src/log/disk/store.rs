@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oyez_proto::EventId;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,7 @@ use tracing::{debug, info, warn};
 use super::index::{Contents, FileIndex, Index};
 use super::segment::{self, Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::volume::{Volume, VolumeFile, read_all, replace};
+use crate::clock;
 use crate::gap::Reason;
 use crate::limits::EVENT_ID_BYTES_MAX;
 use crate::limits::disk::{SEGMENTS_OF_HISTORY, SKIPS_KEPT};
@@ -478,8 +480,8 @@ impl Chain {
     }
 
     pub(crate) fn is_too_old(&self, ms: u64, now_ms: u64) -> bool {
-        let age = self.class.retention.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        age.is_some_and(|age| now_ms.saturating_sub(ms) > age)
+        let is_beyond = |age: Duration| u128::from(clock::age_ms(ms, now_ms, age)) > age.as_millis();
+        self.class.retention.age.is_some_and(is_beyond)
     }
 
     fn is_half_full(&self) -> bool {
