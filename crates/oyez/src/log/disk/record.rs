@@ -77,6 +77,24 @@ impl Head {
     }
 }
 
+/// The first offset from `from` on at which a record may begin: no length is zero. Room that was never written to is passed
+/// by in long steps; a start looks through all of it.
+pub(crate) fn may_begin(bytes: &[u8], from: usize) -> Option<usize> {
+    let len_at = from + size_of::<u32>();
+    let written = len_at + first_written(bytes.get(len_at..)?)?;
+    let offset = from.max(written.saturating_sub(2 * size_of::<u32>() - 1));
+    (offset + HEAD_BYTES <= bytes.len()).then_some(offset)
+}
+
+/// Where the first byte is that is not zero.
+fn first_written(bytes: &[u8]) -> Option<usize> {
+    let zeros: usize =
+        bytes.chunks(ZEROS.len()).map_while(|chunk| ZEROS.starts_with(chunk).then_some(chunk.len())).sum();
+    Some(zeros + bytes.get(zeros..)?.iter().position(|byte| *byte != 0)?)
+}
+
+const ZEROS: [u8; 4096] = [0; 4096];
+
 impl<'a> Record<'a> {
     /// Reads the record at the beginning of `bytes`, which may go on behind it.
     pub(crate) fn read(bytes: &'a [u8], salt: u64) -> Result<Self, NotARecord> {
@@ -228,3 +246,36 @@ impl<'a> Fields<'a> {
 /// The tag of the publisher's own id; those of [`Extras`] are its own.
 const PUBLISHER_ID: u8 = 0;
 const EXTRA_HEAD_BYTES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(written: &[usize], len: usize) {
+        let mut bytes = vec![0; len];
+        written.iter().for_each(|at| bytes[*at] = 1);
+        let mut looked_at = Vec::new();
+        while let Some(offset) = may_begin(&bytes, looked_at.last().map_or(0, |last| last + 1)) {
+            looked_at.push(offset);
+        }
+        let has_length = |offset: &usize| bytes[offset + 4..offset + 8] != [0; 4];
+        let wanted: Vec<_> = (0..(len + 1).saturating_sub(HEAD_BYTES)).filter(has_length).collect();
+        assert!(wanted.iter().all(|offset| looked_at.contains(offset)), "{written:?} of {len}: {looked_at:?}");
+        assert!(looked_at.len() <= 8 * written.len(), "{written:?} of {len}: {looked_at:?}");
+    }
+
+    #[test]
+    fn a_look_through_room_passes_by_zeros_and_nothing_else() {
+        check(&[], 10_000);
+        check(&[], 39);
+        check(&[0], 40);
+        check(&[4], 40);
+        check(&[7], 47);
+        check(&[7], 39);
+        for at in 0..200 {
+            check(&[at], 200);
+            check(&[4_000 + at, 4_030 + at, 12_288], 12_300);
+        }
+    }
+}

@@ -431,7 +431,9 @@ fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, checked: &Ch
         let wanted = piece.len().min((len - start) as usize);
         let bytes = &mut piece[..wanted];
         file.read_at(start.into(), bytes)?;
-        for offset in 0..wanted.saturating_sub(record::HEAD_BYTES - 1) {
+        let mut next = 0;
+        while let Some(offset) = record::may_begin(bytes, next) {
+            next = offset + 1;
             let Some(head) = bytes.get(offset..).and_then(Head::read) else { continue };
             let place = start + offset as u32;
             let is_later = head.place.sequence > checked.last
