@@ -176,11 +176,8 @@ pub(crate) struct Subscriber {
     lost: bool,
     /// It gets what there is and has missed nothing yet: what has expired is not announced until it has come to the tail.
     replaying: bool,
-    /// Segments that had been dropped when it last knew of all that is gone.
-    drops: u64,
-    /// A page that is being read from disk.
-    #[cfg(unix)]
-    fetch: Option<Fetch>,
+    /// Segments that had been dropped when it last knew of all that is gone. With 64 MiB each, these are 256 PiB.
+    drops: u32,
 }
 
 /// What the driver of a stream that it feeds at the tail has sent to its reader.
@@ -204,9 +201,20 @@ enum State {
     Reading,
     /// As well, and before it some have expired, of which the reader is told when it is known how many.
     Passing(Box<Hole>),
+    /// As well; what comes next is being read from disk.
+    #[cfg(unix)]
+    Fetching(Box<Fetching>),
     /// Everything has been read; the shard wakes us.
     AtTail,
     Ended,
+}
+
+/// A page that is being read from disk, and what has expired before it.
+#[cfg(unix)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fetching {
+    fetch: Fetch,
+    hole: Hole,
 }
 
 /// Entries that have expired, one behind the other.
@@ -263,9 +271,7 @@ impl Subscriber {
             fed: false,
             lost: false,
             replaying,
-            drops,
-            #[cfg(unix)]
-            fetch: None,
+            drops: u32::try_from(drops).unwrap_or(u32::MAX),
         }
     }
 
@@ -351,6 +357,8 @@ impl Subscriber {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
                 State::Values(snapshot) => self.read_values(snapshot, now, out),
                 State::Passing(hole) => self.read(*hole, now, waker, out),
+                #[cfg(unix)]
+                State::Fetching(fetching) => self.fetch(*fetching, now, waker, out),
                 State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
                     self.read(Hole::default(), now, waker, out)
                 }
@@ -403,44 +411,41 @@ impl Subscriber {
         Turn::Deliver
     }
 
-    /// The next page of the log; `None` when it is on its way.
-    fn next_page(&mut self, waker: &Waker) -> Option<Page> {
-        #[cfg(unix)]
-        if let Some(fetch) = self.fetch.take() {
-            let Some(read) = fetch.take(waker) else {
-                self.fetch = Some(fetch);
-                return None;
-            };
-            // it goes on reading by itself until it comes to what its driver has
-            self.lost = true;
-            return Some(self.hub.log.fetched(read, self.cursor, &self.options.matchers));
-        }
-        self.lost = false;
-        let page = self.hub.log.read(self.cursor, &self.options.matchers);
-        #[cfg(unix)]
-        if let Page::Stored = page {
-            self.fetch = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops, waker);
-            self.lost = true;
-        }
-        Some(page)
+    /// Goes on when the page that was asked for is there.
+    #[cfg(unix)]
+    fn fetch(&mut self, fetching: Fetching, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        let Some(read) = fetching.fetch.take(waker) else {
+            self.state = State::Fetching(Box::new(fetching));
+            return Some(Turn::Wait(self.next_time(waker)));
+        };
+        // it goes on reading by itself until it comes to what its driver has
+        self.lost = true;
+        let page = self.hub.log.fetched(read, self.cursor, &self.options.matchers);
+        self.take(page, fetching.hole, now, waker, out)
     }
 
     /// Reads behind the cursor, and behind a hole that has not been told.
-    fn read(&mut self, mut hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
-        let (entries, cursor, more) = match self.next_page(waker) {
-            None | Some(Page::Stored) => {
-                if hole.missed > 0 {
-                    self.state = State::Passing(Box::new(hole));
-                }
-                return Some(Turn::Wait(self.next_time(waker)));
-            }
-            Some(Page::Lost { gap, values, drops }) => {
+    fn read(&mut self, hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        self.lost = false;
+        let page = self.hub.log.read(self.cursor, &self.options.matchers);
+        self.take(page, hole, now, waker, out)
+    }
+
+    fn take(&mut self, page: Page, mut hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        let (entries, cursor, more) = match page {
+            Page::Read { entries, cursor, more } => (entries, cursor, more),
+            Page::Lost { gap, values, drops } => {
                 self.tell_hole(&mut hole, self.cursor, None, out);
-                self.drops = drops;
+                self.drops = u32::try_from(drops).unwrap_or(u32::MAX);
                 return Some(self.fall_behind(gap, values, now, out));
             }
-            Some(Page::Read { entries, cursor, more }) => (entries, cursor, more),
-            Some(Page::Failed(error)) => {
+            #[cfg(unix)]
+            Page::Stored => {
+                let fetch = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops.into(), waker)?;
+                self.state = State::Fetching(Box::new(Fetching { fetch, hole }));
+                return Some(Turn::Wait(self.next_time(waker)));
+            }
+            Page::Failed(error) => {
                 error!(%error, source = error.source(), "a stream ends, because what comes next cannot be read");
                 return Some(self.end(End::Storage));
             }
@@ -469,7 +474,7 @@ impl Subscriber {
             Page::Lost { gap, values, .. } => return Some(self.fall_behind(gap, values, now, out)),
             Page::Read { entries, cursor, more } => (entries, cursor, more),
             // values are in memory
-            Page::Stored | Page::Failed(_) => return Some(self.end(End::Storage)),
+            _ => return Some(self.end(End::Storage)),
         };
         // values are not counted over pages: their places may lie far apart
         let end = PageEnd { cursor, more: false };
@@ -570,6 +575,15 @@ impl Subscriber {
     }
 
     fn keep_alive(&mut self, now: Instant, out: &mut Vec<Output>) -> Turn {
+        #[cfg(unix)]
+        if let State::Fetching(fetching) = &mut self.state {
+            let mut hole = std::mem::take(&mut fetching.hole);
+            if hole.missed > 0 {
+                self.tell_hole(&mut hole, self.cursor, None, out);
+                self.has_sent(now);
+                return Turn::Deliver;
+            }
+        }
         if let State::Passing(hole) = &self.state {
             // the id of a keep-alive would take the reader past it without a word
             let mut hole = **hole;

@@ -93,6 +93,7 @@ pub(crate) enum Page {
     /// first; what is gone now, after so many drops, is told with it.
     Lost { gap: Gap, values: Option<Snapshot>, drops: u64 },
     /// It is on disk, and has to be fetched from there.
+    #[cfg(unix)]
     Stored,
     /// It is on disk, and cannot be read.
     Failed(Error),
@@ -299,6 +300,7 @@ impl Log {
     /// [`Log::read`] with a page of another size.
     pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
         let ring = self.ring.read();
+        #[cfg(unix)]
         if self.is_on_disk() && cursor + 1 < ring.front() {
             return Page::Stored;
         }

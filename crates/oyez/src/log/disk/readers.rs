@@ -3,6 +3,7 @@
 //! a disk.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::task::Waker;
@@ -47,7 +48,22 @@ struct Job {
 }
 
 /// A page on its way. Dropping it calls the read off, if it has not begun.
+#[derive(Clone)]
 pub(crate) struct Fetch(Arc<Slot>);
+
+impl PartialEq for Fetch {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Fetch {}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").finish_non_exhaustive()
+    }
+}
 
 struct Slot(Mutex<Fetched>);
 

@@ -32,6 +32,7 @@ use crate::log::entry::Entry;
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::{Epoch, Position};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
 
@@ -61,6 +62,8 @@ pub(crate) struct Store {
     dropped: RwLock<Dropped>,
     /// Numbers that were given out, perhaps, and lost in a crash.
     skips: Vec<(u64, u64)>,
+    /// Files made for segments.
+    spares: AtomicU64,
     /// What was found when it was opened.
     pub(crate) opened: Opened,
 }
@@ -189,7 +192,15 @@ impl Store {
             // made for the segments of another run: their size may not fit, and nobody knows whether they are whole
             let _ = volume.remove(name);
         }
-        let store = Self { volume, epoch, chains, dropped: RwLock::new(dropped), skips: saying.skips, opened };
+        let store = Self {
+            volume,
+            epoch,
+            chains,
+            dropped: RwLock::new(dropped),
+            skips: saying.skips,
+            spares: AtomicU64::new(0),
+            opened,
+        };
         info!(epoch = %store.epoch, head = store.opened.head, entries = store.opened.entries, "history is open");
         Ok(store)
     }
@@ -385,9 +396,10 @@ impl Store {
             while let Some(segment) = chain.is_too_much(now_ms) {
                 self.drop_segment(chain, segment)?;
             }
-            if chain.is_half_full() && chain.spare.lock().is_none() {
-                let room = self.make_room(chain, 0)?;
-                *chain.spare.lock() = Some(room);
+            // whoever needs room meanwhile waits for it: two would make the same file
+            let mut spare = chain.spare.lock();
+            if spare.is_none() && chain.is_half_full() {
+                *spare = Some(self.make_room(chain, 0)?);
             }
         }
         Ok(())
@@ -396,19 +408,27 @@ impl Store {
     /// Room for a segment that holds at least so many bytes.
     pub(crate) fn take_room(&self, chain: usize, least: usize) -> io::Result<Room> {
         let chain = &self.chains[chain];
-        match chain.spare.lock().take() {
+        let mut spare = chain.spare.lock();
+        match spare.take() {
             Some(room) if room.capacity as usize >= least => return Ok(room),
             Some(room) => self.volume.remove(&room.name)?,
             None => {}
         }
-        self.make_room(chain, least)
+        let room = self.make_room(chain, least);
+        drop(spare);
+        room
+    }
+
+    /// A name that no other file has: one that was taken may still have its own.
+    fn spare_name(&self) -> String {
+        format!("{SPARE}{}", self.spares.fetch_add(1, Relaxed))
     }
 
     /// As much room as the chain is due, or as there is.
     fn make_room(&self, chain: &Chain, least: usize) -> io::Result<Room> {
         let least = least.max(chain.segment_bytes.0);
         let mut capacity = (chain.next_capacity() as usize).max(least);
-        let name = format!("{SPARE}{}", chain.id);
+        let name = self.spare_name();
         loop {
             match self.volume.create(&name, capacity as u64) {
                 Ok(file) => {
@@ -443,7 +463,7 @@ impl Store {
         let mut spare = chain.spare.lock();
         match Arc::try_unwrap(segment) {
             Ok(segment) if spare.is_none() && segment.capacity >= chain.next_capacity() => {
-                let room = Room { name: format!("{SPARE}{id}"), file: segment.file, capacity: segment.capacity };
+                let room = Room { name: self.spare_name(), file: segment.file, capacity: segment.capacity };
                 self.volume.rename(&name, &room.name)?;
                 *spare = Some(room);
                 Ok(())

@@ -462,3 +462,27 @@ fn an_index_that_is_lost_is_made_again() {
         );
     }
 }
+
+#[test]
+fn keeper_and_writer_never_take_the_same_room() {
+    let disk = SimulatedDisk::default();
+    let store = open(&disk, 256 << 10).unwrap();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    let mut publisher = Publisher::new(9);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let keeper = {
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                store.keep(0).unwrap();
+            }
+        })
+    };
+    for time in 0..2_000 {
+        publisher.commit(&mut writer, time).unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    keeper.join().unwrap();
+    publisher.verify(&store, "live");
+    publisher.verify(&open(&disk.after_a_kill(), 256 << 10).unwrap(), "killed");
+}

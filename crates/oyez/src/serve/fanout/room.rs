@@ -277,8 +277,6 @@ impl Room {
         if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
-                // what becomes of it, or is to be read from disk, is its subscriber's business
-                Page::Lost { .. } | Page::Stored | Page::Failed(_) => return Next::Lost,
                 Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
                 // patterns that skip much: nothing yet
                 Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
@@ -287,6 +285,8 @@ impl Room {
                     let expires_ms = self.core.log.first_expiry_ms(&entries, &group.name.matchers);
                     group.old_run = Some(run.until(expires_ms));
                 }
+                // what is gone, on disk or not to be read is its subscriber's business
+                _ => return Next::Lost,
             }
         }
         group.old_run.as_ref().expect("it was there or was made just now").unless_expired(&self.core.log)
