@@ -285,8 +285,8 @@ impl<T: Payload> Hub<T> {
     /// # }).unwrap();
     /// ```
     pub async fn end(&self, topic: &str) -> Result<EventId, Error> {
-        let ids = self.core.append(vec![Publish::end(Topic::new(topic)?)], clock::wall_ms())?;
-        Ok(ids.into_iter().next().expect("one entry has one id"))
+        let published = self.core.publish(vec![Publish::end(Topic::new(topic)?)], None).await?;
+        Ok(published.ids.into_iter().next().expect("one entry has one id"))
     }
 
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens

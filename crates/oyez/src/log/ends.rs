@@ -52,11 +52,12 @@ impl Ends {
         self.by_age.push_back((end.sequence, topic));
     }
 
-    /// Notes that the oldest end that was still there has left the history.
-    pub(crate) fn leave_history(&mut self) {
-        let Some((_, topic)) = self.by_age.get(self.gone) else { return };
-        self.gone_bytes += cost(topic);
-        self.gone += 1;
+    /// Notes that the history begins with this sequence number.
+    pub(crate) fn history_begins(&mut self, sequence: u64) {
+        while let Some((_, topic)) = self.by_age.get(self.gone).filter(|(end, _)| *end < sequence) {
+            self.gone_bytes += cost(topic);
+            self.gone += 1;
+        }
         while self.gone_bytes > self.gone_bytes_max {
             let Some((sequence, topic)) = self.by_age.pop_front() else { return };
             self.gone -= 1;
@@ -90,11 +91,11 @@ mod tests {
         (1..=5).for_each(|n| ends.note(topic(n), end(n)));
         let known = |ends: &Ends| (1..=5).filter(|n| ends.end_of(&topic(*n)) == Some(end(*n))).collect::<Vec<_>>();
         assert_eq!(known(&ends), [1, 2, 3, 4, 5]);
-        (1..=2).for_each(|_| ends.leave_history());
+        ends.history_begins(3);
         assert_eq!((known(&ends).len(), ends.gone_bytes()), (5, 2 * cost(&topic(1))));
-        ends.leave_history();
+        ends.history_begins(4);
         assert_eq!(known(&ends), [2, 3, 4, 5]);
-        (1..=4).for_each(|_| ends.leave_history());
+        ends.history_begins(9);
         assert_eq!((known(&ends), ends.gone_bytes()), (vec![4, 5], 2 * cost(&topic(1))));
     }
 }

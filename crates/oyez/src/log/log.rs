@@ -140,9 +140,13 @@ impl Log {
     /// Shows entries that are on disk.
     #[cfg(unix)]
     pub(crate) fn show(&self, entries: Vec<Arc<Entry>>, now_ms: u64) {
+        let oldest = self.history.as_ref().and_then(|history| history.store.oldest());
         let mut ring = self.ring.write();
         entries.into_iter().for_each(|entry| ring.take(entry));
         ring.trim(now_ms);
+        if let Some(oldest) = oldest {
+            ring.history_begins(oldest);
+        }
     }
 
     /// Goes on behind this number: those before name nothing.

@@ -126,7 +126,7 @@ impl Ring {
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
             once: OnceTable::new(OnceBounds::default()),
-            ends: Ends::new(summary_bytes),
+            ends: Ends::new(if bounds.is_tail { DROPPED_SUMMARY_BYTES } else { summary_bytes }),
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
             expiring: Arc::default(),
@@ -243,15 +243,21 @@ impl Ring {
                 self.publisher_ids.remove(id);
             }
         }
-        if entry.ended_topic().is_some() {
-            self.ends.leave_history();
-        }
         let cost = entry.cost();
         self.history.entries -= 1;
         self.history.bytes -= cost;
         self.slack.entries += 1;
         self.slack.bytes += cost;
         self.history_start = entry.sequence + 1;
+        // the history of a tail is on the disk, which tells where it begins
+        if !self.is_tail {
+            self.history_begins(self.history_start);
+        }
+    }
+
+    /// Notes that the history begins with this sequence number, wherever it is.
+    pub(crate) fn history_begins(&mut self, sequence: u64) {
+        self.ends.history_begins(sequence);
     }
 
     fn trim_slack(&mut self) {

@@ -10,5 +10,6 @@ mod latest;
 mod memory;
 mod serve;
 mod slow;
+mod stored;
 mod typed;
 mod web;

@@ -15,7 +15,7 @@ use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, IDLE, QUEUE_BYTES_MAX};
 use crate::log::entry::Entry;
 use crate::log::{Admission, Batch, IdempotencyKey, Published};
 use crate::position::Epoch;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Topic};
 
 /// Where what is durable becomes visible.
 pub(crate) trait Tail: Send + Sync {
@@ -73,6 +73,7 @@ impl Committer {
             pending: Vec::new(),
             events: 0,
             keys: HashSet::new(),
+            ended: HashSet::new(),
             failure,
             keeper,
             full_until: None,
@@ -165,6 +166,8 @@ struct Thread {
     events: usize,
     /// Under which keys: a key that is used twice is judged when the first use is visible.
     keys: HashSet<IdempotencyKey>,
+    /// Topics that end with it: what else is published to them is judged when the end is visible.
+    ended: HashSet<Topic>,
     failure: watch::Sender<Option<Arc<str>>>,
     keeper: Arc<Bell>,
     /// The disk is not asked for room until then.
@@ -193,7 +196,9 @@ impl Thread {
     fn take(&mut self, submission: Submission) {
         let Submission { batch, done } = submission;
         let key = batch.once().map(|once| once.key.clone());
-        if self.events + batch.0.len() > COMMIT_EVENTS_MAX || key.as_ref().is_some_and(|key| self.keys.contains(key)) {
+        let is_known = key.as_ref().is_some_and(|key| self.keys.contains(key));
+        let is_beyond = !self.ended.is_empty() && batch.beyond_an_end(|topic| self.ended.contains(topic)).is_some();
+        if self.events + batch.0.len() > COMMIT_EVENTS_MAX || is_known || is_beyond {
             self.commit();
         }
         let now_ms = clock::wall_ms();
@@ -201,6 +206,7 @@ impl Thread {
             Ok(Pushed::Pending(entries)) => {
                 self.events += entries.len();
                 self.keys.extend(key);
+                self.ended.extend(entries.iter().filter_map(|entry| entry.ended_topic().cloned()));
                 self.pending.push((entries, done));
             }
             // nobody may be waiting any more
@@ -239,6 +245,7 @@ impl Thread {
         }
         self.events = 0;
         self.keys.clear();
+        self.ended.clear();
         let pending = std::mem::take(&mut self.pending);
         if let Err(unwritten) = self.writer.write() {
             let error = self.refusal(unwritten);

@@ -1,0 +1,152 @@
+//! Idempotency keys, ends and expiry of a history on disk: over a restart, and when the memory has moved on.
+#![cfg(unix)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oyez::{
+    Durability, ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Position, Publish, Reason, Storage, StreamItem,
+    Topic,
+};
+
+use crate::web::within;
+
+/// A directory that goes with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("oyez-stored-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn open(&self) -> Hub {
+        Hub::builder().open(Storage::new(&self.0).durability(Durability::Flush)).unwrap()
+    }
+
+    /// Stops the hub and starts it again.
+    async fn restart(&self, hub: Hub) -> Hub {
+        hub.close().await;
+        drop(hub);
+        self.open()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn publish(topic: &str, data: impl Into<String>) -> Publish {
+    Publish::new(Topic::new(topic).unwrap(), Event::data(data.into()))
+}
+
+fn begun(hub: &Hub, topic: &str, id: &str) -> Option<ErrorKind> {
+    hub.subscribe(topic).resume(LastEventId::new(id)).into_stream().err().map(|error| error.kind())
+}
+
+/// What a stream says up to its end, in words.
+async fn all(hub: &Hub, topic: &str) -> Vec<String> {
+    let mut stream = hub.subscribe(topic).into_stream().unwrap();
+    let mut seen = Vec::new();
+    while let Some(item) = within("an item", stream.next()).await {
+        seen.push(match item {
+            StreamItem::Event(event) => event.value.data_str().to_owned(),
+            StreamItem::End(topic) => format!("end of {topic}"),
+            other => panic!("{other:?}"),
+        });
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_publish_is_once_over_a_restart() {
+    let directory = Directory::new("once");
+    let hub = directory.open();
+    let key = IdempotencyKey::new("k").unwrap();
+    let batch = vec![publish("a", "1"), publish("b", "2")];
+    let first = hub.publish_once(key.clone(), batch.clone()).await.unwrap();
+    let hub = directory.restart(hub).await;
+    let again = hub.publish_once(key.clone(), batch).await.unwrap();
+    assert!(again.replayed && again.ids == first.ids, "{again:?}");
+    let error = hub.publish_once(key, vec![publish("a", "1")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    assert_eq!(hub.stats().published, 0);
+}
+
+#[tokio::test]
+async fn a_topic_stays_ended_over_a_restart() {
+    let directory = Directory::new("ended");
+    let hub = directory.open();
+    let first = hub.publish("a", Event::data("1")).await.unwrap();
+    let end = hub.end("a").await.unwrap();
+    let hub = directory.restart(hub).await;
+    let error = hub.publish("a", Event::data("more")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(begun(&hub, "a", &end), Some(ErrorKind::Ended));
+    assert_eq!(begun(&hub, "a", &first), None);
+    assert_eq!(all(&hub, "a").await, ["1", "end of a"]);
+}
+
+#[tokio::test]
+async fn a_topic_stays_ended_when_its_end_is_only_on_the_disk() {
+    let directory = Directory::new("far");
+    let hub = directory.open();
+    let first = hub.publish("a", Event::data("1")).await.unwrap();
+    let end = hub.end("a").await.unwrap();
+    // more than the memory holds
+    let large = "x".repeat(1 << 20);
+    for _ in 0..40 {
+        hub.publish("b", Event::data(large.as_str())).await.unwrap();
+    }
+    let error = hub.publish("a", Event::data("more")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(begun(&hub, "a", &end), Some(ErrorKind::Ended));
+    assert_eq!(begun(&hub, "a", &first), None);
+    assert_eq!(all(&hub, "a").await, ["1", "end of a"]);
+}
+
+/// Publishes that are written with the end in one go are before it, or refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_behind_an_end_that_is_being_written() {
+    let directory = Directory::new("race");
+    let hub = directory.open();
+    for n in 0..100 {
+        let topic = format!("t{n}");
+        let mut publishers = Vec::new();
+        for _ in 0..8 {
+            let (hub, topic) = (hub.clone(), topic.clone());
+            publishers.push(tokio::spawn(async move { hub.publish(&topic, Event::data("x")).await }));
+        }
+        let end = hub.end(&topic).await.unwrap().parse::<Position>().unwrap();
+        for publisher in publishers {
+            match publisher.await.unwrap() {
+                Ok(id) => assert!(id.parse::<Position>().unwrap().sequence < end.sequence, "{id} is behind {end:?}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+            }
+        }
+        assert_eq!(all(&hub, &topic).await.last().map(|last| &**last), Some(&*format!("end of {topic}")));
+    }
+}
+
+#[tokio::test]
+async fn what_has_expired_is_hidden_over_a_restart() {
+    let directory = Directory::new("ttl");
+    let hub = directory.open();
+    let first = hub.publish("a", Event::data("1")).await.unwrap();
+    hub.publish_batch(vec![publish("a", "short").ttl(Duration::from_millis(1)).unwrap()]).await.unwrap();
+    hub.publish("a", Event::data("kept")).await.unwrap();
+    hub.publish_batch(vec![Publish::end(Topic::new("a").unwrap())]).await.unwrap();
+    let hub = directory.restart(hub).await;
+    while all(&hub, "a").await.len() > 3 {}
+    assert_eq!(all(&hub, "a").await, ["1", "kept", "end of a"]);
+    let mut stream = hub.subscribe("a").resume(LastEventId::new(&*first)).into_stream().unwrap();
+    match within("the gap", stream.next()).await {
+        Some(StreamItem::Gap(gap)) => assert_eq!((gap.reason, gap.missed), (Reason::Expired, Some(1))),
+        other => panic!("{other:?}"),
+    }
+    let event = within("the next", stream.next()).await.and_then(StreamItem::event).unwrap();
+    assert_eq!(event.value.data_str(), "kept");
+}
