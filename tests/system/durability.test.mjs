@@ -136,7 +136,8 @@ describe('the data directory', { concurrency: 2 }, () => {
   test('a byte that is wrong in the middle is refused with its place and what to do, and one in a torn end is not', async (t) => {
     const hub = await DurableHub.make(t);
     await hub.start();
-    for (let n = 0; n < 20; n++) await hub.publish('news', `entry number ${n};`);
+    const ids = [];
+    for (let n = 0; n < 20; n++) ids.push((await hub.publish('news', `entry number ${n};`)).id);
     await hub.kill();
     const [file, bytes, at] = await segmentWith(hub.data, 'entry number 3;');
     const damaged = Buffer.from(bytes);
@@ -156,6 +157,10 @@ describe('the data directory', { concurrency: 2 }, () => {
     await hub.start();
     assert.match(hub.server.logs, /WARN/);
     assert.deepEqual((await hub.read()).map(({ data }) => data), Array.from({ length: 19 }, (_, n) => `entry number ${n};`));
+    const [gap, ...rest] = await hub.read('topic=news', { 'last-event-id': ids[19] });
+    assert.deepEqual([gap?.type, JSON.parse(gap?.data ?? '{}').reason, rest], ['oyez.gap', 'crash', []], 'its id is known to be lost');
+    const { id } = await hub.publish('news', 'new');
+    assert.ok(!ids.includes(id), `${id} named another event`);
   });
 
   test('where the directory was deleted, old ids are told that their history is another one', async (t) => {

@@ -269,6 +269,25 @@ fn a_killed_process_loses_nothing_that_it_wrote() {
 }
 
 #[test]
+fn numbers_of_what_was_flushed_and_lost_with_the_power_are_not_given_out_again() {
+    let mut lost = 0;
+    for seed in 0..50 {
+        let disk = SimulatedDisk::default();
+        let store = open(&disk, 1 << 20).unwrap();
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Flush);
+        let mut publisher = Publisher::new(seed);
+        for time in 0..20 {
+            publisher.commit(&mut writer, time).unwrap();
+        }
+        let given = read(&store, "*").len();
+        let store = open(&disk.after_a_power_cut(&mut Seeded(seed)), 1 << 20).unwrap();
+        assert!(store.opened.head >= writer.head(), "seed {seed}: {} and {}", store.opened.head, writer.head());
+        lost += given - read(&store, "*").len();
+    }
+    assert!(lost > 0, "or nothing was tried");
+}
+
+#[test]
 fn an_error_at_any_step_leaves_what_was_acknowledged() {
     for error in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
         let (.., steps) = run_until(u64::MAX, 5, 64 << 10, 30);
