@@ -30,6 +30,8 @@ pub struct Gap {
 pub enum Reason {
     /// They have left the history.
     Expired,
+    /// Their topic was deleted.
+    Deleted,
     /// The id was never given out here, or is not known any more.
     Unknown,
     /// The id belongs to a log that is gone.
@@ -48,6 +50,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
+            Self::Deleted => "deleted",
             Self::Unknown => "unknown",
             Self::Epoch => "epoch",
             Self::Policy => "policy",

@@ -289,6 +289,21 @@ impl<T: Payload> Hub<T> {
         Ok(published.ids.into_iter().next().expect("one entry has one id"))
     }
 
+    /// Deletes `topic`: all that was published to it is hidden at once, from readers that are to come and from those that
+    /// are there. An entry of several topics stays readable through the others. Gives back the place of the deletion in the
+    /// log. A topic that nobody has published to can be deleted as well, and what is published to it from now on is read as
+    /// ever.
+    ///
+    /// A reader that should have had what is hidden is told so in its stream, where that was
+    /// ([`Reason::Deleted`](crate::Reason::Deleted)): one that resumes from before, or has fallen behind. Memory is given
+    /// back as the history moves on.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when `topic` is no topic; [`Closed`](ErrorKind::Closed) when the hub drains.
+    pub async fn delete(&self, topic: &str) -> Result<EventId, Error> {
+        self.core.delete(Topic::new(topic)?).await
+    }
+
     /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
     /// until it is turned into a response or a stream; an invalid matcher is reported then.
     pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>
@@ -407,15 +422,45 @@ impl Core {
     }
 
     fn checked(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
-        if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; publish elsewhere"));
-        }
+        self.check_open()?;
         at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
         let single = batch.len() == 1;
         for (index, publish) in batch.iter().enumerate() {
             publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
         }
         Ok(Batch::new(batch, key))
+    }
+
+    /// Deletes a topic.
+    pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
+        #[cfg(unix)]
+        if let Some(committer) = &self.committer {
+            loop {
+                self.check_open()?;
+                let known = self.log.newest_of(&topic)?;
+                let published = committer.append(Batch::deletion(topic.clone(), known)).await?;
+                // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
+                if self.log.newest_hidden(&topic) <= known {
+                    return Ok(published.ids.into_iter().next().expect("one entry has one id"));
+                }
+            }
+        }
+        self.delete_in_memory(topic, clock::wall_ms())
+    }
+
+    /// [`Core::delete`] at this time, in milliseconds since 1970, for logs in memory.
+    pub(crate) fn delete_in_memory(&self, topic: Topic, now_ms: u64) -> Result<EventId, Error> {
+        self.check_open()?;
+        let published = self.log.append(Batch::deletion(topic, 0), now_ms)?;
+        self.has_appended(0);
+        Ok(published.ids.into_iter().next().expect("one entry has one id"))
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; go elsewhere"));
+        }
+        Ok(())
     }
 
     /// So many entries are visible: wakes whom they concern.
@@ -489,7 +534,7 @@ impl Tail for Shown {
 
     fn show(&self, entries: Vec<Arc<Entry>>) {
         if let Some(core) = self.0.upgrade() {
-            let number = entries.len();
+            let number = entries.iter().filter(|entry| !entry.deletes()).count();
             core.log.show(entries, clock::wall_ms());
             core.has_appended(number);
         }

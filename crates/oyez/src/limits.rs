@@ -79,6 +79,10 @@ pub(crate) const SLACK_BYTES: usize = 4 << 20;
 /// less than this a resume is known to be complete; beyond it the answer is "may be incomplete".
 pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
 
+/// Deletions of topics that a log knows of, to say why a resume from before is incomplete: at most 5 MB with the longest
+/// names. Of older ones only the place is known, and every reader from before it is told.
+pub(crate) const DELETIONS_KEPT: usize = 4_096;
+
 /// Values (the newest entry of each topic and key) that a log keeps, whatever becomes of its history.
 pub(crate) const LATEST_VALUES: usize = 1_000_000;
 /// Bytes of their table and of those values that only it still holds: as much as the history has by default.

@@ -142,7 +142,7 @@ impl Shard {
                 state.announce_loss(gone, &mut woken);
             }
             let Some(last) = step.last().map(|entry| entry.sequence) else { break };
-            for entry in step.drain(..) {
+            for entry in step.drain(..).filter(|entry| !entry.deletes()) {
                 state.announce(&entry, &mut woken);
             }
             state.followed = last;

@@ -338,6 +338,9 @@ impl<T: Payload> Subscribe<T> {
         if has_checks {
             begin.gap = begin.gap.map(Checks::veil);
         }
+        if self.on_gap == OnGap::Fail && begin.deleted {
+            return Err(Error::new(ErrorKind::Gone, "cannot resume: entries were deleted since, or their topic was"));
+        }
         if let (OnGap::Fail, Some(gap)) = (self.on_gap, &begin.gap) {
             let oldest = gap.oldest.as_deref().unwrap_or("nothing");
             let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
@@ -348,6 +351,7 @@ impl<T: Payload> Subscribe<T> {
             replaying: !matches!(start, Start::Id(_) | Start::Time(..)),
             gap: begin.gap,
             values: begin.values,
+            deletions_known: begin.known,
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
             life: self.life.map(|life| core.random.about(life, 200)),
             said: self.opening,

@@ -13,13 +13,13 @@ use tracing::error;
 use crate::Position;
 use crate::access::Access;
 use crate::control::StreamControl;
-use crate::gap::Gap;
+use crate::gap::{Gap, Reason};
 use crate::hub::{Core, Ticket};
 use crate::index::Key;
 use crate::limits::TURN_ROUNDS;
 #[cfg(unix)]
 use crate::log::disk::Fetch;
-use crate::log::{Entry, Log, Page, Snapshot};
+use crate::log::{Behind, Entry, Log, Page, Snapshot};
 use crate::matcher::Matchers;
 use crate::shard::{Reader, Tail};
 use crate::stats::End;
@@ -74,6 +74,8 @@ pub(crate) struct Opening {
     pub(crate) gap: Option<Gap>,
     /// Values that come before the log is read.
     pub(crate) values: Option<Snapshot>,
+    /// Of topics that were deleted up to here the stream says nothing.
+    pub(crate) deletions_known: u64,
     /// They are all that there is: the stream goes on at the head, and begins anew if it is cut before it has told one.
     pub(crate) is_snapshot: bool,
     /// It does not resume: nothing of what it begins with can be missed.
@@ -168,6 +170,8 @@ pub(crate) struct Subscriber {
     sent: u64,
     /// `latest`: up to here only the newest entry of each topic or key is sent.
     conflate_until: u64,
+    /// Of topics that were deleted up to here it says nothing.
+    deletions_known: u64,
     keep_alive_at: Option<Instant>,
     ends_at: Option<Instant>,
     /// It does not read by itself and does not sleep in the shard: its driver sends what matches, and tells it.
@@ -260,6 +264,7 @@ impl Subscriber {
             options,
             control,
             ticket: Some(ticket),
+            deletions_known: opening.deletions_known,
             state: State::Opening(Box::new(opening)),
             key: None,
             cursor,
@@ -391,7 +396,7 @@ impl Subscriber {
     }
 
     fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let Opening { gap, values, is_snapshot, replaying: _, retry, life, said, reader } = opening;
+        let Opening { gap, values, is_snapshot, retry, life, said, reader, .. } = opening;
         if let Some(values) = values {
             self.state = State::Values(Box::new(values));
         }
@@ -420,20 +425,24 @@ impl Subscriber {
         };
         // it goes on reading by itself until it comes to what its driver has
         self.lost = true;
-        let page = self.hub.log.fetched(read, self.cursor, &self.options.matchers);
+        let page = self.hub.log.fetched(read, self.behind(), &self.options.matchers);
         self.take(page, fetching.hole, now, waker, out)
     }
 
     /// Reads behind the cursor, and behind a hole that has not been told.
     fn read(&mut self, hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
         self.lost = false;
-        let page = self.hub.log.read(self.cursor, &self.options.matchers);
+        let page = self.hub.log.read(self.behind(), &self.options.matchers);
         self.take(page, hole, now, waker, out)
     }
 
+    fn behind(&self) -> Behind {
+        Behind { cursor: self.cursor, known: self.deletions_known }
+    }
+
     fn take(&mut self, page: Page, mut hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
-        let (entries, cursor, more) = match page {
-            Page::Read { entries, cursor, more } => (entries, cursor, more),
+        let (entries, cursor, more, gap) = match page {
+            Page::Read { entries, cursor, more, gap } => (entries, cursor, more, gap),
             Page::Lost { gap, values, drops } => {
                 self.tell_hole(&mut hole, self.cursor, None, out);
                 self.drops = u32::try_from(drops).unwrap_or(u32::MAX);
@@ -450,8 +459,16 @@ impl Subscriber {
                 return Some(self.end(End::Storage));
             }
         };
-        let more_wanted = more && self.until().sequence.is_none_or(|last| cursor < last);
-        let told_something = self.tell(entries, PageEnd { cursor, more: more_wanted }, &mut hole, out);
+        let more_wanted = more && gap.is_none() && self.until().sequence.is_none_or(|last| cursor < last);
+        // whoever has the id of a hole is still to be told what was deleted behind it
+        let before_gap = entries.last().map_or(self.cursor, |entry| entry.sequence);
+        let end = if gap.is_some() { before_gap } else { cursor };
+        let mut told_something = self.tell(entries, PageEnd { cursor: end, more: more_wanted }, &mut hole, out);
+        if let Some(gap) = gap.filter(|_| self.state != State::Ended && !self.limit_is_reached()) {
+            self.cursor = cursor;
+            self.tell_gap(self.veiled(gap), out);
+            told_something = true;
+        }
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
@@ -472,7 +489,7 @@ impl Subscriber {
     fn read_values(&mut self, snapshot: Box<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let (entries, cursor, more) = match self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers) {
             Page::Lost { gap, values, .. } => return Some(self.fall_behind(gap, values, now, out)),
-            Page::Read { entries, cursor, more } => (entries, cursor, more),
+            Page::Read { entries, cursor, more, .. } => (entries, cursor, more),
             // values are in memory
             _ => return Some(self.end(End::Storage)),
         };
@@ -601,8 +618,10 @@ impl Subscriber {
 
     /// The reader has not kept up: entries that it should have had are gone.
     fn fall_behind(&mut self, gap: Gap, values: Option<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Turn {
-        let mut gap = if self.options.checks.is_some() { Checks::veil(gap) } else { gap };
+        let mut gap = self.veiled(gap);
         match self.options.slow {
+            // its reader could do nothing about it
+            _ if gap.reason == Reason::Deleted => {}
             SlowPolicy::Disconnect => return self.end(End::Behind),
             SlowPolicy::Skip => {}
             SlowPolicy::Latest => {
@@ -688,7 +707,11 @@ impl Subscriber {
         let log = &self.hub.log;
         let oldest = next.map(|entry| entry.event_id(log.epoch));
         let gap = Gap::expired(log.position(after), missed, oldest, log.position(end));
-        self.tell_gap(if self.options.checks.is_some() { Checks::veil(gap) } else { gap }, out);
+        self.tell_gap(self.veiled(gap), out);
+    }
+
+    fn veiled(&self, gap: Gap) -> Gap {
+        if self.options.checks.is_some() { Checks::veil(gap) } else { gap }
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {

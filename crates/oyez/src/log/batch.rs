@@ -1,6 +1,6 @@
 //! What is appended together, and what became of it.
 
-use oyez_proto::EventId;
+use oyez_proto::{Event, EventId};
 use smallvec::SmallVec;
 
 use crate::Topic;
@@ -45,6 +45,13 @@ impl Batch {
         Self(batch.into_iter().map(Draft::new).collect())
     }
 
+    /// The place at which a topic is deleted, whose newest entry on disk is this one, as far as is known.
+    pub(crate) fn deletion(topic: Topic, last_on_disk: u64) -> Self {
+        let mut publish = Publish::new(topic, Event::data(""));
+        publish.extras.deletes = Some(last_on_disk);
+        Self::new(vec![publish], None)
+    }
+
     pub(crate) fn once(&self) -> Option<&Once> {
         self.0.first().and_then(Draft::extras).and_then(|extras: &Extras| extras.once.as_ref())
     }
@@ -52,7 +59,7 @@ impl Batch {
     /// The topic to which something is to be appended although it has ended, in this batch or before it.
     pub(crate) fn beyond_an_end(&self, has_ended: impl Fn(&Topic) -> bool) -> Option<&Topic> {
         let mut ended: SmallVec<[&Topic; 1]> = SmallVec::new();
-        for draft in &self.0 {
+        for draft in self.0.iter().filter(|draft| draft.extras().is_none_or(|extras| extras.deletes.is_none())) {
             let beyond = |topic: &&Topic| has_ended(topic) || ended.contains(topic);
             if let Some(topic) = draft.topics().iter().find(beyond) {
                 return Some(topic);

@@ -35,6 +35,16 @@ pub(crate) enum Missed {
     Unknown,
 }
 
+impl Missed {
+    pub(crate) fn number(self) -> Option<u64> {
+        match self {
+            Self::Nothing => Some(0),
+            Self::Events(number) => Some(number),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// The entries of one topic that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct DroppedRun {
@@ -52,6 +62,21 @@ pub(crate) struct DroppedRun {
 impl DroppedRun {
     pub(crate) fn of(first: u64, last: u64, last_ms: u64, count: u64) -> Self {
         Self { first, last, last_ms, count, ..Self::default() }
+    }
+
+    /// The sequence number of the last of them; 0 when there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.max(self.unknown)
+    }
+
+    pub(crate) fn last_ms(&self) -> u64 {
+        self.last_ms.max(self.unknown_ms)
+    }
+
+    /// There may be others as well, up to this one at least.
+    pub(crate) fn and_unknown(&mut self, sequence: u64, time_ms: u64) {
+        self.unknown = self.last().max(sequence);
+        self.unknown_ms = if sequence > self.last { time_ms } else { self.last_ms() };
     }
 
     pub(crate) fn add(&mut self, sequence: u64, time_ms: u64) {

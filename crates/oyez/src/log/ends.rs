@@ -52,6 +52,11 @@ impl Ends {
         self.by_age.push_back((end.sequence, topic));
     }
 
+    /// The topic was deleted, and its end with it: it can be published to again.
+    pub(crate) fn forget(&mut self, topic: &Topic) {
+        self.by_topic.remove(topic);
+    }
+
     /// Notes that the history begins with this sequence number.
     pub(crate) fn history_begins(&mut self, sequence: u64) {
         while let Some((_, topic)) = self.by_age.get(self.gone).filter(|(end, _)| *end < sequence) {

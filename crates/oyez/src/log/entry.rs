@@ -42,6 +42,9 @@ pub(crate) struct Extras {
     pub(crate) ttl_ms: Option<u64>,
     /// It is the last one of its topic.
     pub(crate) end: bool,
+    /// It hides all that its topic had before, and no reader is ever sent it.
+    /// The number is that of its newest entry on disk, as far as was known then.
+    pub(crate) deletes: Option<u64>,
     /// It is the first of a batch that is published once.
     pub(crate) once: Option<Once>,
 }
@@ -68,6 +71,9 @@ impl Extras {
         if let Some(once) = &self.once {
             push(4, &once.to_bytes());
         }
+        if let Some(last) = self.deletes {
+            push(5, &last.to_le_bytes());
+        }
     }
 
     /// Takes over one that was written; `None` if it is not known here.
@@ -77,6 +83,7 @@ impl Extras {
             2 => self.ttl_ms = Some(u64::from_le_bytes(value.try_into().ok()?)),
             3 => self.end = true,
             4 => self.once = Some(Once::from_bytes(value)?),
+            5 => self.deletes = Some(u64::from_le_bytes(value.try_into().ok()?)),
             _ => return None,
         }
         Some(())
@@ -277,6 +284,11 @@ impl Entry {
     pub(crate) fn event_id(&self, epoch: Epoch) -> EventId {
         let own = || Position { epoch, sequence: self.sequence }.event_id();
         self.publisher_id.clone().unwrap_or_else(own)
+    }
+
+    /// Is it the place where a topic was deleted? Nobody is sent that.
+    pub(crate) fn deletes(&self) -> bool {
+        self.extras.as_deref().is_some_and(|extras| extras.deletes.is_some())
     }
 
     /// Of several events with one key the newest is the one that counts.

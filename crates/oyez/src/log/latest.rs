@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) from: u64,
     /// How many values had been pushed out when it began; when some had that match, its reader has been told.
     pub(crate) evictions: u64,
+    /// Of deletions up to here its reader has been told, or need not be.
+    pub(crate) known: u64,
 }
 
 impl Latest {
@@ -92,7 +94,7 @@ impl Latest {
 
     /// The newest entry of the log: it replaces those that have its topics and key.
     pub(crate) fn note(&mut self, entry: &Arc<Entry>) {
-        if entry.extras().is_some_and(|extras| extras.end) {
+        if entry.extras().is_some_and(|extras| extras.end || extras.deletes.is_some()) {
             return; // the hub's own word about the topic
         }
         for topic in &entry.topics {
@@ -135,14 +137,20 @@ impl Latest {
         }
     }
 
-    /// Drops all values of a topic: it was deleted.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no topic can be deleted yet"))]
-    pub(crate) fn forget_topic(&mut self, topic: &Topic) {
-        let Some(values) = self.topics.remove(topic) else { return };
+    /// Drops all values of a topic: it was deleted. Tells which of them are from before `front`.
+    pub(crate) fn forget_topic(&mut self, topic: &Topic, front: u64) -> DroppedRun {
+        let mut forgotten = DroppedRun::default();
+        let Some(values) = self.topics.remove(topic) else { return forgotten };
         self.kept.bytes -= topic_cost(topic);
+        for sequence in values.order.iter().take_while(|sequence| **sequence < front) {
+            if let Some(value) = self.by_sequence.get(sequence).filter(|value| values.has(&value.entry, &self.hasher)) {
+                forgotten.add(*sequence, value.entry.time_ms);
+            }
+        }
         for entry in values.by_key {
             self.release(entry.sequence);
         }
+        forgotten
     }
 
     /// What a stream behind `after` may have missed because values of compacted topics were pushed out, or with `all`
@@ -361,7 +369,7 @@ mod tests {
     fn all(latest: &Latest, matcher: &str, from: u64) -> Vec<u64> {
         let mut matchers = Matchers::default();
         matchers.push(matcher.parse().unwrap());
-        let snapshot = Snapshot { upto: u64::MAX - 1, from, evictions: 0 };
+        let snapshot = Snapshot { upto: u64::MAX - 1, from, evictions: 0, known: 0 };
         let page = Retained { entries: 3, bytes: usize::MAX };
         let (mut cursor, mut found) = (0, Vec::new());
         loop {
@@ -388,7 +396,8 @@ mod tests {
         assert!(latest.is_latest(&entries[30]) && !latest.is_latest(&entries[29]));
         entries.iter().for_each(|entry| latest.leave_history(entry));
         assert_eq!(all(&latest, "*", 1), [32, 34, 36, 38, 40]);
-        latest.forget_topic(&topic("kept"));
+        let forgotten = latest.forget_topic(&topic("kept"), 37);
+        assert_eq!((forgotten.missed(After::Sequence(0)), forgotten.last()), (Missed::Events(3), 36));
         assert_eq!((all(&latest, "*", 1), latest.kept()), (vec![], Retained::default()));
     }
 

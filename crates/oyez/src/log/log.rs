@@ -14,17 +14,18 @@ use crate::gap::{Gap, Reason};
 #[cfg(unix)]
 use crate::limits::disk::TAIL_BYTES;
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
+use crate::log::deletions::Hidden;
 #[cfg(unix)]
 use crate::log::disk::{Fetch, History, Store, StoredPage, StoredRead, Wanted};
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::latest::Snapshot;
 use crate::log::lines::Lines;
-use crate::log::memory::{Lost, Read, Ring};
+use crate::log::memory::{Behind, Lost, Read, Ring};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
 
@@ -43,6 +44,8 @@ pub(crate) struct Log {
     /// All of it, when the ring is only its tail.
     #[cfg(unix)]
     history: Option<History>,
+    /// Where a topic was deleted last.
+    newest_deletion: Arc<AtomicU64>,
 }
 
 /// Where a subscription wants to begin.
@@ -72,11 +75,21 @@ pub(crate) struct Begin {
     pub(crate) values: Option<Snapshot>,
     /// How many segments had been dropped: what was gone before is in the gap, and not lost again.
     pub(crate) drops: u64,
+    /// Of deletions up to here its reader need not be told.
+    pub(crate) known: u64,
+    /// It will be told of others.
+    pub(crate) deleted: bool,
 }
 
 impl Begin {
     pub(crate) fn at(cursor: u64) -> Self {
-        Self { cursor, gap: None, values: None, drops: 0 }
+        Self { cursor, gap: None, values: None, drops: 0, known: 0, deleted: false }
+    }
+
+    /// Does a reader come back with it to a place that is known?
+    fn resumes(&self, start: &Start) -> bool {
+        let is_known = self.gap.as_ref().is_none_or(|gap| matches!(gap.reason, Reason::Expired | Reason::Deleted));
+        matches!(start, Start::Id(_) | Start::Time(..)) && is_known
     }
 }
 
@@ -88,6 +101,8 @@ pub(crate) enum Page {
         cursor: u64,
         /// There is more to read at once.
         more: bool,
+        /// Behind the entries others were, that are hidden now; the cursor is this gap's.
+        gap: Option<Gap>,
     },
     /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap, with these values
     /// first; what is gone now, after so many drops, is told with it.
@@ -107,6 +122,7 @@ impl Log {
             epoch,
             expiring: Arc::clone(&ring.expiring),
             expiry_clock: ExpiryClock::default(),
+            newest_deletion: ring.deletions.newest(),
             ring: RwLock::new(ring),
             lines: Lines::default(),
             envelopes: Lines::default(),
@@ -178,7 +194,10 @@ impl Log {
     /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history,
     /// [`Internal`](crate::ErrorKind::Internal) when the disk cannot be read.
     pub(crate) fn begin(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Result<Begin, Error> {
-        let begin = self.begin_open(start, matchers, now_ms)?;
+        let head = self.head();
+        let mut begin = self.begin_open(start, matchers, now_ms)?;
+        begin.known = if begin.resumes(start) { 0 } else { head };
+        begin.deleted = begin.gap.is_none() && self.is_hidden_behind(begin.cursor, begin.known, matchers);
         // asked for behind the place: an end that comes later is behind it as well, and will be read
         let Some(end) = self.ring.read().finish(matchers) else { return Ok(begin) };
         let resumed = match start {
@@ -269,7 +288,7 @@ impl Log {
         if missed != Missed::Nothing {
             let values = Some((0, Snapshot { evictions: u64::MAX, ..snapshot }));
             let lost = Lost { reason: Reason::Expired, missed: None, cursor: snapshot.upto, values };
-            return self.begun(Err(lost), "snapshot", matchers);
+            return self.begun(Err(lost), SNAPSHOT, matchers);
         }
         match self.first_value(0, &snapshot, matchers) {
             Some(first) => Begin { values: Some(snapshot), ..Begin::at(first.sequence - 1) },
@@ -297,25 +316,40 @@ impl Log {
     }
 
     /// Reads the next entries behind `cursor` that match. At most a page of them, after looking at a bounded number.
-    pub(crate) fn read(&self, cursor: u64, matchers: &Matchers) -> Page {
-        self.read_at_most(PAGE, cursor, matchers)
+    pub(crate) fn read(&self, behind: Behind, matchers: &Matchers) -> Page {
+        self.read_at_most(PAGE, behind, matchers)
     }
 
     /// [`Log::read`] with a page of another size.
-    pub(crate) fn read_at_most(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Page {
+    pub(crate) fn read_at_most(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Page {
         let ring = self.ring.read();
         #[cfg(unix)]
-        if self.is_on_disk() && cursor + 1 < ring.front() {
+        if self.is_on_disk() && behind.cursor + 1 < ring.front() {
             return Page::Stored;
         }
-        let read = ring.read(page, cursor, matchers);
+        let read = ring.read(page, behind, matchers);
         drop(ring);
-        self.page(read, cursor, matchers)
+        self.page(read, behind.cursor, matchers)
     }
 
     fn page(&self, read: Result<Read, Lost>, cursor: u64, matchers: &Matchers) -> Page {
         match read {
-            Ok(Read { entries, cursor, more }) => Page::Read { entries, cursor, more },
+            Ok(Read { entries, cursor, more, hidden: None }) => Page::Read { entries, cursor, more, gap: None },
+            Ok(Read { entries, hidden: Some(Hidden { last, missed }), .. }) => {
+                let lost = Lost { reason: Reason::Deleted, missed: missed.number(), cursor: last, values: None };
+                let requested = entries.last().map_or(cursor, |entry| entry.sequence);
+                let (mut gap, _) = self.gap(lost, self.position(requested).to_string(), matchers);
+                if self
+                    .ring
+                    .read()
+                    .deletions
+                    .next(last, 0, matchers)
+                    .is_some_and(|next| next.last <= gap.position.sequence)
+                {
+                    gap.missed = None; // it tells of both
+                }
+                Page::Read { entries, cursor: gap.position.sequence, more: true, gap: Some(gap) }
+            }
             Err(lost) => {
                 let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
                 Page::Lost { gap, values, drops: 0 }
@@ -338,12 +372,20 @@ impl Log {
         Some(history.fetch(Wanted { cursor, matchers: Arc::clone(matchers), last, drops }, waker))
     }
 
-    /// What was fetched for a stream that stands at `cursor`.
+    /// What was fetched for a stream that stands there.
     #[cfg(unix)]
-    pub(crate) fn fetched(&self, read: io::Result<StoredRead>, cursor: u64, matchers: &Matchers) -> Page {
+    pub(crate) fn fetched(&self, read: io::Result<StoredRead>, behind: Behind, matchers: &Matchers) -> Page {
+        let Behind { cursor, known } = behind;
         match read {
             // behind it comes the tail
-            Ok(StoredRead::Page(StoredPage { entries, cursor, more: _ })) => Page::Read { entries, cursor, more: true },
+            Ok(StoredRead::Page(StoredPage { mut entries, cursor: end, more: _ })) => {
+                let ring = self.ring.read();
+                let hidden = ring.deletions.next(cursor, known, matchers).filter(|hidden| hidden.last <= end);
+                let end = hidden.map_or(end, |hidden| hidden.last);
+                entries.retain(|entry| entry.sequence <= end && ring.is_match(entry, matchers));
+                drop(ring);
+                self.page(Ok(Read { entries, cursor: end, more: true, hidden }), cursor, matchers)
+            }
             Ok(StoredRead::Lost { missed, drops }) => {
                 let lost = Lost { reason: Reason::Policy, missed, cursor, values: None };
                 let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
@@ -360,7 +402,9 @@ impl Log {
         #[cfg(unix)]
         if let (Some(history), None) = (&self.history, &values) {
             let last = self.ring.read().front() - 1;
-            match history.first_behind(cursor, matchers, last) {
+            let found =
+                history.first_behind(cursor, matchers, last, |entry| self.ring.read().is_match(entry, matchers));
+            match found {
                 Ok((None, end)) if end >= last => cursor = cursor.max(last),
                 Ok((first, end)) => {
                     let oldest = first.map(|entry| entry.event_id(self.epoch));
@@ -380,9 +424,9 @@ impl Log {
                     return (Gap { reason, requested, oldest, missed, position }, Some(snapshot));
                 }
             }
-            let read = self.ring.read().read(PAGE, cursor, matchers);
+            let read = self.ring.read().read(PAGE, Behind { cursor, known: u64::MAX }, matchers);
             let (oldest, sequence) = match read {
-                Ok(Read { entries, cursor: end, more }) => {
+                Ok(Read { entries, cursor: end, more, .. }) => {
                     // what is hidden by now is missed as well
                     let expired = self.expired(&entries, matchers);
                     let hidden = expired.iter().take_while(|expired| **expired).count();
@@ -413,7 +457,7 @@ impl Log {
         let now_ms = self.expiry_ms();
         let cursor = if number == 0 {
             head
-        } else if matchers.is_all() && now_ms.is_none() {
+        } else if matchers.is_all() && now_ms.is_none() && !ring.deletions.any_behind(oldest) {
             head.saturating_sub(number as u64)
         } else if matchers.is_exact() {
             ring.before_last_exact(number, matchers, now_ms)
@@ -426,6 +470,45 @@ impl Log {
             end
         };
         cursor.max(oldest)
+    }
+
+    /// Is a reader behind this place to be told of a deletion?
+    fn is_hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> bool {
+        self.ring.read().deletions.next(cursor, known, matchers).is_some()
+    }
+
+    /// The newest entry of a topic, as far as the log on disk knows; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when the disk cannot be read.
+    #[cfg(unix)]
+    pub(crate) fn newest_of(&self, topic: &Topic) -> Result<u64, Error> {
+        let ring = self.ring.read();
+        let newest = ring.topics.positions(topic).and_then(|positions| positions.back().copied());
+        let head = ring.head;
+        drop(ring);
+        match (newest, &self.history) {
+            (Some(newest), _) => Ok(newest),
+            (None, Some(history)) => history
+                .newest_of(topic, head)
+                .map_err(|error| Error::storage(format!("the history cannot be read: {error}"), error)),
+            (None, None) => Ok(0),
+        }
+    }
+
+    /// The newest entry of a topic that is hidden because it was deleted; 0 when there is none. Forgets deletions of what is
+    /// not in the history any more.
+    #[cfg(unix)]
+    pub(crate) fn newest_hidden(&self, topic: &Topic) -> u64 {
+        let earliest = self.earliest();
+        let mut ring = self.ring.write();
+        ring.deletions.forget_before(earliest);
+        ring.deletions.newest_of(topic)
+    }
+
+    /// Where a topic was deleted last; 0 when none was.
+    pub(crate) fn newest_deletion(&self) -> u64 {
+        self.newest_deletion.load(Ordering::Acquire)
     }
 
     /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries. Everything up to the number
@@ -598,5 +681,7 @@ pub(crate) struct Summary {
 
 /// What a turn of a stream takes.
 const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+/// What a snapshot's gap names in place of an id.
+const SNAPSHOT: &str = "snapshot";
 /// What a look for the first entry takes.
 const ONE: Retained = Retained { entries: 1, bytes: PAGE_BYTES };

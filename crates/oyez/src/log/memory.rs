@@ -11,6 +11,7 @@ use crate::limits::{
     DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES,
     SLACK_BYTES, SLACK_ENTRIES,
 };
+use crate::log::deletions::{Deletions, Hidden};
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
 use crate::log::ends::{End, Ends};
 use crate::log::entry::{Draft, Entry};
@@ -79,6 +80,7 @@ pub(crate) struct Ring {
     pub(crate) latest: Latest,
     /// Something in it has a time after which it is hidden: otherwise nobody has to ask.
     pub(crate) expiring: Arc<AtomicBool>,
+    pub(crate) deletions: Deletions,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
     /// What leaves the ring is still in the history, on disk.
@@ -97,6 +99,8 @@ pub(crate) struct Read {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) cursor: u64,
     pub(crate) more: bool,
+    /// What came next is hidden: the reader is to be told, and goes on behind it.
+    pub(crate) hidden: Option<Hidden>,
 }
 
 /// Entries that match are missing.
@@ -108,6 +112,14 @@ pub(crate) struct Lost {
     pub(crate) cursor: u64,
     /// What is left of compacted topics before that lies behind this cursor.
     pub(crate) values: Option<(u64, Snapshot)>,
+}
+
+/// Behind what a reader reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Behind {
+    pub(crate) cursor: u64,
+    /// Of deletions up to here it has been told, or need not be.
+    pub(crate) known: u64,
 }
 
 impl Ring {
@@ -130,6 +142,7 @@ impl Ring {
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
             expiring: Arc::default(),
+            deletions: Deletions::default(),
             gone_ms: 0,
             is_tail: bounds.is_tail,
         }
@@ -158,7 +171,8 @@ impl Ring {
         // a clock that is set back must not put entries out of the order that `since=` searches
         self.newest_ms = self.newest_ms.max(now_ms);
         let sequence = self.head + 1;
-        for topic in draft.topics_mut() {
+        let deletes = draft.extras().is_some_and(|extras| extras.deletes.is_some());
+        for topic in draft.topics_mut().iter_mut().filter(|_| !deletes) {
             let recall = |topic: &Topic| {
                 // of what compacted topics lose nothing is missed, so nothing is known
                 if self.latest.compacts(topic) { DroppedRun::default() } else { self.dropped.recall(topic) }
@@ -172,7 +186,7 @@ impl Ring {
     /// Takes over the next entry, which is on disk already. Its numbers are those that follow the head.
     pub(crate) fn take(&mut self, entry: Arc<Entry>) {
         self.newest_ms = self.newest_ms.max(entry.time_ms);
-        for topic in &entry.topics {
+        for topic in entry.topics.iter().filter(|_| !entry.deletes()) {
             self.topics.add(topic.clone(), entry.sequence, self.history_start, |_| DroppedRun::default());
         }
         self.push(entry);
@@ -194,6 +208,9 @@ impl Ring {
 
     /// Notes what the entry means for those behind it: also of one that is on disk only, when the hub starts.
     pub(crate) fn learn(&mut self, entry: &Arc<Entry>) {
+        if let Some(last_on_disk) = entry.extras().and_then(|extras| extras.deletes) {
+            entry.topics.iter().for_each(|topic| self.hide(topic, entry, last_on_disk));
+        }
         self.latest.note(entry);
         if let Some(once) = entry.extras().and_then(|extras| extras.once.as_ref()) {
             self.once.note(once, entry.sequence, entry.time_ms);
@@ -217,6 +234,25 @@ impl Ring {
         }
         self.head = sequence.max(self.head);
         self.history_start = self.head + 1;
+    }
+
+    /// Hides all that `topic` has before its deletion. Of what is on disk only the last one is known.
+    fn hide(&mut self, topic: &Topic, deletion: &Entry, last_on_disk: u64) {
+        let front = self.entries.front().map_or(deletion.sequence, |entry| entry.sequence);
+        let values = self.latest.forget_topic(topic, front);
+        let Self { topics, entries, .. } = self;
+        let time_of = |sequence: u64| {
+            let entry = usize::try_from(sequence - front).ok().and_then(|at| entries.get(at));
+            entry.map_or(deletion.time_ms, |entry| entry.time_ms)
+        };
+        let (mut hidden, gone) = topics.hide(topic, self.history_start, values, time_of);
+        if self.is_tail {
+            hidden.and_unknown(last_on_disk, deletion.time_ms);
+        } else if let Some(gone) = gone.filter(|_| !self.latest.compacts(topic)) {
+            self.dropped.remember(topic.clone(), gone);
+        }
+        self.ends.forget(topic);
+        self.deletions.note(topic, deletion.sequence, hidden);
     }
 
     /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
@@ -278,7 +314,7 @@ impl Ring {
         let Some(entry) = self.entries.pop_front() else { return };
         self.gone_ms = entry.time_ms;
         for topic in &entry.topics {
-            if let Some((topic, run)) = self.topics.pop(topic, entry.time_ms) {
+            if let Some((topic, run)) = self.topics.pop(topic, entry.sequence, entry.time_ms) {
                 if !self.is_tail && !self.latest.compacts(&topic) {
                     self.dropped.remember(topic, run);
                 }
@@ -288,6 +324,10 @@ impl Ring {
             self.latest.leave_memory(&entry);
         } else {
             self.latest.leave_history(&entry);
+        }
+        // what is on disk stays hidden there
+        if entry.deletes() && !self.is_tail {
+            entry.topics.iter().for_each(|topic| self.deletions.leave(topic, entry.sequence));
         }
         self.slack.entries -= 1;
         self.slack.bytes -= entry.cost();
@@ -382,13 +422,17 @@ impl Ring {
     pub(crate) fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         let oldest = self.history_start - 1;
         let values = self.values_behind(cursor, oldest);
-        let lost = |missed| Lost { reason: Reason::Expired, missed, cursor: oldest, values };
-        match (self.missed(after, matchers, self.history_start), values) {
-            (Missed::Nothing, None) => Ok(Begin::at(cursor.max(oldest))),
-            (Missed::Nothing, Some((_, snapshot))) => Ok(Begin { values: Some(snapshot), ..Begin::at(cursor) }),
-            (Missed::Events(number), _) => Err(lost(Some(number))),
-            (Missed::Unknown, _) => Err(lost(None)),
+        let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: oldest, values };
+        let missed = self.missed(after, matchers, self.history_start);
+        if missed != Missed::Nothing {
+            return Err(lost(Reason::Expired, missed));
         }
+        if let Some(missed) = self.deletions.missed(after, oldest, matchers) {
+            return Err(lost(Reason::Deleted, missed));
+        }
+        let values = values.map(|(_, snapshot)| snapshot);
+        let cursor = if values.is_none() { cursor.max(oldest) } else { cursor };
+        Ok(Begin { values, ..Begin::at(cursor) })
     }
 
     /// The resume of a reader whose place in the log is not known: it gets all that there is.
@@ -399,13 +443,14 @@ impl Ring {
 
     /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`.
     fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
-        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions() };
+        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions(), known: self.head };
         (self.latest.compacts_any() && cursor < upto).then_some((cursor, snapshot))
     }
 
     /// What a snapshot is taken of now.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { upto: self.head, from: self.history_start, evictions: self.latest.evictions() }
+        let (upto, evictions) = (self.head, self.latest.evictions());
+        Snapshot { upto, from: self.history_start, evictions, known: self.head }
     }
 
     /// The values of `snapshot` behind `cursor`; nothing of the log behind them.
@@ -417,11 +462,17 @@ impl Ring {
         matchers: &Matchers,
     ) -> Result<Read, Lost> {
         if self.has_lost_values(cursor, snapshot, matchers) {
-            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, ..*snapshot };
+            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, known: self.head, ..*snapshot };
             let values = Some((cursor, snapshot));
             return Err(Lost { reason: Reason::Policy, missed: None, cursor: snapshot.upto, values });
         }
-        Ok(self.latest.read(page, cursor, snapshot, matchers))
+        match self.deletions.next(cursor, snapshot.known, matchers).filter(|hidden| hidden.last <= snapshot.upto) {
+            Some(_) => {
+                let values = Some((cursor, Snapshot { known: self.head, ..*snapshot }));
+                Err(Lost { reason: Reason::Deleted, missed: None, cursor: snapshot.upto, values })
+            }
+            None => Ok(self.latest.read(page, cursor, snapshot, matchers)),
+        }
     }
 
     /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
@@ -440,7 +491,12 @@ impl Ring {
         if !after.is_before(newest, self.time_of(newest)) {
             return Missed::Nothing;
         }
-        if self.latest.compacts_any() {
+        // places of deletions are nothing that is missed
+        let from = match after {
+            After::Sequence(sequence) => sequence,
+            After::Time(_) => 0,
+        };
+        if self.latest.compacts_any() || (matchers.is_all() && self.deletions.any_behind(from)) {
             return self.missed_beside_values(after, matchers, horizon);
         }
         if matchers.is_all() {
@@ -518,7 +574,8 @@ impl Ring {
         let mut cursor = end;
         for entry in self.entries.range(..self.index_of(end + 1)).rev().take(steps) {
             cursor = entry.sequence - 1;
-            if is_match(entry, matchers) && now_ms.is_none_or(|now_ms| !self.has_expired(entry, matchers, now_ms)) {
+            if self.is_match(entry, matchers) && now_ms.is_none_or(|now_ms| !self.has_expired(entry, matchers, now_ms))
+            {
                 *left -= 1;
                 if *left == 0 {
                     return cursor;
@@ -528,17 +585,20 @@ impl Ring {
         if cursor < self.front() { 0 } else { cursor }
     }
 
-    pub(crate) fn read(&self, page: Retained, cursor: u64, matchers: &Matchers) -> Result<Read, Lost> {
-        let mut cursor = cursor;
+    pub(crate) fn read(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
+        let Behind { mut cursor, known } = behind;
+        let hidden = self.deletions.next(cursor, known, matchers);
         let gone = self.front() - 1;
         let mut page = PageBuilder::new(page);
         if cursor < gone {
             let values = self.values_behind(cursor, gone);
-            let lost = |missed| Lost { reason: Reason::Policy, missed, cursor: gone, values };
-            match self.missed(After::Sequence(cursor), matchers, gone + 1) {
-                Missed::Nothing => {}
-                Missed::Events(number) => return Err(lost(Some(number))),
-                Missed::Unknown => return Err(lost(None)),
+            let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: gone, values };
+            let missed = self.missed(After::Sequence(cursor), matchers, gone + 1);
+            if missed != Missed::Nothing {
+                return Err(lost(Reason::Policy, missed));
+            }
+            if let Some(hidden) = hidden.filter(|hidden| hidden.last <= gone) {
+                return Err(lost(Reason::Deleted, hidden.missed));
             }
             if let Some((_, snapshot)) = values {
                 if let Some(cursor) = self.latest.read_into(&mut page, cursor, &snapshot, matchers) {
@@ -547,10 +607,12 @@ impl Ring {
             }
             cursor = gone;
         }
+        // at the last entry that is hidden the page ends
+        let end = hidden.map_or(self.head, |hidden| hidden.last);
         if matchers.is_exact() {
             let lists = matchers.exact.iter().filter_map(|topic| self.topics.positions(topic));
             let mut merge = Merge::new(lists, cursor);
-            while let Some(sequence) = merge.next() {
+            while let Some(sequence) = merge.next().filter(|sequence| *sequence <= end) {
                 if page.is_full() {
                     return Ok(page.finish(sequence - 1, true));
                 }
@@ -558,21 +620,23 @@ impl Ring {
             }
         } else {
             let steps = scan_entries(matchers);
-            for (looked_at, entry) in self.behind(cursor).enumerate() {
+            for (looked_at, entry) in self.behind(cursor).take_while(|entry| entry.sequence <= end).enumerate() {
                 if page.is_full() || looked_at == steps {
                     return Ok(page.finish(entry.sequence - 1, true));
                 }
-                if is_match(entry, matchers) {
+                if self.is_match(entry, matchers) {
                     page.push(Some(entry));
                 }
             }
         }
-        Ok(page.finish(self.head, false))
+        Ok(Read { hidden, ..page.finish(end, hidden.is_some()) })
     }
-}
 
-fn is_match(entry: &Entry, matchers: &Matchers) -> bool {
-    entry.topics.iter().any(|topic| matchers.matches(topic))
+    /// Does it come as one of these topics, and not only as one that was deleted since?
+    pub(crate) fn is_match(&self, entry: &Entry, matchers: &Matchers) -> bool {
+        let mut topics = entry.topics.iter().filter(|topic| !self.deletions.hides(topic, entry.sequence));
+        topics.any(|topic| matchers.matches(topic)) && !entry.deletes()
+    }
 }
 
 /// How many entries one step may look at: fewer with many patterns, so that a step takes about as long.
@@ -604,7 +668,7 @@ impl PageBuilder {
     }
 
     pub(crate) fn finish(self, cursor: u64, more: bool) -> Read {
-        Read { entries: self.entries, cursor, more }
+        Read { entries: self.entries, cursor, more, hidden: None }
     }
 }
 

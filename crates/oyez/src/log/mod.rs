@@ -1,6 +1,7 @@
 //! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
 
 mod batch;
+mod deletions;
 #[cfg(unix)]
 pub(crate) mod disk;
 mod dropped;
@@ -20,7 +21,7 @@ pub(crate) use batch::{Admission, Batch};
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};
-pub(crate) use memory::Bounds;
+pub(crate) use memory::{Behind, Bounds};
 pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;
 pub use retention::Retention;

@@ -79,12 +79,37 @@ impl Topics {
         }
     }
 
-    /// Removes the oldest entry of `topic`, which has left the history before; what is known of the topic comes back
-    /// with its last one.
-    pub(crate) fn pop(&mut self, topic: &Topic, time_ms: u64) -> Option<(Topic, DroppedRun)> {
+    /// Hides all entries of `topic` there are. Gives back which, and what is known of those that were gone before. `hidden` are
+    /// others, from before, that are hidden with them.
+    pub(crate) fn hide(
+        &mut self,
+        topic: &Topic,
+        history_start: u64,
+        hidden: DroppedRun,
+        time_of: impl Fn(u64) -> u64,
+    ) -> (DroppedRun, Option<DroppedRun>) {
+        let hash = self.hasher.hash_one(topic);
+        let Ok(place) = self.slots.find_entry(hash, |slot| slot.name == *topic) else { return (hidden, None) };
+        let (slot, _) = place.remove();
+        let Slot { positions, gone, .. } = *slot;
+        let is_kept = positions.back().is_some_and(|newest| *newest >= history_start);
+        if is_kept {
+            self.history.remove(topic)
+        } else {
+            self.slack.remove(topic)
+        }
+        (hidden.and(&positions, positions.len(), time_of), gone.map(|gone| *gone))
+    }
+
+    /// Removes an entry of `topic`, which has left the history before, unless it is hidden; what is known of the topic comes
+    /// back with its last one.
+    pub(crate) fn pop(&mut self, topic: &Topic, sequence: u64, time_ms: u64) -> Option<(Topic, DroppedRun)> {
         let mut place = self.slots.find_entry(self.hasher.hash_one(topic), |slot| slot.name == *topic).ok()?;
         let slot = place.get_mut();
-        let sequence = slot.positions.pop_front()?;
+        if slot.positions.front() != Some(&sequence) {
+            return None;
+        }
+        slot.positions.pop_front();
         slot.gone.get_or_insert_default().add(sequence, time_ms);
         if slot.positions.is_empty() {
             self.slack.remove(topic);

@@ -3,6 +3,7 @@
 
 mod child;
 mod connection;
+mod deletion;
 mod finite;
 mod handover;
 mod hub;

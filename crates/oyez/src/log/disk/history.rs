@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use super::readers::{Fetch, Readers, Wanted};
 use super::store::{Store, StoredPage, StoredRead};
+use crate::Topic;
 use crate::gap::Reason;
 use crate::limits::disk::GAP_STEPS;
 use crate::log::Retained;
@@ -63,13 +64,21 @@ impl History {
         })
     }
 
-    /// The first entry behind `cursor` that matches, up to the number `last`, and the cursor before it; without one the
+    /// The newest entry of a topic; 0 when there is none.
+    pub(crate) fn newest_of(&self, topic: &Topic, head: u64) -> io::Result<u64> {
+        let mut matchers = Matchers::default();
+        matchers.push(topic.clone().into());
+        Ok(self.store.before_last(1, &matchers, head)? + 1)
+    }
+
+    /// The first entry behind `cursor` that matches and counts, up to the number `last`, and the cursor before it; without one the
     /// cursor up to which there is none, as far as was looked.
     pub(crate) fn first_behind(
         &self,
         cursor: u64,
         matchers: &Matchers,
         last: u64,
+        counts: impl Fn(&Entry) -> bool,
     ) -> io::Result<(Option<Arc<Entry>>, u64)> {
         let mut cursor = cursor;
         for _ in 0..GAP_STEPS {
@@ -78,7 +87,7 @@ impl History {
             }
             match self.store.read(ONE, cursor, matchers, last, self.store.drops())? {
                 StoredRead::Page(StoredPage { mut entries, cursor: end, more }) => {
-                    if let Some(entry) = entries.pop() {
+                    if let Some(entry) = entries.pop().filter(|entry| counts(entry)) {
                         let before = entry.sequence - 1;
                         return Ok((Some(entry), before));
                     }

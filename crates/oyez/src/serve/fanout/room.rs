@@ -13,7 +13,7 @@ use crate::hub::Core;
 use crate::index::{Index, Places};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES, RUN_ENTRIES};
-use crate::log::{Entry, Log, Page, Retained};
+use crate::log::{Behind, Entry, Log, Page, Retained};
 use crate::matcher::Matchers;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -35,6 +35,8 @@ pub(crate) struct Room {
     pub(crate) delivered: u64,
     /// Groups of which a member was visited out of turn.
     visited: Vec<u32>,
+    /// Where a topic was deleted last, when that was looked at last.
+    deleted: u64,
 }
 
 /// What the readers of a group have in common: what they read and how it is written.
@@ -101,6 +103,7 @@ impl Room {
             streams: 0,
             delivered: 0,
             visited: Vec::new(),
+            deleted: 0,
         }
     }
 
@@ -176,7 +179,7 @@ impl Room {
             }
             let Some(last) = self.step.last().map(|entry| entry.sequence) else { return };
             let core = &self.core;
-            for entry in self.step.drain(..) {
+            for entry in self.step.drain(..).filter(|entry| !entry.deletes()) {
                 self.index.visit(&entry.topics, |key| {
                     let group = &mut self.groups[key as usize];
                     // it may select several of the topics
@@ -189,7 +192,11 @@ impl Room {
                     }
                 });
             }
-            self.followed = last;
+            let before = std::mem::replace(&mut self.followed, last);
+            if self.core.log.newest_deletion() > before {
+                // entries that were noted just now may be hidden
+                self.forget_entries();
+            }
         }
     }
 
@@ -262,8 +269,20 @@ impl Room {
         queue(&mut self.queue, key, group);
     }
 
+    /// Something was deleted: what was noted or made before may be hidden now, so it is looked for in the log again.
+    fn forget_entries(&mut self) {
+        self.deleted = self.core.log.newest_deletion();
+        for (_, group) in &mut self.groups {
+            (group.run, group.old_run) = (None, None);
+            group.fresh = Fresh { from: self.followed, ..Fresh::default() };
+        }
+    }
+
     /// What a member of the group that has come so far gets next.
     pub(crate) fn next(&mut self, key: u32, cursor: u64) -> Next<'_> {
+        if self.core.log.newest_deletion() > self.deleted {
+            self.forget_entries();
+        }
         let group = &mut self.groups[key as usize];
         if cursor >= group.fresh.from {
             let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= group.head);
@@ -276,11 +295,14 @@ impl Room {
         // what was read before is as good, though there may be more by now
         if !group.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
-            match self.core.log.read_at_most(page, cursor, &group.name.matchers) {
-                Page::Read { entries, cursor, more: false } if entries.is_empty() => return Next::Nothing(cursor),
+            // who is to be told of what was deleted, each subscriber knows for itself
+            let behind = Behind { cursor, known: 0 };
+            match self.core.log.read_at_most(page, behind, &group.name.matchers) {
+                Page::Read { gap: Some(_), .. } => return Next::Lost,
+                Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => return Next::Nothing(cursor),
                 // patterns that skip much: nothing yet
                 Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
-                Page::Read { entries, cursor: upto, more } => {
+                Page::Read { entries, cursor: upto, more, .. } => {
                     let run = Run::new(cursor, upto, more, &entries, group.name.framing, &self.core.log);
                     let expires_ms = self.core.log.first_expiry_ms(&entries, &group.name.matchers);
                     group.old_run = Some(run.until(expires_ms));
@@ -614,7 +636,9 @@ mod tests {
                 }
                 Next::Nothing(cursor) | Next::Skipped(cursor) => self.cursor = *cursor,
                 Next::Lost => {
-                    let Page::Read { entries, cursor, .. } = log.read(self.cursor, &self.matchers) else {
+                    let Page::Read { entries, cursor, .. } =
+                        log.read(Behind { cursor: self.cursor, known: 0 }, &self.matchers)
+                    else {
                         panic!("nothing is dropped here");
                     };
                     let expired = log.expired(&entries, &self.matchers);
@@ -671,5 +695,42 @@ mod tests {
             }
             assert!(world.room.groups.is_empty() && world.room.queue.is_empty(), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
+        let mut world = World::new(1);
+        let mut matchers = Matchers::default();
+        matchers.push("a".parse().unwrap());
+        let group = world.room.enter(&Arc::new(matchers), Framing { format: Format::Sse, chunked: true });
+        let publish = |world: &World, name: &str| {
+            let publish = Publish::new(Topic::new(name).unwrap(), Event::data("x"));
+            world.room.core.append(vec![publish], 0).unwrap();
+        };
+        let delete = |world: &World| world.room.core.delete_in_memory(Topic::new("a").unwrap(), 0).unwrap();
+        let is_lost = |world: &mut World, cursor| matches!(world.room.next(group, cursor), Next::Lost);
+        world.room.group_mut(group).join(0);
+
+        // noted, a run made of it, and one for a reader that is behind
+        publish(&world, "a");
+        world.room.follow();
+        publish(&world, "a");
+        world.room.follow();
+        assert!(matches!(world.room.next(group, 1), Next::Run(run) if !run.bytes.is_empty()));
+        assert!(matches!(world.room.next(group, 0), Next::Run(run) if !run.bytes.is_empty()));
+        delete(&world);
+        assert!(is_lost(&mut world, 1) && is_lost(&mut world, 0), "its subscriber is to tell it");
+        assert!(matches!(world.room.next(group, 2), Next::Nothing(_)), "that one has had everything");
+
+        // noted behind the deletion, of which the room has heard before
+        publish(&world, "a");
+        delete(&world);
+        assert!(matches!(world.room.next(group, 3), Next::Nothing(3)), "nothing is noted yet");
+        world.room.follow();
+        assert!(is_lost(&mut world, 3));
+
+        publish(&world, "a");
+        world.room.follow();
+        assert!(matches!(world.room.next(group, 5), Next::Run(run) if run.upto == 6));
     }
 }

@@ -1,0 +1,186 @@
+//! Which topics were deleted, and whom that is to be told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::Topic;
+use crate::limits::DELETIONS_KEPT;
+use crate::log::dropped::{After, DroppedRun, Missed};
+use crate::matcher::Matchers;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::{Acquire, Release};
+
+/// What a topic had before it was deleted is hidden at once: in the log itself, where an entry of several topics stays
+/// readable through the others, and in its index. Readers that should have had it are told when they pass the last entry
+/// that was hidden, wherever in the log that is: so each is told once, and one that comes back in between is told then.
+#[derive(Debug, Default)]
+pub(crate) struct Deletions {
+    /// Where topics were deleted last, while the log holds entries from before.
+    hidden_before: HashMap<Topic, u64>,
+    /// By the last entry that was hidden, and the place of the deletion.
+    runs: BTreeMap<(u64, u64), Deletion>,
+    /// Where a topic was deleted last, for those who do not lock the log.
+    newest: Arc<AtomicU64>,
+    /// Of deletions that are not known any more, the entry that was hidden last, and its time.
+    forgotten: (u64, u64),
+}
+
+#[derive(Debug)]
+struct Deletion {
+    topic: Topic,
+    hidden: DroppedRun,
+}
+
+/// Entries that a reader passes were hidden before it has read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    /// The last one of them.
+    pub(crate) last: u64,
+    pub(crate) missed: Missed,
+}
+
+impl Deletions {
+    /// Where a topic was deleted last; 0 when none was.
+    pub(crate) fn newest(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.newest)
+    }
+
+    /// Has anything been deleted behind `sequence`?
+    pub(crate) fn any_behind(&self, sequence: u64) -> bool {
+        self.newest.load(Acquire) > sequence
+    }
+
+    /// Does the log hold anything that is hidden?
+    pub(crate) fn hides_any(&self) -> bool {
+        !self.hidden_before.is_empty()
+    }
+
+    /// `topic` is deleted at this place of the log; these of its entries are hidden now.
+    pub(crate) fn note(&mut self, topic: &Topic, at: u64, hidden: DroppedRun) {
+        self.newest.store(at, Release);
+        self.hidden_before.insert(topic.clone(), at);
+        if hidden.last() > 0 {
+            self.runs.insert((hidden.last(), at), Deletion { topic: topic.clone(), hidden });
+        }
+        while self.runs.len() > DELETIONS_KEPT {
+            let Some(((last, _), deletion)) = self.runs.pop_first() else { break };
+            self.forgotten = self.forgotten.max((last, deletion.hidden.last_ms()));
+        }
+    }
+
+    /// The log does not hold the place of a deletion any more, nor what was hidden by it.
+    pub(crate) fn leave(&mut self, topic: &Topic, at: u64) {
+        if self.hidden_before.get(topic) == Some(&at) {
+            self.hidden_before.remove(topic);
+        }
+    }
+
+    /// Forgets what is hidden by deletions up to this number, which the log does not hold any more.
+    pub(crate) fn forget_before(&mut self, oldest: u64) {
+        self.hidden_before.retain(|_, at| *at > oldest);
+    }
+
+    /// The newest entry of `topic` that was hidden; 0 when there is none.
+    pub(crate) fn newest_of(&self, topic: &Topic) -> u64 {
+        let mut runs = self.runs.iter().rev().filter(|(_, deletion)| deletion.topic == *topic);
+        runs.next().map_or(0, |((last, _), _)| *last)
+    }
+
+    /// Was the entry deleted, as one of `topic`?
+    pub(crate) fn hides(&self, topic: &Topic, sequence: u64) -> bool {
+        self.hides_any() && self.hidden_before.get(topic).is_some_and(|at| sequence < *at)
+    }
+
+    /// What a reader behind `after` has missed of the log up to `oldest` because of deletions; `None` is nothing.
+    pub(crate) fn missed(&self, after: After, oldest: u64, matchers: &Matchers) -> Option<Missed> {
+        if after.is_before(self.forgotten.0.min(oldest), self.forgotten.1) {
+            return Some(Missed::Unknown);
+        }
+        let mut runs =
+            self.runs.range(..=(oldest, u64::MAX)).filter(|(_, deletion)| deletion.is_missed(after, matchers));
+        let (_, first) = runs.next()?;
+        Some(if runs.next().is_some() { Missed::Unknown } else { first.missed(after, matchers) })
+    }
+
+    /// The first place behind `cursor` at which a reader has missed something because of deletions behind `known`.
+    pub(crate) fn next(&self, cursor: u64, known: u64, matchers: &Matchers) -> Option<Hidden> {
+        if !self.any_behind(known.max(cursor)) {
+            return None; // what is hidden lies before its deletion
+        }
+        if cursor < self.forgotten.0 {
+            return Some(Hidden { last: self.forgotten.0, missed: Missed::Unknown });
+        }
+        let after = After::Sequence(cursor);
+        let mut runs = self.runs.range((cursor + 1, 0)..).filter(|((_, at), _)| *at > known);
+        let ((last, _), deletion) = runs.find(|(_, deletion)| deletion.is_missed(after, matchers))?;
+        Some(Hidden { last: *last, missed: deletion.missed(after, matchers) })
+    }
+}
+
+impl Deletion {
+    fn is_missed(&self, after: After, matchers: &Matchers) -> bool {
+        self.hidden.missed(after) != Missed::Nothing && matchers.matches(&self.topic)
+    }
+
+    fn missed(&self, after: After, matchers: &Matchers) -> Missed {
+        // with more topics an entry may be counted that comes as one of another
+        if matchers.is_exact() && matchers.len() == 1 { self.hidden.missed(after) } else { Missed::Unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matchers(text: &str) -> Matchers {
+        let mut matchers = Matchers::default();
+        matchers.push(text.parse().unwrap());
+        matchers
+    }
+
+    fn run(sequences: &[u64]) -> DroppedRun {
+        let mut run = DroppedRun::default();
+        sequences.iter().for_each(|sequence| run.add(*sequence, 0));
+        run
+    }
+
+    #[test]
+    fn a_reader_is_told_at_the_last_entry_that_was_hidden() {
+        let topic = |name| Topic::new(name).unwrap();
+        let mut deletions = Deletions::default();
+        deletions.note(&topic("a"), 10, run(&[3, 4, 5]));
+        deletions.note(&topic("b"), 11, run(&[6, 8]));
+        deletions.note(&topic("never published to"), 12, DroppedRun::default());
+        let check = |cursor, known, matcher, expected: Option<(u64, Missed)>| {
+            let found = deletions.next(cursor, known, &matchers(matcher)).map(|hidden| (hidden.last, hidden.missed));
+            assert_eq!(found, expected, "{cursor} {known} {matcher}");
+        };
+        check(0, 0, "a", Some((5, Missed::Events(3))));
+        check(4, 0, "a", Some((5, Missed::Events(1))));
+        check(5, 0, "a", None);
+        check(0, 10, "a", None);
+        check(0, 0, "*", Some((5, Missed::Unknown)));
+        check(5, 0, "*", Some((8, Missed::Unknown)));
+        check(7, 0, "b", Some((8, Missed::Unknown)));
+        check(0, 0, "c", None);
+        check(0, 12, "*", None);
+        let missed = |after, oldest, matcher| deletions.missed(After::Sequence(after), oldest, &matchers(matcher));
+        assert_eq!((missed(0, 5, "a"), missed(0, 4, "a"), missed(5, 9, "a")), (Some(Missed::Events(3)), None, None));
+        assert_eq!((missed(0, 9, "*"), missed(6, 9, "b")), (Some(Missed::Unknown), Some(Missed::Unknown)));
+        assert!(deletions.hides(&topic("a"), 9) && !deletions.hides(&topic("a"), 11));
+        deletions.leave(&topic("a"), 10);
+        assert!(!deletions.hides(&topic("a"), 9));
+    }
+
+    #[test]
+    fn beyond_the_bound_everybody_from_before_is_told() {
+        let mut deletions = Deletions::default();
+        for n in 1..=DELETIONS_KEPT as u64 + 3 {
+            deletions.note(&Topic::new(&n.to_string()).unwrap(), 2 * n, run(&[2 * n - 1]));
+        }
+        assert_eq!(deletions.runs.len(), DELETIONS_KEPT);
+        let other = matchers("other");
+        assert_eq!(deletions.next(0, 0, &other), Some(Hidden { last: 5, missed: Missed::Unknown }));
+        assert_eq!(deletions.next(5, 0, &other), None);
+    }
+}
