@@ -26,8 +26,6 @@ pub(crate) enum Problem {
     RouteNotYet { path: String, what: &'static str },
     #[error("{method} is not allowed here; allowed: {allow}")]
     Method { method: Method, allow: &'static str },
-    #[error("{method} is not in this build yet; allowed: {allow}")]
-    MethodNotYet { method: Method, allow: &'static str },
     #[error("Host {host:?} is not served here; name it in public_urls if it should be")]
     Host { host: String },
     #[error("{0}")]
@@ -112,7 +110,7 @@ impl Problem {
         match self {
             Self::Invalid(_) | Self::NotYet { .. } | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
             Self::NoRoute { .. } | Self::NoConnection { .. } | Self::RouteNotYet { .. } => StatusCode::NOT_FOUND,
-            Self::Method { .. } | Self::MethodNotYet { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin(_) | Self::PublishDenied(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Gone(_) => StatusCode::GONE,
@@ -164,7 +162,7 @@ impl IntoResponse for Problem {
             Self::Full(_) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(FULL_RETRY_SECONDS));
             }
-            Self::Method { allow, .. } | Self::MethodNotYet { allow, .. } => {
+            Self::Method { allow, .. } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
             _ => {}

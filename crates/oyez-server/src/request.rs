@@ -210,6 +210,16 @@ pub(crate) fn read_json_publish(uri: &Uri, headers: &HeaderMap) -> Result<Option
     }
 }
 
+/// Checks the query of a request that deletes a topic.
+pub(crate) fn read_delete(uri: &Uri) -> Result<(), Problem> {
+    let query = Query::read(uri)?;
+    query.refuse_tokens()?;
+    match query.0.first() {
+        Some((name, _)) => Err(Problem::invalid(format!("unknown parameter {name:?}; DELETE has none"))),
+        None => Ok(()),
+    }
+}
+
 /// The topic in a path behind `/events/`, decoded once.
 pub(crate) fn path_topic(path: &str) -> Result<Option<Cow<'_, str>>, Problem> {
     let encoded = path.strip_prefix("/events").and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();

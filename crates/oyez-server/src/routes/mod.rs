@@ -2,6 +2,7 @@
 
 mod admin;
 mod control;
+mod delete;
 mod page;
 mod publish;
 mod stats;
@@ -174,16 +175,19 @@ async fn events(app: &App, request: Request) -> Result<Response, Problem> {
         "/stock" => Some(Cow::Borrowed("stock")),
         path => path_topic(path)?,
     };
-    let allow = if topic.is_some() { "GET, HEAD, OPTIONS, POST, PUT" } else { "GET, HEAD, OPTIONS, POST" };
+    let allow = if topic.is_some() { "GET, HEAD, OPTIONS, POST, PUT, DELETE" } else { "GET, HEAD, OPTIONS, POST" };
     match (request.method().clone(), topic) {
         (Method::GET | Method::HEAD, topic) => Ok(subscribe::answer(app, peer, topic.as_deref(), &request)),
         (Method::POST | Method::PUT, Some(topic)) => {
             let topic = Topic::new(&topic).map_err(Problem::refused);
             publish::to_topic(app, peer, topic, request).await
         }
+        (Method::DELETE, Some(topic)) => {
+            let topic = Topic::new(&topic).map_err(Problem::refused);
+            delete::answer(app, peer, topic, request).await
+        }
         (Method::POST, None) => publish::to_root(app, peer, request).await,
         (Method::OPTIONS, _) => Ok(options(allow)),
-        (method @ Method::DELETE, Some(_)) => Err(Problem::MethodNotYet { method, allow }),
         (method, _) => Err(Problem::Method { method, allow }),
     }
 }

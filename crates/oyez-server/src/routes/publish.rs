@@ -54,7 +54,7 @@ pub(super) async fn to_root(app: &App, peer: SocketAddr, request: Request) -> Re
 }
 
 /// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
-fn check_caller(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_caller(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
     let denied = |reason| {
         app.metrics.refused("publish");
         Err(Problem::PublishDenied(reason))

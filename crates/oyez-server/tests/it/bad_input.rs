@@ -152,10 +152,23 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
     check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
 
-    for method in ["PATCH", "QUERY", "TRACE", "DELETE", "FOO"] {
+    for method in ["PATCH", "QUERY", "TRACE", "FOO"] {
         let answer = server.ask(head(method, "/events/a", &["Content-Length: 0"])).await;
         check(&answer, method, 405, method);
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS, POST, PUT"), "{method}");
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS, POST, PUT, DELETE"), "{method}");
+    }
+    for (target, headers, status, part) in [
+        ("/events/a*", &[][..], 400, "a*"),
+        ("/events/a?key=k", &[], 400, "key"),
+        ("/events/a?access_token=x", &[], 400, "access_token"),
+        ("/events/a", &["Authorization: Bearer x"], 400, "Authorization"),
+        ("/events/a", &["Origin: https://evil.example"], 403, "evil.example"),
+        ("/events/a", &["X-Forwarded-For: 10.0.0.1"], 403, "proxy"),
+        ("/events", &[], 405, "DELETE"),
+        ("/events/", &[], 405, "DELETE"),
+        ("/", &[], 405, "DELETE"),
+    ] {
+        check(&server.ask(head("DELETE", target, headers)).await, target, status, part);
     }
     check(&server.ask(head("PUT", "/events", &["Content-Length: 0"])).await, "PUT /events", 405, "PUT");
     check(&server.ask(head("POST", "/", &["Content-Length: 0"])).await, "POST /", 405, "POST");

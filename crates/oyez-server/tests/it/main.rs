@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod control;
+mod delete;
 mod envelope;
 mod finite;
 mod harness;

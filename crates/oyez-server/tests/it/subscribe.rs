@@ -109,7 +109,7 @@ async fn a_head_request_has_the_head_and_no_stream() {
     assert_eq!(answer.body(), "");
     assert_eq!(server.hub.stats().subscribers, 0);
     let answer = server.ask(head("OPTIONS", "/events/a", &[])).await;
-    assert_eq!((answer.status(), answer.header("allow")), (204, Some("GET, HEAD, OPTIONS, POST, PUT")));
+    assert_eq!((answer.status(), answer.header("allow")), (204, Some("GET, HEAD, OPTIONS, POST, PUT, DELETE")));
 }
 
 #[tokio::test]
