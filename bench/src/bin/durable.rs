@@ -9,6 +9,7 @@
 //! `append` interleaves rounds of the loop and of a hub at the same batch sizes; `fill` makes a history of busy topics and of
 //! one that is quiet; `open` opens it, and reads all of it as one subscriber; `resume` asks a server that serves it
 //! for what comes behind random ids, and tells the time to the first event.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
