@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::limits::Limits;
 #[cfg(unix)]
-use crate::log::disk::{Committer, Keeper, Tail};
+use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
 #[cfg(unix)]
-use crate::log::{Admission, Entry};
+use crate::log::{Admission, Entry, Remains};
 use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -377,15 +377,17 @@ impl Core {
     #[cfg(unix)]
     fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
         let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
-        let (store, writer) = storage.open()?;
-        let keeper = Keeper::start(Arc::clone(&store)).map_err(not_started)?;
-        let log = Log::on_disk(store, compact)?;
+        let (store, writer) = storage.open(&compact)?;
+        let log = Log::on_disk(Arc::clone(&store), compact)?;
+        let bell = Arc::new(KeeperBell::default());
         let epoch = log.epoch;
         let mut started = Ok(());
         let core = Arc::new_cyclic(|core| {
-            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), keeper.bell());
+            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), Arc::clone(&bell));
             let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
-            Self { committer, _keeper: Some(keeper), ..Self::new(log, limits, Random::new()) }
+            let keeper = Keeper::start(store, Shown(Weak::clone(core)), bell);
+            let keeper = keeper.map_err(|error| started = Err(not_started(error))).ok();
+            Self { committer, _keeper: keeper, ..Self::new(log, limits, Random::new()) }
         });
         started.map(|()| core)
     }
@@ -544,6 +546,13 @@ impl Tail for Shown {
         if let Some(core) = self.0.upgrade() {
             core.log.skip(sequence);
         }
+    }
+}
+
+#[cfg(unix)]
+impl Witness for Shown {
+    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
+        self.0.upgrade().map(|core| core.log.leave_disk(through, leaves)).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Retention;
 use crate::log::disk::{Class, Directory, Durability, Settings, Store, Writer};
-use crate::matcher::Matcher;
+use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::{Error, clock};
 
@@ -95,13 +95,14 @@ impl Storage {
     }
 
     /// Opens what is there.
-    pub(crate) fn open(self) -> Result<(Arc<Store>, Writer), Error> {
+    pub(crate) fn open(self, compact: &Matchers) -> Result<(Arc<Store>, Writer), Error> {
         let volume = Arc::new(Directory::open(&self.directory)?);
         let settings = Settings {
             classes: self.classes,
             summary_bytes: DROPPED_SUMMARY_BYTES,
             segment_bytes: (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
             epoch: Epoch::draw(clock::wall_ns()),
+            compact: compact.clone(),
         };
         let store = Arc::new(Store::open(volume, settings)?);
         let writer = Writer::new(Arc::clone(&store), self.durability);

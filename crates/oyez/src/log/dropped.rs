@@ -103,8 +103,18 @@ impl DroppedRun {
         self
     }
 
+    /// Nothing but that something is gone, up to where this or `run` ends.
+    pub(crate) fn until(self, run: &Self) -> Self {
+        Self { unknown: self.unknown.max(run.last), unknown_ms: self.unknown_ms.max(run.last_ms), ..Self::default() }
+    }
+
     /// This run and what is gone behind it.
     fn join(&mut self, behind: &Self) {
+        self.unknown = self.unknown.max(behind.unknown);
+        self.unknown_ms = self.unknown_ms.max(behind.unknown_ms);
+        if behind.count == 0 {
+            return;
+        }
         if self.count == 0 {
             self.first = behind.first;
         }
@@ -143,6 +153,12 @@ pub(crate) struct Dropped {
     drops: u64,
     /// The newest generation of each chain that is gone.
     generations: Vec<(u8, u64)>,
+    /// Where topics ended whose end is gone.
+    pub(crate) ends: Vec<(u64, String)>,
+    /// Everything up to here is gone, and perhaps some of what lies behind.
+    through: u64,
+    /// Of these topics nothing is ever missed.
+    pub(crate) compact: Matchers,
 }
 
 /// The summary as a file holds it.
@@ -153,18 +169,32 @@ pub(crate) struct Saved {
     all: DroppedRun,
     drops: u64,
     generations: Vec<(u8, u64)>,
+    ends: Vec<(u64, String)>,
+    through: u64,
 }
 
 impl Dropped {
     pub(crate) fn new(bytes_max: usize) -> Self {
         let (runs, by_last, forgotten) = (HashMap::new(), BTreeSet::new(), DroppedRun::default());
         let (all, drops, generations) = (DroppedRun::default(), 0, Vec::new());
-        Self { runs, by_last, bytes: 0, bytes_max, forgotten, all, drops, generations }
+        Self {
+            runs,
+            by_last,
+            bytes: 0,
+            bytes_max,
+            forgotten,
+            all,
+            drops,
+            generations,
+            ends: Vec::new(),
+            through: 0,
+            compact: Matchers::default(),
+        }
     }
 
     pub(crate) fn from_saved(saved: Saved, bytes_max: usize) -> Self {
-        let Saved { runs, forgotten, all, drops, generations } = saved;
-        let mut dropped = Self { forgotten, all, drops, generations, ..Self::new(bytes_max) };
+        let Saved { runs, forgotten, all, drops, generations, ends, through } = saved;
+        let mut dropped = Self { forgotten, all, drops, generations, ends, through, ..Self::new(bytes_max) };
         for (topic, run) in runs {
             dropped.remember(Topic::known(&topic), run);
         }
@@ -174,7 +204,15 @@ impl Dropped {
     pub(crate) fn saved(&self) -> Saved {
         let runs = self.runs.iter().map(|(topic, run)| (topic.to_string(), *run)).collect();
         let (forgotten, all, drops) = (self.forgotten, self.all, self.drops);
-        Saved { runs, forgotten, all, drops, generations: self.generations.clone() }
+        Saved {
+            runs,
+            forgotten,
+            all,
+            drops,
+            generations: self.generations.clone(),
+            ends: self.ends.clone(),
+            through: self.through,
+        }
     }
 
     /// Notes the entries of a topic in a segment that is about to be dropped.
@@ -185,15 +223,26 @@ impl Dropped {
         self.remember(topic, known);
     }
 
+    /// Is nothing of this topic ever missed?
+    pub(crate) fn compacts(&self, topic: &Topic) -> bool {
+        self.compact.len() > 0 && self.compact.matches(topic)
+    }
+
     /// The segment of this generation, whose topics were noted, is dropped; it held these entries.
-    pub(crate) fn has_dropped(&mut self, chain: u8, generation: u64, entries: DroppedRun) {
+    pub(crate) fn has_dropped(&mut self, chain: u8, generation: u64, entries: DroppedRun, through: u64) {
         self.drops += 1;
+        self.through = self.through.max(through);
         self.all.join(&entries);
         self.all.drop = self.drops;
         match self.generations.iter_mut().find(|(known, _)| *known == chain) {
             Some((_, known)) => *known = generation.max(*known),
             None => self.generations.push((chain, generation)),
         }
+    }
+
+    /// Everything up to here is gone, and perhaps some of what lies behind.
+    pub(crate) fn through(&self) -> u64 {
+        self.through
     }
 
     /// How many segments have been dropped.
@@ -216,7 +265,8 @@ impl Dropped {
             return missed(&self.all);
         }
         if matchers.is_exact() {
-            let lost = matchers.exact.iter().map(|topic| missed(&self.run(topic)));
+            let lost =
+                matchers.exact.iter().filter(|topic| !self.compacts(topic)).map(|topic| missed(&self.run(topic)));
             let mut lost = lost.filter(|missed| *missed != Missed::Nothing);
             return match (lost.next(), lost.next()) {
                 (None, _) => Missed::Nothing,

@@ -10,6 +10,8 @@ pub(crate) struct End {
     pub(crate) sequence: u64,
     /// From then on nothing of the topic can be read.
     pub(crate) expires_ms: Option<u64>,
+    /// It has left the history.
+    pub(crate) is_gone: bool,
 }
 
 impl End {
@@ -23,17 +25,15 @@ impl End {
 #[derive(Debug)]
 pub(crate) struct Ends {
     by_topic: HashMap<Topic, End>,
-    /// In the order of the log.
-    by_age: VecDeque<(u64, Topic)>,
-    /// How many of them have left the history, and what those take.
-    gone: usize,
+    /// Those that have left the history, in the order in which they did.
+    gone: VecDeque<(u64, Topic)>,
     gone_bytes: usize,
     gone_bytes_max: usize,
 }
 
 impl Ends {
     pub(crate) fn new(gone_bytes_max: usize) -> Self {
-        Self { by_topic: HashMap::new(), by_age: VecDeque::new(), gone: 0, gone_bytes: 0, gone_bytes_max }
+        Self { by_topic: HashMap::new(), gone: VecDeque::new(), gone_bytes: 0, gone_bytes_max }
     }
 
     /// There is none: then nobody has to ask.
@@ -48,8 +48,7 @@ impl Ends {
 
     /// Notes that `topic` has ended.
     pub(crate) fn note(&mut self, topic: Topic, end: End) {
-        self.by_topic.insert(topic.clone(), end);
-        self.by_age.push_back((end.sequence, topic));
+        self.by_topic.insert(topic, end);
     }
 
     /// The topic was deleted, and its end with it: it can be published to again.
@@ -57,20 +56,34 @@ impl Ends {
         self.by_topic.remove(topic);
     }
 
-    /// Notes that the history begins with this sequence number.
-    pub(crate) fn history_begins(&mut self, sequence: u64) {
-        while let Some((_, topic)) = self.by_age.get(self.gone).filter(|(end, _)| *end < sequence) {
-            self.gone_bytes += cost(topic);
-            self.gone += 1;
-        }
+    /// Notes that the end of `topic` with this sequence number has left the history.
+    pub(crate) fn leave_history(&mut self, topic: &Topic, sequence: u64) {
+        let Some(end) = self.by_topic.get_mut(topic).filter(|end| end.sequence == sequence && !end.is_gone) else {
+            return;
+        };
+        end.is_gone = true;
+        self.gone_bytes += cost(topic);
+        self.gone.push_back((sequence, topic.clone()));
         while self.gone_bytes > self.gone_bytes_max {
-            let Some((sequence, topic)) = self.by_age.pop_front() else { return };
-            self.gone -= 1;
+            let Some((sequence, topic)) = self.gone.pop_front() else { return };
             self.gone_bytes -= cost(&topic);
             if self.end_of(&topic).is_some_and(|end| end.sequence == sequence) {
                 self.by_topic.remove(&topic);
             }
         }
+    }
+
+    /// The ends up to this sequence number that are still in the history. Looks at all topics that have ended.
+    #[cfg(unix)]
+    pub(crate) fn up_to(&self, sequence: u64) -> Vec<(Topic, u64)> {
+        let old = self.by_topic.iter().filter(|(_, end)| end.sequence <= sequence && !end.is_gone);
+        old.map(|(topic, end)| (topic.clone(), end.sequence)).collect()
+    }
+
+    /// Those that have left the history, oldest first.
+    #[cfg(unix)]
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &(u64, Topic)> {
+        self.gone.iter()
     }
 
     /// What those take whose end has left the history; the others are counted with their entries.
@@ -81,7 +94,7 @@ impl Ends {
 
 /// A name, and its places in map and queue, both of which may be half empty.
 pub(crate) fn cost(topic: &Topic) -> usize {
-    topic.len() + 24 + 2 * (size_of::<(Topic, End)>() + 1 + size_of::<(Topic, u64)>())
+    topic.len() + 24 + 2 * (size_of::<(Topic, End)>() + size_of::<(u64, Topic)>() + 1)
 }
 
 #[cfg(test)]
@@ -92,15 +105,17 @@ mod tests {
     fn of_the_ends_that_have_left_the_history_the_oldest_are_forgotten_first() {
         let topic = |n: u64| Topic::new(&n.to_string()).unwrap();
         let mut ends = Ends::new(2 * cost(&topic(1)));
-        let end = |sequence| End { sequence, expires_ms: None };
-        (1..=5).for_each(|n| ends.note(topic(n), end(n)));
-        let known = |ends: &Ends| (1..=5).filter(|n| ends.end_of(&topic(*n)) == Some(end(*n))).collect::<Vec<_>>();
+        (1..=5).for_each(|n| ends.note(topic(n), End { sequence: n, expires_ms: None, is_gone: false }));
+        let known = |ends: &Ends| (1..=5).filter(|n| ends.end_of(&topic(*n)).is_some()).collect::<Vec<_>>();
         assert_eq!(known(&ends), [1, 2, 3, 4, 5]);
-        ends.history_begins(3);
+        (1..=2).for_each(|n| ends.leave_history(&topic(n), n));
         assert_eq!((known(&ends).len(), ends.gone_bytes()), (5, 2 * cost(&topic(1))));
-        ends.history_begins(4);
+        ends.leave_history(&topic(3), 3);
         assert_eq!(known(&ends), [2, 3, 4, 5]);
-        ends.history_begins(9);
+        (4..=5).for_each(|n| ends.leave_history(&topic(n), n));
         assert_eq!((known(&ends), ends.gone_bytes()), (vec![4, 5], 2 * cost(&topic(1))));
+        // what is over is over once
+        ends.leave_history(&topic(5), 5);
+        assert_eq!(known(&ends), [4, 5]);
     }
 }

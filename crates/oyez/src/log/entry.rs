@@ -229,6 +229,14 @@ impl Entry {
         self.chunk.slice(usize::from(self.chunk_head)..self.chunk.len() - CHUNK_END.len())
     }
 
+    /// The frame but for the id.
+    #[cfg(unix)]
+    pub(crate) fn fields(&self) -> Bytes {
+        let frame = self.frame();
+        let id_end = frame.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        frame.slice(id_end..)
+    }
+
     /// The frame as a chunk of HTTP/1.1.
     pub(crate) fn chunk(&self) -> &Bytes {
         &self.chunk

@@ -111,6 +111,22 @@ impl Latest {
         self.by_sequence.contains_key(&entry.sequence)
     }
 
+    /// All values up to this sequence number.
+    #[cfg(unix)]
+    pub(crate) fn up_to(&self, sequence: u64) -> Vec<Arc<Entry>> {
+        self.by_sequence.range(..=sequence).map(|(_, value)| Arc::clone(&value.entry)).collect()
+    }
+
+    /// Is it a value of a compacted topic?
+    #[cfg(unix)]
+    pub(crate) fn is_compacted(&self, entry: &Entry) -> bool {
+        entry.topics.iter().any(|topic| self.compacts(topic) && self.is_value_of(topic, entry))
+    }
+
+    pub(crate) fn compact(&self) -> &Matchers {
+        &self.compact
+    }
+
     /// Is it the newest of its key in this topic?
     pub(crate) fn is_value_of(&self, topic: &Topic, entry: &Entry) -> bool {
         self.topics.get(topic).is_some_and(|values| values.has(entry, &self.hasher))

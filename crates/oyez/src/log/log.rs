@@ -21,6 +21,8 @@ use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::latest::Snapshot;
 use crate::log::lines::Lines;
+#[cfg(unix)]
+use crate::log::memory::Remains;
 use crate::log::memory::{Behind, Lost, Read, Ring};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
@@ -138,8 +140,10 @@ impl Log {
         let unreadable = |error: io::Error| Error::storage(format!("the history cannot be read: {error}"), error);
         let mut log = Self::new(store.epoch, Retention::default().bytes(TAIL_BYTES), Bounds::of_a_tail(), compact);
         let mut ring = log.ring.write();
-        for entry in store.special().map_err(unreadable)? {
-            ring.learn(&entry);
+        let (remains, gone_through) = store.remains().map_err(unreadable)?;
+        ring.recall_remains(remains, gone_through);
+        for entry in store.special(ring.latest.compact()).map_err(unreadable)? {
+            ring.recall(&entry);
         }
         ring.skip(store.opened.head);
         drop(ring);
@@ -156,13 +160,15 @@ impl Log {
     /// Shows entries that are on disk.
     #[cfg(unix)]
     pub(crate) fn show(&self, entries: Vec<Arc<Entry>>, now_ms: u64) {
-        let oldest = self.history.as_ref().and_then(|history| history.store.oldest());
         let mut ring = self.ring.write();
         entries.into_iter().for_each(|entry| ring.take(entry));
         ring.trim(now_ms);
-        if let Some(oldest) = oldest {
-            ring.history_begins(oldest);
-        }
+    }
+
+    /// Entries up to this number leave the disk; see [`Ring::leave_disk`].
+    #[cfg(unix)]
+    pub(crate) fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
+        self.ring.write().leave_disk(through, leaves)
     }
 
     /// Goes on behind this number: those before name nothing.
@@ -205,7 +211,7 @@ impl Log {
             Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot | Start::Time(..) => None,
         };
         let oldest = self.earliest();
-        let is_gone = end.sequence <= oldest || end.has_expired(now_ms);
+        let is_gone = end.is_gone || end.has_expired(now_ms);
         begin_finished(begin, start, resumed, Finish { last: end.sequence, is_gone, oldest })
     }
 
@@ -231,13 +237,20 @@ impl Log {
     #[cfg(unix)]
     fn begin_stored(&self, history: &History, start: &Start, matchers: &Matchers) -> Result<Begin, Error> {
         let unreadable = |error: io::Error| Error::storage(format!("the history cannot be read: {error}"), error);
+        let compacts_any = self.ring.read().latest.compacts_any();
         let (head, drops) = (self.head(), history.store.drops());
         let (begun, requested) = match start {
             Start::Live => (Ok(head), ""),
             Start::Earliest => (Ok(history.earliest(head)), ""),
             Start::Last(number) => (Ok(history.before_last(*number, matchers, head).map_err(unreadable)?), ""),
             Start::Snapshot => return Ok(Begin { drops, ..self.begin_with_snapshot(matchers) }),
-            Start::Id(id) => (history.resume(id, head, matchers).map_err(unreadable)?, &**id),
+            Start::Id(id) => {
+                let resumed = history.resume(id, head, matchers).map_err(unreadable)?;
+                // whose place is not known gets all there is, the values that have left the disk as well
+                let all =
+                    |lost: Lost| if lost.is_nowhere() && compacts_any { Lost { cursor: 0, ..lost } } else { lost };
+                (resumed.map_err(all), &**id)
+            }
             Start::Time(ms, text) => (history.resume_at(*ms, head, matchers).map_err(unreadable)?, &**text),
         };
         Ok(Begin { drops, ..self.begun(begun.map(Begin::at), requested, matchers) })
@@ -383,7 +396,13 @@ impl Log {
                 let hidden = ring.deletions.next(cursor, known, matchers).filter(|hidden| hidden.last <= end);
                 let end = hidden.map_or(end, |hidden| hidden.last);
                 entries.retain(|entry| entry.sequence <= end && ring.is_match(entry, matchers));
+                let values = ring.remaining_values(cursor, end, matchers);
                 drop(ring);
+                if !values.is_empty() {
+                    entries.extend(values);
+                    entries.sort_unstable_by_key(|entry| entry.sequence);
+                    entries.dedup_by_key(|entry| entry.sequence);
+                }
                 self.page(Ok(Read { entries, cursor: end, more: true, hidden }), cursor, matchers)
             }
             Ok(StoredRead::Lost { missed, drops }) => {

@@ -85,6 +85,8 @@ pub(crate) struct Ring {
     gone_ms: u64,
     /// What leaves the ring is still in the history, on disk.
     is_tail: bool,
+    /// Of a tail: everything up to here has left the history, and so has perhaps some of what lies behind.
+    gone_through: u64,
 }
 
 /// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
@@ -92,6 +94,14 @@ pub(crate) struct Ring {
 struct Uses {
     first: u64,
     last: u64,
+}
+
+/// What is kept of a history on disk when entries leave it.
+#[cfg(unix)]
+#[derive(Default)]
+pub(crate) struct Remains {
+    pub(crate) values: Vec<Arc<Entry>>,
+    pub(crate) ends: Vec<(u64, Topic)>,
 }
 
 /// What one read of the ring found; see [`Page`].
@@ -122,10 +132,20 @@ pub(crate) struct Behind {
     pub(crate) known: u64,
 }
 
+impl Lost {
+    /// The reader's place in the log is not known.
+    #[cfg(unix)]
+    pub(crate) fn is_nowhere(&self) -> bool {
+        matches!(self.reason, Reason::Unknown | Reason::Epoch)
+    }
+}
+
 impl Ring {
     pub(crate) fn new(retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
         // a small history is not to be pushed out by the summary of what it has lost
         let summary_bytes = bounds.summary_bytes.min(retention.bytes / 16);
+        // of a tail the store keeps the summary of what is gone, but not the ends
+        let ends_bytes = if bounds.is_tail { DROPPED_SUMMARY_BYTES } else { summary_bytes };
         Self {
             retention,
             slack_max: bounds.slack,
@@ -138,13 +158,14 @@ impl Ring {
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
             once: OnceTable::new(OnceBounds::default()),
-            ends: Ends::new(if bounds.is_tail { DROPPED_SUMMARY_BYTES } else { summary_bytes }),
+            ends: Ends::new(ends_bytes),
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
             expiring: Arc::default(),
             deletions: Deletions::default(),
             gone_ms: 0,
             is_tail: bounds.is_tail,
+            gone_through: 0,
         }
     }
 
@@ -216,11 +237,75 @@ impl Ring {
             self.once.note(once, entry.sequence, entry.time_ms);
         }
         if let Some(topic) = entry.ended_topic() {
-            self.ends.note(topic.clone(), End { sequence: entry.sequence, expires_ms: entry.expires_ms() });
+            self.ends
+                .note(topic.clone(), End { sequence: entry.sequence, expires_ms: entry.expires_ms(), is_gone: false });
         }
         if entry.expires_ms().is_some() {
             self.expiring.store(true, Ordering::Release);
         }
+    }
+
+    /// Notes what an entry that is on disk only means, when the hub starts.
+    #[cfg(unix)]
+    pub(crate) fn recall(&mut self, entry: &Arc<Entry>) {
+        self.learn(entry);
+        self.latest.leave_memory(entry);
+    }
+
+    /// Everything up to this number that `leaves` says yes to leaves the history on disk. Gives back what is to be kept of all
+    /// that has: values of compacted topics, and where topics ended.
+    #[cfg(unix)]
+    pub(crate) fn leave_disk(&mut self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
+        self.gone_through = self.gone_through.max(through);
+        // what is gone on disk is not to be read from memory either: its readers are told that it is
+        while let Some(oldest) = self.oldest().filter(|entry| entry.sequence <= through).cloned() {
+            self.leave_history(&oldest);
+        }
+        self.trim_slack();
+        for entry in self.latest.up_to(through) {
+            if leaves(&entry.topics) {
+                self.latest.leave_history(&entry);
+            }
+        }
+        for (topic, sequence) in self.ends.up_to(through) {
+            if leaves(std::slice::from_ref(&topic)) {
+                self.ends.leave_history(&topic, sequence);
+            }
+        }
+        let values = self.latest.up_to(self.gone_through);
+        Remains {
+            values: values.into_iter().filter(|entry| self.latest.is_compacted(entry)).collect(),
+            ends: self.ends.gone().cloned().collect(),
+        }
+    }
+
+    /// Takes back what [`leave_disk`](Self::leave_disk) kept, when the hub starts.
+    #[cfg(unix)]
+    pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) {
+        self.gone_through = gone_through;
+        for (sequence, topic) in remains.ends {
+            self.ends.note(topic.clone(), End { sequence, expires_ms: None, is_gone: false });
+            self.ends.leave_history(&topic, sequence);
+        }
+        for entry in remains.values {
+            self.latest.note(&entry);
+            self.latest.leave_history(&entry);
+        }
+    }
+
+    /// The values of compacted topics that have left the disk and match, behind `cursor` and up to `upto`.
+    #[cfg(unix)]
+    pub(crate) fn remaining_values(&self, cursor: u64, upto: u64, matchers: &Matchers) -> Vec<Arc<Entry>> {
+        if !self.latest.compacts_any() || cursor >= self.gone_through.min(upto) {
+            return Vec::new();
+        }
+        let snapshot = Snapshot { upto: upto.min(self.gone_through), from: u64::MAX, evictions: 0, known: u64::MAX };
+        self.latest.read(Retained { entries: usize::MAX, bytes: usize::MAX }, cursor, &snapshot, matchers).entries
+    }
+
+    /// The first number of which something may still be in the history.
+    fn kept_from(&self) -> u64 {
+        if self.is_tail { self.gone_through + 1 } else { self.history_start }
     }
 
     /// Forgets all entries, which are on disk, and goes on behind this number.
@@ -279,21 +364,15 @@ impl Ring {
                 self.publisher_ids.remove(id);
             }
         }
+        if let Some(topic) = entry.ended_topic().filter(|_| !self.is_tail) {
+            self.ends.leave_history(topic, entry.sequence);
+        }
         let cost = entry.cost();
         self.history.entries -= 1;
         self.history.bytes -= cost;
         self.slack.entries += 1;
         self.slack.bytes += cost;
         self.history_start = entry.sequence + 1;
-        // the history of a tail is on the disk, which tells where it begins
-        if !self.is_tail {
-            self.history_begins(self.history_start);
-        }
-    }
-
-    /// Notes that the history begins with this sequence number, wherever it is.
-    pub(crate) fn history_begins(&mut self, sequence: u64) {
-        self.ends.history_begins(sequence);
     }
 
     fn trim_slack(&mut self) {
@@ -450,7 +529,7 @@ impl Ring {
     /// What a snapshot is taken of now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let (upto, evictions) = (self.head, self.latest.evictions());
-        Snapshot { upto, from: self.history_start, evictions, known: self.head }
+        Snapshot { upto, from: self.kept_from(), evictions, known: self.head }
     }
 
     /// The values of `snapshot` behind `cursor`; nothing of the log behind them.
@@ -477,10 +556,11 @@ impl Ring {
 
     /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
     fn has_lost_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> bool {
-        let gone = (self.front() - 1).min(snapshot.upto);
+        let gone = if self.is_tail { self.gone_through } else { self.front() - 1 }.min(snapshot.upto);
         let known = cursor.max(snapshot.from - 1);
         let behind = |cursor| After::Sequence(cursor);
-        (known < gone && self.missed(behind(known), matchers, gone + 1) != Missed::Nothing)
+        // what has left the disk meanwhile may have been a value
+        (known < gone && (self.is_tail || self.missed(behind(known), matchers, gone + 1) != Missed::Nothing))
             || (snapshot.evictions < self.latest.evictions()
                 && self.latest.missed(behind(cursor), matchers, true) != Missed::Nothing)
     }

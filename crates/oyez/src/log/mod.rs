@@ -21,6 +21,8 @@ pub(crate) use batch::{Admission, Batch};
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};
+#[cfg(unix)]
+pub(crate) use memory::Remains;
 pub(crate) use memory::{Behind, Bounds};
 pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oyez::{
-    Durability, ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Position, Publish, Reason, Storage, StreamItem,
-    Topic,
+    Durability, ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Position, Publish, Reason, Retention, Storage,
+    StreamItem, Topic,
 };
 
 use crate::web::within;
@@ -149,4 +149,102 @@ async fn what_has_expired_is_hidden_over_a_restart() {
     }
     let event = within("the next", stream.next()).await.and_then(StreamItem::event).unwrap();
     assert_eq!(event.value.data_str(), "kept");
+}
+
+/// A history of 2 MiB in which the oldest segments go while it is written to.
+fn small(directory: &Directory) -> Hub {
+    let storage = Storage::new(&directory.0).durability(Durability::Flush).keep(Retention::default().bytes(2 << 20));
+    Hub::builder().compact("sensors/*".parse().unwrap()).open(storage).unwrap()
+}
+
+/// Publishes so much that everything before has left the history.
+async fn push_out(hub: &Hub) {
+    let before = hub.position().sequence;
+    let is_gone = || hub.stats().oldest.is_some_and(|id| id.parse_position() > before);
+    let mut left = 400;
+    while !is_gone() {
+        let batch = (0..20).map(|_| publish("noise", "x".repeat(1_000))).collect();
+        hub.publish_batch(batch).await.unwrap();
+        left -= 1;
+        assert!(left > 0, "the history does not move on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+trait ParsePosition {
+    fn parse_position(&self) -> u64;
+}
+
+impl ParsePosition for oyez::EventId {
+    fn parse_position(&self) -> u64 {
+        self.parse::<Position>().unwrap().sequence
+    }
+}
+
+async fn datas(stream: oyez::Subscribe<Event>) -> Vec<String> {
+    let mut stream = stream.poll().into_stream().unwrap();
+    let mut seen = Vec::new();
+    while let Some(item) = within("an item", stream.next()).await {
+        match item {
+            StreamItem::Event(event) if &*event.topics[0] != "noise" => seen.push(event.value.data_str().to_owned()),
+            StreamItem::Gap(gap) => seen.push(format!("gap: {}", gap.reason)),
+            _ => {}
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_compacted_topics_outlive_their_segments_and_a_restart() {
+    let directory = Directory::new("values");
+    let mut hub = small(&directory);
+    let start = hub.publish("before", Event::data("0")).await.unwrap();
+    for (topic, key, value) in
+        [("sensors/a", "x", "1"), ("sensors/a", "y", "2"), ("sensors/b", "", "3"), ("sensors/a", "x", "4")]
+    {
+        let event = publish(topic, value);
+        let event = if key.is_empty() { event } else { event.key(key).unwrap() };
+        hub.publish_batch(vec![event]).await.unwrap();
+    }
+    hub.publish_batch(vec![publish("other", "5").key("k").unwrap()]).await.unwrap();
+    push_out(&hub).await;
+    for life in 0..3 {
+        let snapshot = datas(hub.subscribe("sensors/*").snapshot()).await;
+        assert_eq!(snapshot, ["2", "3", "4"], "life {life}");
+        // a resume misses nothing of them, and gets each that is still a value
+        let resumed = datas(hub.subscribe("sensors/*").resume(LastEventId::new(&*start))).await;
+        assert_eq!(resumed, ["2", "3", "4"], "life {life}");
+        let resumed = datas(hub.subscribe("sensors/b").resume(LastEventId::new(&*start))).await;
+        assert_eq!(resumed, ["3"], "life {life}");
+        assert_eq!(datas(hub.subscribe("other").snapshot()).await, Vec::<String>::new());
+        let resumed = datas(hub.subscribe("other").resume(LastEventId::new(&*start))).await;
+        assert_eq!(resumed, ["gap: expired"], "life {life}");
+        if life == 1 {
+            push_out(&hub).await;
+        }
+        hub.close().await;
+        drop(hub);
+        hub = small(&directory);
+    }
+    hub.publish_batch(vec![publish("sensors/b", "6")]).await.unwrap();
+    assert_eq!(datas(hub.subscribe("sensors/*").snapshot()).await, ["2", "4", "6"]);
+    assert_eq!(datas(hub.subscribe("sensors/b").resume(LastEventId::new(&*start))).await, ["6"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_has_left_the_disk_is_known_over_a_restart() {
+    let directory = Directory::new("gone-ends");
+    let mut hub = small(&directory);
+    hub.publish("answer", Event::data("1")).await.unwrap();
+    hub.end("answer").await.unwrap();
+    push_out(&hub).await;
+    for life in 0..2 {
+        let kind = hub.subscribe("answer").into_stream().err().map(|error| error.kind());
+        assert_eq!(kind, Some(ErrorKind::Gone), "life {life}");
+        let kind = hub.publish("answer", Event::data("2")).await.err().map(|error| error.kind());
+        assert_eq!(kind, Some(ErrorKind::Conflict), "life {life}");
+        hub.close().await;
+        drop(hub);
+        hub = small(&directory);
+    }
 }

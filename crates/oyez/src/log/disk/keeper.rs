@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tracing::warn;
 
-use super::store::Store;
+use super::store::{Store, Witness};
 use crate::clock;
 use crate::limits::disk::IDLE;
 
@@ -30,13 +30,16 @@ struct State {
 }
 
 impl Keeper {
-    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Self> {
-        let bell = Arc::new(Bell::default());
+    pub(crate) fn start(
+        store: Arc<Store>,
+        readers: impl Witness + Send + 'static,
+        bell: Arc<Bell>,
+    ) -> std::io::Result<Self> {
         let own = Arc::clone(&bell);
         let thread = std::thread::Builder::new().name("oyez-keep".to_owned()).spawn(move || {
             let mut was_well = true;
             while own.wait() {
-                let kept = store.keep(clock::wall_ms());
+                let kept = store.keep(clock::wall_ms(), &readers);
                 if let Err(error) = &kept {
                     // it is tried again; what is missing is made anew at the next start
                     if was_well {
@@ -47,10 +50,6 @@ impl Keeper {
             }
         })?;
         Ok(Self { bell, thread: Some(thread) })
-    }
-
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.bell)
     }
 }
 

@@ -17,14 +17,15 @@ mod simulated;
 mod store;
 #[cfg(test)]
 mod tests;
+mod values;
 mod volume;
 mod writer;
 
 pub(crate) use committer::{Committer, Tail};
 pub(crate) use directory::Directory;
 pub(crate) use history::History;
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Bell as KeeperBell, Keeper};
 pub(crate) use readers::{Fetch, Wanted};
-pub(crate) use store::{Class, Settings, Store, StoredPage, StoredRead};
+pub(crate) use store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
 pub use writer::Durability;
 pub(crate) use writer::Writer;

@@ -153,23 +153,44 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Appends `draft` as a record.
-pub(crate) fn write(out: &mut Vec<u8>, draft: &Draft, place: Place, salt: u64) {
+/// What a record is made of beside its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) topics: &'a [Topic],
+    pub(crate) publisher_id: Option<&'a EventId>,
+    pub(crate) extras: Option<&'a Extras>,
+    pub(crate) fields: &'a [u8],
+}
+
+impl<'a> From<&'a Draft> for Parts<'a> {
+    fn from(draft: &'a Draft) -> Self {
+        Self {
+            topics: draft.topics(),
+            publisher_id: draft.publisher_id(),
+            extras: draft.extras(),
+            fields: draft.fields(),
+        }
+    }
+}
+
+/// Appends a record.
+pub(crate) fn write<'a>(out: &mut Vec<u8>, parts: impl Into<Parts<'a>>, place: Place, salt: u64) {
+    let Parts { topics, publisher_id, extras, fields: frame } = parts.into();
     let start = out.len();
     out.resize(start + HEAD_BYTES, 0);
-    for topic in draft.topics() {
+    for topic in topics {
         out.extend_from_slice(&(topic.len() as u16).to_le_bytes());
         out.extend_from_slice(topic.as_bytes());
     }
     let extras_start = out.len();
-    if let Some(id) = draft.publisher_id() {
+    if let Some(id) = publisher_id {
         push_extra(out, PUBLISHER_ID, id.as_bytes());
     }
-    if let Some(extras) = draft.extras() {
+    if let Some(extras) = extras {
         extras.write(|tag, value| push_extra(out, tag, value));
     }
     let extras_len = out.len() - extras_start;
-    out.extend_from_slice(draft.fields());
+    out.extend_from_slice(frame);
     let len = out.len() - start;
     let mut head = [0; HEAD_BYTES];
     let mut fields = &mut head[4..];
@@ -179,9 +200,9 @@ pub(crate) fn write(out: &mut Vec<u8>, draft: &Draft, place: Place, salt: u64) {
         &place.time_ms.to_le_bytes(),
         &place.synced.to_le_bytes(),
         &place.rest.to_le_bytes(),
-        &(draft.topics().len() as u16).to_le_bytes(),
+        &(topics.len() as u16).to_le_bytes(),
         &(extras_len as u32).to_le_bytes(),
-        &(draft.fields().len() as u32).to_le_bytes(),
+        &(frame.len() as u32).to_le_bytes(),
     ] {
         let (place, rest) = fields.split_at_mut(part.len());
         place.copy_from_slice(part);

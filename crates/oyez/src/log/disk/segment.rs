@@ -346,6 +346,34 @@ impl Segment {
         Ok(true)
     }
 
+    /// The newest entry without a key of each topic that matches. Looks back through the others.
+    pub(crate) fn newest_without_key(&self, matchers: &Matchers, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
+        let index = self.index.read();
+        let mut topics = Vec::new();
+        index.each_topic(|name, run| {
+            let topic = Topic::known(name);
+            if matchers.matches(&topic) {
+                topics.push((topic, run));
+            }
+        })?;
+        let end = index.contents().end;
+        let mut span = Span::new(self.head, &*self.file, end);
+        let mut found = Vec::new();
+        for (topic, run) in topics {
+            for at in index.newest_positions(&topic, run, usize::MAX)?.into_iter().rev() {
+                let record = span.record(at, SPARSE_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
+                let (extras, _) = record.extras().map_err(|_| self.damaged(at))?;
+                if extras.is_none_or(|extras| extras.key.is_none()) {
+                    let mut page = Page::new(epoch, matchers, 0, ONE);
+                    page.push(&record).map_err(|_| self.damaged(at))?;
+                    found.extend(page.finish());
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads the entries that mean something for what comes behind them.
     pub(crate) fn special(&self, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
         let offsets = self.index.read().special()?;

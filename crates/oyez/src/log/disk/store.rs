@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::index::{Contents, FileIndex, Index};
 use super::segment::{self, Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::values;
 use super::volume::{Volume, VolumeFile, read_all, replace};
 use crate::clock;
 use crate::gap::Reason;
@@ -29,6 +30,7 @@ use crate::limits::EVENT_ID_BYTES_MAX;
 use crate::limits::disk::{SEGMENTS_OF_HISTORY, SKIPS_KEPT};
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed, Saved};
 use crate::log::entry::Entry;
+use crate::log::memory::Remains;
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::{Epoch, Position};
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) segment_bytes: (usize, usize),
     /// The epoch, if the log is a new one.
     pub(crate) epoch: Epoch,
+    /// Topics of which the newest value of each key is kept.
+    pub(crate) compact: Matchers,
 }
 
 /// The log on disk as its readers see it. Only its [`Writer`](super::writer::Writer) changes what they see, and
@@ -122,6 +126,12 @@ pub(crate) struct End {
     pub(crate) last: u64,
 }
 
+/// Who has to know before entries leave the disk.
+pub(crate) trait Witness {
+    /// Entries up to this number whose topics `leaves` says yes to will go. Gives back what is to be kept of all that have gone.
+    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains;
+}
+
 /// What one read found.
 pub(crate) struct StoredPage {
     pub(crate) entries: Vec<Arc<Entry>>,
@@ -144,7 +154,7 @@ pub(crate) enum StoredRead {
 impl Store {
     /// Opens the log in `volume`, or begins one.
     pub(crate) fn open(volume: Arc<dyn Volume>, settings: Settings) -> Result<Self, Error> {
-        let Settings { classes, summary_bytes, segment_bytes, epoch } = settings;
+        let Settings { classes, summary_bytes, segment_bytes, epoch, compact } = settings;
         let names = volume.list().map_err(unreadable)?;
         let mut saying = match read_saying(&*volume, &names)? {
             Some(saying) => saying,
@@ -156,10 +166,11 @@ impl Store {
             }
         };
         let epoch = Position::parse(&format!("{}:0", saying.epoch)).map_err(|_| damaged_file(SAYING))?.epoch;
-        let dropped = match read_file::<Saved>(&*volume, &names, DROPPED)? {
+        let mut dropped = match read_file::<Saved>(&*volume, &names, DROPPED)? {
             Some(saved) => Dropped::from_saved(saved, summary_bytes),
             None => Dropped::new(summary_bytes),
         };
+        dropped.compact = compact;
         let mut opened = Opened::default();
         let mut chains = Vec::new();
         for (id, class) in (0..).zip(classes) {
@@ -374,27 +385,43 @@ impl Store {
         self.chains.iter().filter_map(topics).max().unwrap_or_default() as usize
     }
 
-    /// All entries that mean something for what comes behind them, in order.
-    pub(crate) fn special(&self) -> io::Result<Vec<Arc<Entry>>> {
+    /// All entries that mean something for what comes behind them, in order; of these topics the values as well.
+    pub(crate) fn special(&self, compact: &Matchers) -> io::Result<Vec<Arc<Entry>>> {
         let mut found = Vec::new();
         for chain in &self.chains {
             for segment in chain.behind(0) {
                 found.extend(segment.special(self.epoch)?);
+                if compact.len() > 0 {
+                    found.extend(segment.newest_without_key(compact, self.epoch)?);
+                }
             }
         }
         found.sort_unstable_by_key(|entry| entry.sequence);
+        found.dedup_by_key(|entry| entry.sequence);
         Ok(found)
+    }
+
+    /// What is kept of entries that have left the history, and up to which number some have.
+    pub(crate) fn remains(&self) -> io::Result<(Remains, u64)> {
+        let dropped = self.dropped.read();
+        let ends = dropped.ends.iter().map(|(sequence, topic)| (*sequence, Topic::known(topic))).collect();
+        let through = dropped.through();
+        drop(dropped);
+        let values = values::read(&*self.volume, self.epoch)?;
+        // those behind it are in their segments as well
+        let values = values.into_iter().filter(|entry| entry.sequence <= through).collect();
+        Ok((Remains { values, ends }, through))
     }
 
     /// Does what need not be done while somebody waits: puts the indexes of full segments into files and drops segments
     /// that are not kept any more.
-    pub(crate) fn keep(&self, now_ms: u64) -> io::Result<()> {
+    pub(crate) fn keep(&self, now_ms: u64, readers: &dyn Witness) -> io::Result<()> {
         for chain in &self.chains {
             for segment in chain.sealed() {
                 save_index(&*self.volume, &segment)?;
             }
             while let Some(segment) = chain.is_too_much(now_ms) {
-                self.drop_segment(chain, segment)?;
+                self.drop_segment(chain, segment, readers)?;
             }
             // whoever needs room meanwhile waits for it: two would make the same file
             let mut spare = chain.spare.lock();
@@ -445,13 +472,28 @@ impl Store {
     }
 
     /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
-    fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>) -> io::Result<()> {
+    fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn Witness) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
+        let Contents { first, last, last_ms, entries, .. } = segment.contents();
+        let leaves = |topics: &[Topic]| self.chain_of(topics.iter()) == usize::from(id);
+        let Remains { values, ends } = readers.leave_disk(last, &leaves);
+        values::save(&*self.volume, &values)?;
         let saved = {
             let mut dropped = self.dropped.write();
-            segment.index.read().each_topic(|topic, run| dropped.add(Topic::known(topic), run.as_dropped()))?;
-            let Contents { first, last, last_ms, entries, .. } = segment.contents();
-            dropped.has_dropped(id, generation, DroppedRun::of(first, last, last_ms, entries.into()));
+            let (mut others, mut compacted) = (DroppedRun::default(), false);
+            segment.index.read().each_topic(|name, run| {
+                let (topic, run) = (Topic::known(name), run.as_dropped());
+                if dropped.compacts(&topic) {
+                    compacted = true;
+                } else {
+                    others = others.until(&run);
+                    dropped.add(topic, run);
+                }
+            })?;
+            // with values among them nobody knows how many of the others there are
+            let all = if compacted { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
+            dropped.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
+            dropped.has_dropped(id, generation, all, last);
             dropped.saved()
         };
         save(&*self.volume, DROPPED, &saved)?;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use oyez_proto::Event;
 
 use super::simulated::{Dice, SimulatedDisk};
-use super::store::{Class, Settings, Store, StoredPage, StoredRead};
+use super::store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::{Draft, Entry};
-use crate::log::{Retained, Retention};
+use crate::log::{Remains, Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::publish::Publish;
@@ -32,12 +32,27 @@ impl Dice for Seeded {
     }
 }
 
+/// No reader has to know.
+struct Nobody;
+
+impl Witness for Nobody {
+    fn leave_disk(&self, _: u64, _: &dyn Fn(&[Topic]) -> bool) -> Remains {
+        Remains::default()
+    }
+}
+
 fn class(bytes: usize) -> Class {
     Class { topics: None, retention: Retention::default().bytes(bytes).age(Duration::from_secs(1000)) }
 }
 
 fn settings(classes: Vec<Class>) -> Settings {
-    Settings { classes, summary_bytes: 1 << 16, segment_bytes: (8 << 10, 16 << 10), epoch: Epoch::from_bits(7) }
+    Settings {
+        classes,
+        summary_bytes: 1 << 16,
+        segment_bytes: (8 << 10, 16 << 10),
+        epoch: Epoch::from_bits(7),
+        compact: Matchers::default(),
+    }
 }
 
 fn open(disk: &SimulatedDisk, bytes: usize) -> Result<Arc<Store>, Error> {
@@ -176,7 +191,7 @@ fn run_until(step: u64, seed: u64, bytes: usize, commits: u64) -> (Publisher, Si
             if publisher.commit(&mut writer, time).is_err() {
                 break;
             }
-            if time % 3 == 0 && store.keep(time).is_err() {
+            if time % 3 == 0 && store.keep(time, &Nobody).is_err() {
                 break;
             }
         }
@@ -234,7 +249,7 @@ fn a_log_that_lost_power_goes_on_and_loses_power_again() {
             let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
             disk.cut_power_at(disk.steps() + 1 + dice.below(60));
             let mut time = life * 100;
-            while publisher.commit(&mut writer, time).is_ok() && store.keep(time).is_ok() {
+            while publisher.commit(&mut writer, time).is_ok() && store.keep(time, &Nobody).is_ok() {
                 time += 1;
                 if dice.below(20) == 0 {
                     let _ = writer.stop();
@@ -303,7 +318,7 @@ fn an_error_at_any_step_leaves_what_was_acknowledged() {
                         Ok(()) | Err(Unwritten::Full(_)) => {}
                         Err(Unwritten::Failed(_)) => break,
                     }
-                    let _ = store.keep(time);
+                    let _ = store.keep(time, &Nobody);
                 }
             }
             for image in 0..2 {
@@ -348,7 +363,7 @@ fn written(seed: u64, stop: bool) -> (Publisher, SimulatedDisk, Vec<u64>) {
     for time in 0..14 {
         publisher.commit(&mut writer, time).unwrap();
     }
-    store.keep(0).unwrap();
+    store.keep(0, &Nobody).unwrap();
     if stop {
         writer.stop().unwrap();
     }
@@ -493,7 +508,7 @@ fn keeper_and_writer_never_take_the_same_room() {
         let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
         std::thread::spawn(move || {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                store.keep(0).unwrap();
+                store.keep(0, &Nobody).unwrap();
             }
         })
     };
