@@ -56,6 +56,8 @@ mod shard;
 mod stats;
 #[cfg(unix)]
 mod storage;
+#[cfg(unix)]
+mod stored_log;
 mod stream;
 mod subscribe;
 mod subscriber;
@@ -87,6 +89,11 @@ pub use serve::{BodyTimeout, Serve, serve};
 pub use log::Durability;
 #[cfg(unix)]
 pub use storage::Storage;
+#[cfg(unix)]
+pub use stored_log::{
+    DroppedSummary, Exported, Finding, Imported, Inspection, Repair, SegmentSummary, StoredClass, StoredLog,
+    Verification,
+};
 
 pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem};

@@ -194,6 +194,9 @@ pub(crate) mod disk {
     /// Steps of such a search for the first entry behind a gap, while its reader's request waits.
     pub(crate) const GAP_STEPS: usize = 8;
 
+    /// Bytes of one line that is imported. 256 MiB: more than any event that a hub takes, and it is held in memory.
+    pub(crate) const IMPORT_LINE_BYTES_MAX: u64 = 256 << 20;
+
     /// Threads that read for streams that are behind: half the processors, at most so many. Live readers come first.
     pub(crate) const READERS_MAX: usize = 4;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::log::Retention;
-use crate::log::disk::{Class, Directory, Durability, Settings, Store, Writer};
+use crate::log::disk::{Class, Directory, Durability, Settings, Store, Unfinished, Writer};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::{Error, clock};
@@ -97,6 +97,7 @@ impl Storage {
     /// Opens what is there.
     pub(crate) fn open(self, compact: &Matchers) -> Result<(Arc<Store>, Writer), Error> {
         let volume = Arc::new(Directory::open(&self.directory)?);
+        Unfinished::refuse(&*volume)?;
         let settings = Settings {
             classes: self.classes,
             summary_bytes: DROPPED_SUMMARY_BYTES,

@@ -245,6 +245,35 @@ impl Dropped {
         self.through
     }
 
+    /// Entries are gone, the last with at most this number and time, and nobody knows of which topics.
+    #[cfg(unix)]
+    pub(crate) fn has_lost(&mut self, last: u64, last_ms: u64) {
+        self.drops += 1;
+        for run in self.runs.values_mut().chain([&mut self.forgotten, &mut self.all]) {
+            run.unknown = run.unknown.max(last);
+            run.unknown_ms = run.unknown_ms.max(last_ms);
+            run.drop = self.drops;
+        }
+    }
+
+    /// The segments of a chain up to this generation are gone, with the entries up to this number.
+    #[cfg(unix)]
+    pub(crate) fn has_lost_generation(&mut self, chain: u8, generation: u64, through: u64) {
+        self.has_dropped(chain, generation, DroppedRun::default(), through);
+    }
+
+    /// How many topics are known of which entries are gone.
+    #[cfg(unix)]
+    pub(crate) fn topics(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// All that is gone: how many entries, and the number of the last one that may be among them.
+    #[cfg(unix)]
+    pub(crate) fn gone(&self) -> (u64, u64) {
+        (self.all.count, self.all.last.max(self.all.unknown))
+    }
+
     /// How many segments have been dropped.
     pub(crate) fn drops(&self) -> u64 {
         self.drops

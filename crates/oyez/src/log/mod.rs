@@ -18,6 +18,8 @@ mod topics;
 
 pub use batch::Published;
 pub(crate) use batch::{Admission, Batch};
+#[cfg(unix)]
+pub(crate) use entry::rfc3339;
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};

@@ -85,6 +85,18 @@ impl Once {
         Some(Self { key, hash: u128::from_le_bytes(*hash), count: u32::from_le_bytes(*count) })
     }
 
+    /// As an export has it: key, hash, entries of the batch.
+    #[cfg(unix)]
+    pub(crate) fn as_parts(&self) -> (&str, u128, u32) {
+        (&self.key.0, self.hash, self.count)
+    }
+
+    /// What [`as_parts`](Self::as_parts) gave.
+    #[cfg(unix)]
+    pub(crate) fn of_parts(key: &str, hash: u128, count: u32) -> Self {
+        Self { key: IdempotencyKey(key.into()), hash, count }
+    }
+
     /// Bytes that it takes beside an entry.
     pub(crate) fn cost(&self) -> usize {
         self.key.0.len()

@@ -216,6 +216,21 @@ impl FileIndex {
         Ok(Self::read(file, salt, &head))
     }
 
+    /// The salt that its head names; nothing else of it has been checked.
+    pub(super) fn salt(file: &dyn VolumeFile) -> io::Result<Option<u64>> {
+        if file.len()? < HEAD_BYTES as u64 {
+            return Ok(None);
+        }
+        let mut head = [0; HEAD_BYTES];
+        file.read_at(0, &mut head)?;
+        let mut fields = Fields(&head);
+        Ok(fields
+            .take(MAGIC.len())
+            .filter(|magic| *magic == MAGIC)
+            .and_then(|_| fields.u32())
+            .and_then(|_| fields.u64()))
+    }
+
     fn read(file: Arc<dyn VolumeFile>, salt: u64, head: &[u8]) -> Option<Self> {
         let mut fields = Fields(head);
         if fields.take(MAGIC.len())? != MAGIC || fields.u32()? != FORMAT || fields.u64()? != salt {

@@ -3,29 +3,49 @@
 //! `record` and `segment` are the bytes, `index` says what is where in a segment, `store` is all of them with what has to be
 //! known beside them. A `Writer` appends, driven by the thread of `committer`; the threads of `readers` read. They see files through
 //! `volume`, of which `directory` is the real one and `simulated` one that loses power.
+//!
+//! `examine` looks at a log that no hub has, or that is damaged, with `walk`, which goes on behind damage; `repair` makes what is
+//! left one that opens; `export` and `import` have it as lines, `unfinished` marks what is not all there.
 
 mod committer;
 mod directory;
+mod examine;
+mod export;
 mod history;
+mod import;
 mod index;
 mod keeper;
 mod readers;
 mod record;
+mod repair;
 mod segment;
 #[cfg(test)]
 mod simulated;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod values;
+mod view;
 mod volume;
+mod walk;
 mod writer;
 
 pub(crate) use committer::{Committer, Tail};
 pub(crate) use directory::Directory;
+pub use examine::Finding;
+pub(crate) use examine::{Depth, Examination, FoundIndex, FoundSegment, examine};
+pub(crate) use export::export;
 pub(crate) use history::History;
+pub use import::Imported;
+pub(crate) use import::import;
 pub(crate) use keeper::{Bell as KeeperBell, Keeper};
 pub(crate) use readers::{Fetch, Wanted};
+pub(crate) use repair::{Drawn, Plan};
+pub(crate) use segment::FORMAT;
 pub(crate) use store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
+pub(crate) use unfinished::Unfinished;
+pub(crate) use view::View;
+pub(crate) use volume::Volume;
 pub use writer::Durability;
 pub(crate) use writer::Writer;

@@ -213,6 +213,23 @@ pub(crate) fn write<'a>(out: &mut Vec<u8>, parts: impl Into<Parts<'a>>, place: P
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Appends a record to another segment with the same salt, whose bytes before `synced` are durable.
+pub(super) fn push_moved(out: &mut Vec<u8>, record: &[u8], synced: u32, salt: u64) {
+    let start = out.len();
+    out.extend_from_slice(record);
+    out[start + SYNCED_AT..start + SYNCED_AT + 4].copy_from_slice(&synced.to_le_bytes());
+    let crc = checksum(salt, &out[start + 4..]);
+    out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Would the bytes of a damaged record, up to its end, be right if it had this rest?
+pub(super) fn has_rest(bytes: &[u8], rest: u16, salt: u64) -> bool {
+    let Some(head) = Head::read(bytes) else { return false };
+    let Some(mut checked) = bytes.get(..head.len as usize).map(<[u8]>::to_vec) else { return false };
+    checked[REST_AT..REST_AT + 2].copy_from_slice(&rest.to_le_bytes());
+    checksum(salt, &checked[4..]) == head.crc
+}
+
 /// Bytes that `draft` takes as a record.
 pub(crate) fn len(draft: &Draft) -> usize {
     let topics: usize = draft.topics().iter().map(|topic| 2 + topic.len()).sum();
@@ -267,6 +284,10 @@ impl<'a> Fields<'a> {
 /// The tag of the publisher's own id; those of [`Extras`] are its own.
 const PUBLISHER_ID: u8 = 0;
 const EXTRA_HEAD_BYTES: usize = 5;
+/// Where [`Place::synced`] is in a record.
+const SYNCED_AT: usize = 24;
+/// Where [`Place::rest`] is in a record.
+const REST_AT: usize = 28;
 
 #[cfg(test)]
 mod tests {

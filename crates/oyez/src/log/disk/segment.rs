@@ -452,7 +452,7 @@ pub(crate) fn check(
 }
 
 /// Is there a record behind `at` that was written when `at` was durable?
-fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, checked: &Checked) -> io::Result<bool> {
+pub(super) fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, checked: &Checked) -> io::Result<bool> {
     let mut piece = vec![0; SCAN_BYTES + record::HEAD_BYTES];
     let mut start = at;
     while start < len {
@@ -484,7 +484,7 @@ fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, checked: &Ch
 }
 
 /// Each write ends with zeros where the next record will be: what else is there is the rest of one that was cut off.
-fn is_begun(file: &dyn VolumeFile, at: u32, len: u32) -> io::Result<bool> {
+pub(super) fn is_begun(file: &dyn VolumeFile, at: u32, len: u32) -> io::Result<bool> {
     let mut bytes = [0; record::HEAD_BYTES];
     let bytes = &mut bytes[..record::HEAD_BYTES.min((len - at) as usize)];
     file.read_at(at.into(), bytes)?;
@@ -492,7 +492,7 @@ fn is_begun(file: &dyn VolumeFile, at: u32, len: u32) -> io::Result<bool> {
 }
 
 /// Reads records one after the other, more than one at a time.
-struct Span<'a> {
+pub(super) struct Span<'a> {
     of: SegmentHead,
     file: &'a dyn VolumeFile,
     end: u32,
@@ -500,7 +500,7 @@ struct Span<'a> {
     start: u32,
 }
 
-enum Unread {
+pub(super) enum Unread {
     Io(io::Error),
     NotARecord(NotARecord),
 }
@@ -512,12 +512,12 @@ impl From<io::Error> for Unread {
 }
 
 impl<'a> Span<'a> {
-    fn new(of: SegmentHead, file: &'a dyn VolumeFile, end: u32) -> Self {
+    pub(super) fn new(of: SegmentHead, file: &'a dyn VolumeFile, end: u32) -> Self {
         Self { of, file, end, bytes: Vec::new(), start: 0 }
     }
 
     /// At least so many bytes from `at` on, fewer at the end. What has to be read is read with what follows.
-    fn bytes(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<&[u8]> {
+    pub(super) fn bytes(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<&[u8]> {
         let known = at
             .checked_sub(self.start)
             .map(|skipped| skipped as usize)
@@ -535,7 +535,7 @@ impl<'a> Span<'a> {
         Ok(self.bytes.get(skipped..).unwrap_or_default())
     }
 
-    fn record(&mut self, at: u32, ahead: usize, salt: u64) -> Result<Record<'_>, Unread> {
+    pub(super) fn record(&mut self, at: u32, ahead: usize, salt: u64) -> Result<Record<'_>, Unread> {
         let not = || Unread::NotARecord(NotARecord::Other);
         let head = Head::read(self.bytes(at, record::HEAD_BYTES, ahead)?).ok_or_else(not)?;
         if head.len > self.end - at {

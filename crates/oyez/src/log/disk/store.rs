@@ -721,7 +721,11 @@ fn read_saying(volume: &dyn Volume, names: &[String]) -> Result<Option<Saying>, 
     }
 }
 
-fn read_file<T: DeserializeOwned>(volume: &dyn Volume, names: &[String], name: &str) -> Result<Option<T>, Error> {
+pub(super) fn read_file<T: DeserializeOwned>(
+    volume: &dyn Volume,
+    names: &[String],
+    name: &str,
+) -> Result<Option<T>, Error> {
     if !names.iter().any(|known| known == name) {
         return Ok(None);
     }
@@ -762,6 +766,6 @@ fn unwritable(error: &io::Error) -> Error {
 }
 
 pub(crate) const FORMAT: u32 = segment::FORMAT;
-const SAYING: &str = "store";
-const DROPPED: &str = "dropped";
+pub(super) const SAYING: &str = "store";
+pub(super) const DROPPED: &str = "dropped";
 const SPARE: &str = "spare-";

@@ -19,6 +19,9 @@ use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::{Error, Topic};
 
+mod moved;
+mod repaired;
+
 /// Numbers that are the same for the same seed.
 struct Seeded(u64);
 

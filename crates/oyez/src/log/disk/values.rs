@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::record::{self, Fields, Parts, Place, Record};
+use super::record::{self, Fields, Head, Parts, Place, Record};
 use super::segment::Page;
 use super::volume::{Volume, read_all, replace};
 use crate::log::Retained;
@@ -28,25 +28,64 @@ pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()>
         let place = Place { sequence: entry.sequence, time_ms: entry.time_ms, synced: 0, rest: 0 };
         record::write(&mut records, parts, place, 0);
     }
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + records.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&crc32c::crc32c(&records).to_le_bytes());
-    bytes.extend_from_slice(&records);
-    replace(volume, VALUES, &bytes)
+    put(volume, &records)
 }
 
 /// The values, in the order of the log.
 pub(crate) fn read(volume: &dyn Volume, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
+    match find(volume)? {
+        None => Ok(Vec::new()),
+        Some(found) if found.damaged_at.is_none() => entries(&found.records, epoch),
+        Some(_) => Err(damaged()),
+    }
+}
+
+/// What the file holds, whole or not.
+pub(super) struct FoundValues {
+    /// The records that are whole.
+    pub(super) records: Vec<u8>,
+    /// Where the first is that is not, in the file.
+    pub(super) damaged_at: Option<u64>,
+}
+
+/// What is in the file, if there is one.
+pub(super) fn find(volume: &dyn Volume) -> io::Result<Option<FoundValues>> {
     if !volume.list()?.iter().any(|name| name == VALUES) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let bytes = read_all(&*volume.open(VALUES)?)?;
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, format!("{VALUES} is damaged: its checksum is wrong"));
-    let (head, mut records) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(damaged)?;
-    let (magic, crc) = head.split_at(MAGIC.len());
-    if magic != MAGIC || Fields(crc).u32() != Some(crc32c::crc32c(records)) {
-        return Err(damaged());
+    let (head, records) = bytes.split_at_checked(HEAD_BYTES).unwrap_or((&bytes, &[]));
+    let (magic, crc) = head.split_at_checked(MAGIC.len()).unwrap_or_default();
+    if magic == MAGIC && Fields(crc).u32() == Some(crc32c::crc32c(records)) {
+        return Ok(Some(FoundValues { records: records.to_vec(), damaged_at: None }));
     }
+    let (mut whole, mut at, mut damaged_at) = (Vec::new(), 0, None);
+    // from a record that is damaged to the next by its length only: what looks like one inside another's data is none
+    while let Some(head) = records.get(at..).and_then(Head::read) {
+        let end = records.len().min(at + head.len as usize);
+        match records.get(at..end) {
+            Some(record) if Record::read(record, 0).is_ok() => whole.extend_from_slice(record),
+            _ => damaged_at = damaged_at.or(Some((HEAD_BYTES + at) as u64)),
+        }
+        at = end;
+    }
+    if at < records.len() {
+        damaged_at = damaged_at.or(Some((HEAD_BYTES + at) as u64));
+    }
+    Ok(Some(FoundValues { records: whole, damaged_at: damaged_at.or(Some(0)) }))
+}
+
+/// Puts these records in the place of those before.
+pub(super) fn put(volume: &dyn Volume, records: &[u8]) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + records.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&crc32c::crc32c(records).to_le_bytes());
+    bytes.extend_from_slice(records);
+    replace(volume, VALUES, &bytes)
+}
+
+/// The entries of these records.
+pub(super) fn entries(mut records: &[u8], epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
     let all = Matchers::default();
     let mut values = Vec::new();
     while !records.is_empty() {
@@ -58,6 +97,12 @@ pub(crate) fn read(volume: &dyn Volume, epoch: Epoch) -> io::Result<Vec<Arc<Entr
         records = records.get(record.head.len as usize..).unwrap_or_default();
     }
     Ok(values)
+}
+
+fn damaged() -> io::Error {
+    let what =
+        format!("{VALUES} is damaged: its checksum is wrong; what is left of it is kept by `oyez log repair DIR`");
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 pub(crate) const VALUES: &str = "values";

@@ -158,6 +158,11 @@ impl Writer {
         entries.collect()
     }
 
+    /// The next number is this one, or a later one that was given out already.
+    pub(super) fn skip_to(&mut self, next: u64) {
+        self.next = self.next.max(next);
+    }
+
     /// Writes what waits and makes it as durable as configured. After an error nothing of it is in the log.
     pub(crate) fn write(&mut self) -> Result<(), Unwritten> {
         let mut written = Ok(());

@@ -1,0 +1,199 @@
+//! The log as lines of JSON, from which it can be made again.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::examine::{Examination, FoundSegment, unreadable};
+use super::segment::{PAGE, Page, SegmentHead, Span};
+use super::values::entries;
+use crate::limits::disk::SCAN_BYTES;
+use crate::log::Extras;
+use crate::log::dropped::Dropped;
+use crate::log::entry::{Entry, rfc3339};
+use crate::log::once::Once;
+use crate::matcher::{Matcher, Matchers};
+use crate::position::{Epoch, Position};
+use crate::{Error, ErrorKind};
+
+/// One entry. What it does not have is left out.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Line {
+    /// What readers know it by: the publisher's own id, or the position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(crate) event_type: Option<String>,
+    pub(crate) data: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) end: bool,
+    /// It deletes its topic, whose newest entry on disk had this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deletes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) once: Option<OnceLine>,
+}
+
+/// The idempotency key of the batch that begins here.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnceLine {
+    pub(crate) key: String,
+    pub(crate) hash: String,
+    pub(crate) count: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl Line {
+    fn of(entry: &Entry, epoch: Epoch) -> Self {
+        let event = entry.event();
+        // each extra has to be here, or an import would lose it
+        let Extras { key, ttl_ms, end, deletes, once } = entry.extras().cloned().unwrap_or_default();
+        Self {
+            id: Some(entry.event_id(epoch).to_string()),
+            event_type: event.event_type().map(|event_type| event_type.to_string()),
+            topics: entry.topics.iter().map(ToString::to_string).collect(),
+            time: rfc3339(entry.time_ms),
+            position: Some(Position { epoch, sequence: entry.sequence }.to_string()),
+            retry: event.reconnection_time().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            data: event.into_data(),
+            key: key.map(String::from),
+            ttl: ttl_ms,
+            end,
+            deletes,
+            once: once.as_ref().map(OnceLine::of),
+        }
+    }
+}
+
+impl OnceLine {
+    fn of(once: &Once) -> Self {
+        let (key, hash, count) = once.as_parts();
+        Self { key: key.to_owned(), hash: format!("{hash:032x}"), count }
+    }
+
+    /// What it was made of, if it can have been.
+    pub(crate) fn once(&self) -> Option<Once> {
+        Some(Once::of_parts(&self.key, u128::from_str_radix(&self.hash, 16).ok()?, self.count))
+    }
+}
+
+/// Writes a line for each entry that is whole and of whose topics `matcher` selects one, in order; tells how many.
+pub(crate) fn export(
+    found: &Examination,
+    epoch: Epoch,
+    matcher: Option<&Matcher>,
+    out: &mut dyn Write,
+) -> Result<u64, Error> {
+    let mut chains: Vec<ChainReader<'_>> = found.chains.iter().map(|chain| ChainReader::new(chain, epoch)).collect();
+    chains.push(ChainReader::of_values(found, epoch)?);
+    let (mut written, mut last) = (0, 0);
+    loop {
+        let mut next: Option<(usize, u64)> = None;
+        for (at, chain) in chains.iter_mut().enumerate() {
+            if let Some(sequence) = chain.peek()? {
+                if next.is_none_or(|(_, least)| sequence < least) {
+                    next = Some((at, sequence));
+                }
+            }
+        }
+        let entry = next.and_then(|(at, _)| chains.get_mut(at)).and_then(ChainReader::next);
+        let Some(entry) = entry else { return Ok(written) };
+        // a value may still be in its segment as well
+        let is_new = std::mem::replace(&mut last, entry.sequence) < entry.sequence;
+        if is_new && matcher.is_none_or(|matcher| entry.topics.iter().any(|topic| matcher.matches(topic))) {
+            let mut line = serde_json::to_vec(&Line::of(&entry, epoch)).map_err(|error| unwritten(error.into()))?;
+            line.push(b'\n');
+            out.write_all(&line).map_err(unwritten)?;
+            written += 1;
+        }
+    }
+}
+
+/// The entries of one chain, a page at a time.
+struct ChainReader<'a> {
+    chain: u8,
+    segments: &'a [FoundSegment],
+    epoch: Epoch,
+    all: Matchers,
+    /// The segment, which of its whole parts, and where in that.
+    at: (usize, usize, u32),
+    page: VecDeque<Arc<Entry>>,
+}
+
+impl<'a> ChainReader<'a> {
+    fn new(chain: &'a super::examine::FoundChain, epoch: Epoch) -> Self {
+        let (segments, all, page) = (&chain.segments[..], Matchers::default(), VecDeque::new());
+        Self { chain: chain.id, segments, epoch, all, at: (0, 0, 0), page }
+    }
+
+    /// Values that have outlived their segments.
+    fn of_values(found: &Examination, epoch: Epoch) -> Result<Self, Error> {
+        let values = found.values.as_ref().map(|values| entries(&values.records, epoch)).transpose();
+        let through = found.dropped.read().map_or(u64::MAX, Dropped::through);
+        let values = values.map_err(unreadable)?.unwrap_or_default().into_iter();
+        let page = values.filter(|entry| entry.sequence <= through).collect();
+        Ok(Self { chain: 0, segments: &[], epoch, all: Matchers::default(), at: (0, 0, 0), page })
+    }
+
+    /// The number of the next entry.
+    fn peek(&mut self) -> Result<Option<u64>, Error> {
+        while self.page.is_empty() && self.at.0 < self.segments.len() {
+            self.read()?;
+        }
+        Ok(self.page.front().map(|entry| entry.sequence))
+    }
+
+    fn next(&mut self) -> Option<Arc<Entry>> {
+        self.page.pop_front()
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        let (segment, part, offset) = self.at;
+        let Some(found) = self.segments.get(segment) else { return Ok(()) };
+        let Some((head, whole)) = found.head_for(self.chain).zip(found.walked.whole.get(part)) else {
+            self.at = (segment + 1, 0, 0);
+            return Ok(());
+        };
+        let mut page = Page::new(self.epoch, &self.all, 0, PAGE);
+        let mut span = Span::new(head, &*found.file, whole.end);
+        let mut at = offset.max(whole.start);
+        while at < whole.end && !page.is_full() {
+            let record = span.record(at, SCAN_BYTES.min(PAGE.bytes), head.salt);
+            let record = record.map_err(|_| changed(&head, at))?;
+            page.push(&record).map_err(|_| changed(&head, at))?;
+            at += record.head.len;
+        }
+        self.at = if at < whole.end { (segment, part, at) } else { (segment, part + 1, 0) };
+        self.page = page.finish().into();
+        Ok(())
+    }
+}
+
+/// A hub that runs has dropped the segment meanwhile, or a newer version has written it.
+fn changed(head: &SegmentHead, at: u32) -> Error {
+    let name = head.name();
+    Error::new(ErrorKind::Internal, format!("{name}, byte {at}: it cannot be read any more; begin the export again"))
+}
+
+fn unwritten(error: io::Error) -> Error {
+    Error::storage(format!("the export cannot be written: {error}"), error)
+}

@@ -1,0 +1,318 @@
+//! Makes a damaged log one that opens again, of all that decodes.
+//!
+//! Entries keep their numbers. What is damaged is copied aside first, and each file is replaced as a whole, so that a repair
+//! that is interrupted has lost nothing and can be begun again; a mark keeps hubs away meanwhile. When something may be lost
+//! the epoch changes before anything else does.
+
+use std::io;
+
+use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
+use super::record;
+use super::segment::{Before, FORMAT, START, SegmentHead, index_name};
+use super::store::{DROPPED, SAYING, Saying, save};
+use super::unfinished::Unfinished;
+use super::values::{self, VALUES};
+use super::volume::{Volume, VolumeFile};
+use super::walk::each_record;
+use crate::limits::DROPPED_SUMMARY_BYTES;
+use crate::limits::disk::{SCAN_BYTES, WRITE_BYTES_MAX};
+use crate::log::dropped::Dropped;
+use crate::position::Epoch;
+use crate::{Error, ErrorKind};
+
+/// What has to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+    /// Files that are kept beside, because they are damaged.
+    pub(crate) damaged: Vec<String>,
+    /// Runs of numbers of which events may be lost.
+    pub(crate) lost: Vec<(u64, u64)>,
+    /// Bytes in which something was that does not decode.
+    pub(crate) lost_bytes: u64,
+    /// Entries that are kept.
+    pub(crate) entries: u64,
+    /// Something may be lost, so a new epoch is drawn.
+    pub(crate) changes_epoch: bool,
+    /// An earlier repair did not come to its end.
+    pub(crate) goes_on: bool,
+    /// The segments of these chains up to these generations are gone.
+    gone: Vec<(u8, Before)>,
+    /// The highest number that may be lost, and when the first entry behind it was written.
+    lost_through: Option<(u64, Option<u64>)>,
+    /// The next number.
+    next: u64,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Keeps a file beside.
+    Keep(String),
+    /// Writes the segment anew.
+    Write {
+        chain: u8,
+        generation: u64,
+        head: SegmentHead,
+    },
+    Remove(String),
+}
+
+/// What a repair draws: the epoch, should one be needed, and the time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drawn {
+    pub(crate) epoch: Epoch,
+    pub(crate) now_ms: u64,
+}
+
+impl Plan {
+    /// What has to be done about what was found.
+    pub(crate) fn new(found: &Examination) -> Result<Self, Error> {
+        match found.unfinished {
+            Some(unfinished @ Unfinished::Import) => return Err(Error::invalid(unfinished.in_words())),
+            None if found.is_empty() => return Err(Error::invalid("there is no history here")),
+            Some(Unfinished::Repair) | None => {}
+        }
+        let mut plan = Self {
+            lost: found.lost.clone(),
+            changes_epoch: found.perhaps_lost || !found.lost.is_empty(),
+            goes_on: found.unfinished.is_some(),
+            ..Self::default()
+        };
+        plan.keep_files(found);
+        for chain in &found.chains {
+            let gone = found.dropped.read().map_or(0, |dropped| dropped.through_generation(chain.id));
+            plan.join(chain.id, &chain.segments, gone);
+        }
+        let last = found.lost.last().map(|(_, last)| *last);
+        let saying = found.saying.read();
+        let given = saying.and_then(|saying| saying.clean.as_ref()).map_or(0, |clean| clean.head);
+        plan.next = found.last().max(last.unwrap_or(0)).max(given) + 1;
+        if plan.changes_epoch {
+            // of what is lost without a number it is known only that it was not behind all others
+            let through = last.unwrap_or(plan.next - 1);
+            let behind = found.segments().map(|(_, segment)| segment.walked.contents);
+            let behind = behind.filter(|contents| contents.last > through).map(|contents| contents.last_ms).min();
+            plan.lost_through = Some((through, behind));
+        }
+        Ok(plan)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && !self.changes_epoch && !self.goes_on
+    }
+
+    fn keep_files(&mut self, found: &Examination) {
+        for (name, is_damaged) in [
+            (SAYING, matches!(found.saying, Known::Damaged)),
+            (DROPPED, matches!(found.dropped, Known::Damaged)),
+            (VALUES, found.values.as_ref().is_some_and(|values| values.damaged_at.is_some())),
+        ] {
+            if is_damaged {
+                self.keep(name);
+            }
+        }
+    }
+
+    fn keep(&mut self, name: &str) {
+        self.damaged.push(name.to_owned());
+        self.steps.push(Step::Keep(name.to_owned()));
+    }
+
+    /// Makes a chain of segments that know each other of those that have something that decodes.
+    fn join(&mut self, chain: u8, segments: &[FoundSegment], gone: u64) {
+        let mut before: Option<Before> = None;
+        let mut steps = Vec::new();
+        for segment in segments {
+            let FoundSegment { name, generation, walked, .. } = segment;
+            self.entries += u64::from(walked.contents.entries);
+            self.lost_bytes +=
+                walked.holes.iter().map(|hole| u64::from(hole.bytes.end - hole.bytes.start)).sum::<u64>();
+            if segment.is_damaged {
+                self.keep(name);
+            }
+            let index = index_name(chain, *generation);
+            let head = segment.head_for(chain).filter(|_| !segment.is_damaged || walked.contents.entries > 0);
+            let Some(head) = head else {
+                self.lost_bytes += if segment.salt.is_none() { u64::from(segment.len) } else { 0 };
+                steps.extend(Some(Step::Remove(index)).filter(|_| segment.index != FoundIndex::Missing));
+                steps.push(Step::Remove(name.clone()));
+                continue;
+            };
+            let due = match before {
+                Some(before) => SegmentHead { before, ..head },
+                None if segment.head.is_none() => {
+                    SegmentHead { before: Before { generation: gone, ..Before::default() }, ..head }
+                }
+                None => head,
+            };
+            if before.is_none() && due.before.generation > gone {
+                self.gone.push((chain, due.before));
+            }
+            let end = if segment.is_damaged { end_of(segment) } else { walked.contents.end };
+            if segment.is_damaged || due != head {
+                steps.extend(Some(Step::Remove(index)).filter(|_| segment.index != FoundIndex::Missing));
+                steps.push(Step::Write { chain, generation: *generation, head: due });
+            } else if segment.index == FoundIndex::Damaged {
+                steps.push(Step::Remove(index));
+            }
+            let last = walked.contents.last.max(due.before.last);
+            before = Some(Before { generation: *generation, end, last });
+        }
+        self.steps.extend(steps);
+    }
+
+    /// Index files that say something else than their segments.
+    pub(crate) fn remove_indexes(&mut self, found: &Examination) {
+        for finding in found.findings.iter().filter(|finding| finding.file.ends_with(".index")) {
+            let is_removed = |step: &Step| matches!(step, Step::Remove(name) if *name == finding.file);
+            if !self.steps.iter().any(is_removed) {
+                self.steps.push(Step::Remove(finding.file.clone()));
+            }
+        }
+    }
+
+    /// Does it. Behind it the log opens.
+    pub(crate) fn carry_out(&self, volume: &dyn Volume, found: &Examination, drawn: Drawn) -> Result<(), Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        Unfinished::Repair.begin(volume).map_err(unwritable)?;
+        for step in &self.steps {
+            if let Step::Keep(name) = step {
+                keep(volume, name).map_err(unwritable)?;
+            }
+        }
+        if self.changes_epoch {
+            self.change_epoch(volume, found, drawn).map_err(unwritable)?;
+        }
+        if let Some(values) = found.values.as_ref().filter(|values| values.damaged_at.is_some()) {
+            values::put(volume, &values.records).map_err(unwritable)?;
+        }
+        for step in &self.steps {
+            match step {
+                Step::Keep(_) => {}
+                Step::Remove(name) => remove(volume, name).map_err(unwritable)?,
+                Step::Write { chain, generation, head } => {
+                    let segment =
+                        found.segments().find(|(id, segment)| (id, &segment.generation) == (chain, generation));
+                    if let Some((_, segment)) = segment {
+                        write(volume, segment, *head)?;
+                    }
+                }
+            }
+        }
+        Unfinished::finish(volume).map_err(unwritable)
+    }
+
+    /// From here on no id of before names anything.
+    fn change_epoch(&self, volume: &dyn Volume, found: &Examination, drawn: Drawn) -> io::Result<()> {
+        let saved = found.dropped.read().map(Dropped::saved);
+        let mut dropped = saved.map_or_else(
+            || Dropped::new(DROPPED_SUMMARY_BYTES),
+            |saved| Dropped::from_saved(saved, DROPPED_SUMMARY_BYTES),
+        );
+        for (chain, gone) in &self.gone {
+            dropped.has_lost_generation(*chain, gone.generation, gone.last);
+        }
+        if let Some((last, behind_ms)) = self.lost_through {
+            dropped.has_lost(last, behind_ms.unwrap_or(drawn.now_ms));
+        }
+        save(volume, DROPPED, &dropped.saved())?;
+        let saying = Saying {
+            format: FORMAT,
+            epoch: drawn.epoch.to_string(),
+            ceiling: self.next,
+            skips: Vec::new(),
+            clean: None,
+        };
+        save(volume, SAYING, &saying)
+    }
+}
+
+/// Where a segment ends when it is written anew: without its holes.
+fn end_of(segment: &FoundSegment) -> u32 {
+    START + segment.walked.whole.iter().map(|whole| whole.end - whole.start).sum::<u32>()
+}
+
+/// Writes what is whole of a segment into a new file, and puts that in its place.
+fn write(volume: &dyn Volume, segment: &FoundSegment, head: SegmentHead) -> Result<(), Error> {
+    let end = end_of(segment);
+    let len = segment.len.max(end);
+    let name = format!("{}.new", segment.name);
+    let file = volume.create(&name, len.into()).map_err(unwritable)?;
+    file.write_at(0, &head.to_bytes()).map_err(unwritable)?;
+    let mut out = Vec::new();
+    let (mut at, mut batch, mut failed) = (START, START, None);
+    let read = SegmentHead { before: Before::default(), ..head };
+    let walked = each_record(&*segment.file, read, &segment.walked, |offset, record| {
+        let len = record.head.len as usize;
+        let mut bytes = vec![0; len];
+        if let Err(error) = segment.file.read_at(offset.into(), &mut bytes) {
+            failed = Some(unreadable(error));
+            return Ok(());
+        }
+        // what stands here is durable before the file has its name
+        record::push_moved(&mut out, &bytes, batch, head.salt);
+        let place = at + out.len() as u32;
+        if record.head.place.rest == 0 {
+            batch = place;
+            if out.len() >= WRITE_BYTES_MAX {
+                failed = failed.take().or_else(|| file.write_at(at.into(), &out).err().map(unwritable));
+                at = place;
+                out.clear();
+            }
+        }
+        Ok(())
+    });
+    walked.map_err(super::examine::fatal)?;
+    failed = failed.or_else(|| file.write_at(at.into(), &out).err().map(unwritable));
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    file.sync().and_then(|()| volume.rename(&name, &segment.name)).and_then(|()| volume.sync()).map_err(unwritable)
+}
+
+/// Copies a damaged file aside.
+fn keep(volume: &dyn Volume, name: &str) -> io::Result<()> {
+    let names = volume.list()?;
+    let aside = (1..).map(|number| match number {
+        1 => format!("damaged-{name}"),
+        _ => format!("damaged-{number}-{name}"),
+    });
+    let Some(aside) = aside.into_iter().find(|aside| !names.contains(aside)) else { return Ok(()) };
+    let new = format!("{aside}.new");
+    let from = volume.open(name)?;
+    copy(&*from, &*volume.create(&new, from.len()?)?)?;
+    volume.rename(&new, &aside)?;
+    volume.sync()
+}
+
+fn copy(from: &dyn VolumeFile, to: &dyn VolumeFile) -> io::Result<()> {
+    let len = from.len()?;
+    let mut piece = vec![0; SCAN_BYTES.min(usize::try_from(len).unwrap_or(SCAN_BYTES))];
+    let mut at = 0;
+    while at < len {
+        let part = piece.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
+        let part = &mut piece[..part];
+        from.read_at(at, part)?;
+        to.write_at(at, part)?;
+        at += part.len() as u64;
+    }
+    to.sync()
+}
+
+fn remove(volume: &dyn Volume, name: &str) -> io::Result<()> {
+    match volume.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| volume.sync()),
+    }
+}
+
+fn unwritable(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::full(format!("no room to repair in: {error}; make room on the disk and do it again"), error)
+        }
+        _ => Error::new(ErrorKind::Internal, format!("the history cannot be written: {error}")),
+    }
+}

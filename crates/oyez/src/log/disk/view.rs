@@ -1,0 +1,82 @@
+//! The directory of a log as somebody sees it who only looks: a hub may be running on it meanwhile.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::volume::{Volume, VolumeFile};
+
+/// A directory of which nothing is changed.
+#[derive(Debug)]
+pub(crate) struct View(PathBuf);
+
+impl View {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Does a process have it?
+    pub(crate) fn is_in_use(&self) -> bool {
+        let Ok(lock) = options().open(self.0.join("lock")) else { return false };
+        // shared and for this moment only: several may look at once
+        flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32);
+    options
+}
+
+impl Volume for View {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(&self.0)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn VolumeFile>> {
+        Ok(Arc::new(ViewFile(options().open(self.0.join(name))?)))
+    }
+
+    fn create(&self, _: &str, _: u64) -> io::Result<Arc<dyn VolumeFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct ViewFile(File);
+
+impl VolumeFile for ViewFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.metadata().map(|about| about.len())
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
