@@ -5,6 +5,8 @@ mod decode;
 mod failure;
 mod input;
 mod lines;
+#[cfg(unix)]
+mod log;
 mod not_yet;
 mod output;
 mod pretty;
@@ -40,6 +42,8 @@ enum Command {
     Pub(Box<publish::Publish>),
     Decode(decode::Decode),
     Bench(Box<bench::Bench>),
+    #[cfg(unix)]
+    Log(log::Log),
     #[command(flatten)]
     NotYet(not_yet::NotYet),
 }
@@ -58,6 +62,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Pub(publish) => publish.run(),
         Command::Decode(decode) => decode.run(),
         Command::Bench(bench) => bench.run(),
+        #[cfg(unix)]
+        Command::Log(log) => log.run(),
         Command::NotYet(command) => Err(command.refuse()),
     }
 }

@@ -14,6 +14,7 @@ pub(crate) enum NotYet {
     Top(Anything),
     #[command(hide = true)]
     Doctor(Anything),
+    #[cfg(not(unix))]
     #[command(hide = true)]
     Log(Anything),
 }
@@ -31,6 +32,7 @@ impl NotYet {
             Self::Token(_) => "token",
             Self::Top(_) => "top",
             Self::Doctor(_) => "doctor",
+            #[cfg(not(unix))]
             Self::Log(_) => "log",
         };
         Failure::not_yet(name)

@@ -32,4 +32,7 @@ mod stats;
 mod units;
 
 pub use config::{Config, ConfigError, Cors, NOT_YET, Settings, Text};
+/// The history of a hub that is not running, for programs that know no other part of the library.
+#[cfg(unix)]
+pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 pub use server::{Server, ServerError};

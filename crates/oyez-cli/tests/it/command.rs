@@ -84,6 +84,16 @@ impl Oyez {
         text
     }
 
+    /// Waits for the end with this status; gives back what is still to come on standard output, and on standard error.
+    #[track_caller]
+    pub(crate) fn output(mut self, status: i32) -> (String, String) {
+        let mut text = String::new();
+        self.errors.take().unwrap().read_to_string(&mut text).unwrap();
+        let lines: String = self.lines.iter().map(|line| line + "\n").collect();
+        assert_eq!(self.child.wait().unwrap().code(), Some(status), "{lines}{text}");
+        (lines, text)
+    }
+
     /// Waits for the end: exactly this status, nothing more on standard output, and this on standard error (`…` as in
     /// `prints`).
     #[track_caller]

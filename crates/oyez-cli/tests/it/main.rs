@@ -5,6 +5,8 @@
 mod bench;
 mod command;
 mod decode;
+#[cfg(unix)]
+mod log;
 mod publish;
 mod resume;
 #[path = "../../../oyez-client/tests/it/script.rs"]

@@ -34,7 +34,7 @@ fn what_a_request_cannot_carry_is_refused() {
 
 #[test]
 fn what_this_build_does_not_have_is_refused_by_name() {
-    for name in ["token", "top", "doctor", "log"] {
+    for name in ["token", "top", "doctor"] {
         check(&[name], &format!("oyez {name} is not in this build yet\n"));
         check(&[name, "show", "--x", "y", "--help"], &format!("oyez {name} is not in this build yet\n"));
     }
