@@ -116,6 +116,7 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("delivered", "Events handed to streams, replayed ones included", hub.delivered),
         ("gaps", "Gaps told to streams", hub.gaps),
         ("refused", "Subscriptions refused because of a bound, a drain or a missing right", hub.refused),
+        ("torn_writes", "Writes that had been cut off when the history was opened", hub.torn_writes),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));

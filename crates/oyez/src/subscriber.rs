@@ -426,7 +426,15 @@ impl Subscriber {
         // it goes on reading by itself until it comes to what its driver has
         self.lost = true;
         let page = self.hub.log.fetched(read, self.behind(), &self.options.matchers);
-        self.take(page, fetching.hole, now, waker, out)
+        let turn = self.take(page, fetching.hole, now, waker, out);
+        if self.state == State::Reading {
+            // while its reader takes this page the next one is read
+            let ahead = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops.into(), waker);
+            if let Some(fetch) = ahead {
+                self.state = State::Fetching(Box::new(Fetching { fetch, hole: Hole::default() }));
+            }
+        }
+        turn
     }
 
     /// Reads behind the cursor, and behind a hole that has not been told.

@@ -79,6 +79,23 @@ impl Batch {
 
     /// The ids of its entries where the first has this sequence number.
     pub(crate) fn event_ids(&self, epoch: Epoch, first: u64) -> Vec<EventId> {
-        (first..).zip(&self.0).map(|(sequence, draft)| draft.event_id(Position { epoch, sequence })).collect()
+        self.ids().at(epoch, first)
+    }
+
+    /// The ids of its entries, but for their place.
+    pub(crate) fn ids(&self) -> Ids {
+        Ids(self.0.iter().map(|draft| draft.publisher_id().cloned()).collect())
+    }
+}
+
+/// The ids that publishers gave the entries of a batch; the others get theirs by their place.
+pub(crate) struct Ids(SmallVec<[Option<EventId>; 1]>);
+
+impl Ids {
+    /// All ids, where the first entry has this sequence number.
+    pub(crate) fn at(self, epoch: Epoch, first: u64) -> Vec<EventId> {
+        let id =
+            |(sequence, own): (u64, Option<EventId>)| own.unwrap_or_else(|| Position { epoch, sequence }.event_id());
+        (first..).zip(self.0).map(id).collect()
     }
 }

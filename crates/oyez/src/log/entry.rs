@@ -132,11 +132,6 @@ impl Draft {
         &self.topics
     }
 
-    /// The id that its entry has at this place.
-    pub(crate) fn event_id(&self, position: Position) -> EventId {
-        self.publisher_id.clone().unwrap_or_else(|| position.event_id())
-    }
-
     pub(crate) fn extras(&self) -> Option<&Extras> {
         self.extras.as_deref()
     }

@@ -382,6 +382,9 @@ impl Log {
     pub(crate) fn fetch(&self, cursor: u64, matchers: &Arc<Matchers>, drops: u64, waker: &Waker) -> Option<Fetch> {
         let history = self.history.as_ref()?;
         let last = self.ring.read().front() - 1;
+        if cursor >= last {
+            return None;
+        }
         Some(history.fetch(Wanted { cursor, matchers: Arc::clone(matchers), last, drops }, waker))
     }
 

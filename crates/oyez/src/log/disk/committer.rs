@@ -33,6 +33,7 @@ pub(crate) trait Tail: Send + Sync {
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    epoch: Epoch,
     failed: watch::Receiver<Option<Arc<str>>>,
 }
 
@@ -54,7 +55,13 @@ struct Submission {
     done: Answer,
 }
 
-type Answer = oneshot::Sender<Result<Published, Error>>;
+type Answer = oneshot::Sender<Result<Appended, Error>>;
+
+/// Where a batch stands.
+struct Appended {
+    first: u64,
+    replayed: bool,
+}
 
 impl Committer {
     pub(crate) fn start(
@@ -68,7 +75,6 @@ impl Committer {
         let thread = Thread {
             shared: Arc::clone(&shared),
             writer,
-            epoch,
             tail: Box::new(tail),
             pending: Vec::new(),
             events: 0,
@@ -79,13 +85,15 @@ impl Committer {
             full_until: None,
         };
         let thread = std::thread::Builder::new().name("oyez-log".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { shared, thread: Some(thread), failed })
+        Ok(Self { shared, thread: Some(thread), epoch, failed })
     }
 
     /// Appends the batch: all of it or nothing. Resolves when it is durable and visible.
     pub(crate) async fn append(&self, batch: Batch) -> Result<Published, Error> {
         let (done, answer) = oneshot::channel();
         let bytes = batch.bytes();
+        // what the ids need beside the number of the first entry: they are made here, not while others wait
+        let ids = batch.ids();
         {
             let mut queue = self.shared.lock();
             if queue.stop {
@@ -101,7 +109,9 @@ impl Committer {
             queue.waiting.push_back(Submission { batch, done });
         }
         self.shared.arrived.notify_one();
-        answer.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the log has ended")))
+        let ended = |_| Err(Error::new(ErrorKind::Internal, "the log has ended"));
+        let Appended { first, replayed } = answer.await.unwrap_or_else(ended)?;
+        Ok(Published { ids: ids.at(self.epoch, first), replayed })
     }
 
     /// Writes what waits and says where everything ends. Nothing is taken from now on.
@@ -153,13 +163,12 @@ impl Shared {
 
 enum Pushed {
     Pending(Vec<Arc<Entry>>),
-    Replayed(Published),
+    Replayed { first: u64 },
 }
 
 struct Thread {
     shared: Arc<Shared>,
     writer: Writer,
-    epoch: Epoch,
     tail: Box<dyn Tail>,
     /// What is written next, and who waits for it.
     pending: Vec<(Vec<Arc<Entry>>, Answer)>,
@@ -210,15 +219,14 @@ impl Thread {
                 self.pending.push((entries, done));
             }
             // nobody may be waiting any more
-            Ok(Pushed::Replayed(published)) => drop(done.send(Ok(published))),
+            Ok(Pushed::Replayed { first }) => drop(done.send(Ok(Appended { first, replayed: true }))),
             Err(error) => drop(done.send(Err(error))),
         }
     }
 
     fn push(&mut self, batch: Batch, now_ms: u64) -> Result<Pushed, Error> {
         if let Admission::Replayed { first } = self.tail.admit(&batch, now_ms)? {
-            let published = Published { ids: batch.event_ids(self.epoch, first), replayed: true };
-            return Ok(Pushed::Replayed(published));
+            return Ok(Pushed::Replayed { first });
         }
         if self.full_until.is_some_and(|until| clock::now() < until) {
             return Err(Error::full("no room for history; make room on the disk", "the disk was full a moment ago"));
@@ -255,23 +263,18 @@ impl Thread {
             }
             return;
         }
-        let answers: Vec<_> = pending
-            .iter()
-            .map(|(entries, _)| entries.iter().map(|entry| entry.event_id(self.epoch)).collect())
-            .map(|ids| Published { ids, replayed: false })
-            .collect();
         let mut dones = Vec::with_capacity(pending.len());
         let mut entries = Vec::with_capacity(pending.iter().map(|(entries, _)| entries.len()).sum());
         for (shown, done) in pending {
+            dones.push((done, shown.first().map_or(0, |entry| entry.sequence)));
             entries.extend(shown);
-            dones.push(done);
         }
         self.tail.show(entries);
         if self.writer.has_news() {
             self.keeper.ring();
         }
-        for (done, published) in dones.into_iter().zip(answers) {
-            let _ = done.send(Ok(published));
+        for (done, first) in dones {
+            let _ = done.send(Ok(Appended { first, replayed: false }));
         }
     }
 

@@ -171,6 +171,10 @@ impl Writer {
                 written = chain.write(self.durability);
             }
         }
+        if written.is_err() {
+            // what one chain has and another has not is not to be found by a later start
+            self.chains.iter().for_each(Written::unwrite);
+        }
         for chain in &mut self.chains {
             let half = chain.segment.as_ref().map_or(u32::MAX, |segment| segment.capacity / 2);
             let before = chain.end;
@@ -268,8 +272,6 @@ impl Written {
         let written = segment.file.write_at(self.end.into(), &self.bytes);
         self.bytes.truncate(len);
         if let Err(error) = written {
-            // a part that was written must not be found by a later start
-            let _ = segment.file.write_at(self.end.into(), &[0; record::HEAD_BYTES]);
             return Err(full_or_failed(error));
         }
         if durability == Durability::Fsync {
@@ -277,6 +279,13 @@ impl Written {
             self.synced = self.end + self.bytes.len() as u32;
         }
         Ok(())
+    }
+
+    /// Overwrites the beginning of what may have been written, as well as that can be done.
+    fn unwrite(&self) {
+        if let Some(segment) = self.segment.as_ref().filter(|_| !self.bytes.is_empty()) {
+            let _ = segment.file.write_at(self.end.into(), &[0; record::HEAD_BYTES]);
+        }
     }
 
     /// What was written counts, or it never was.
