@@ -501,6 +501,21 @@ fn an_index_that_is_lost_is_made_again() {
 }
 
 #[test]
+fn a_history_that_gets_old_while_nobody_publishes_is_opened_again() {
+    let (_, disk, _) = written(16, true);
+    let store = open(&disk, 1 << 20).unwrap();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    let head = store.opened.head;
+    writer.leave_old_segments(10_000_000).unwrap();
+    store.keep(10_000_000, &Nobody).unwrap();
+    assert!(read(&store, "*").is_empty(), "all of it is too old");
+    let after = open(&disk.after_a_kill(), 1 << 20).unwrap();
+    assert!(after.opened.head >= head && read(&after, "*").is_empty());
+    writer.stop().unwrap();
+    assert_eq!(open(&disk, 1 << 20).unwrap().opened.head, head);
+}
+
+#[test]
 fn keeper_and_writer_never_take_the_same_room() {
     let disk = SimulatedDisk::default();
     let store = open(&disk, 256 << 10).unwrap();

@@ -192,6 +192,9 @@ impl Writer {
                 contents.entries > 0 && self.store.chains[at].is_too_old(contents.last_ms, now_ms)
             });
             if is_old && self.is_empty() {
+                if self.ceiling == 0 {
+                    self.reserve(0)?; // what a clean stop said of the ends is true no more
+                }
                 self.begin_segment(at, 0)?;
             }
         }
