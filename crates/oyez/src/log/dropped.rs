@@ -115,9 +115,8 @@ impl DroppedRun {
         if behind.count == 0 {
             return;
         }
-        if self.count == 0 {
-            self.first = behind.first;
-        }
+        // of several chains, one may lose older entries than another has lost before
+        self.first = if self.count == 0 { behind.first } else { self.first.min(behind.first) };
         self.last = self.last.max(behind.last);
         self.last_ms = self.last_ms.max(behind.last_ms);
         self.count += behind.count;

@@ -253,7 +253,11 @@ impl Log {
             }
             Start::Time(ms, text) => (history.resume_at(*ms, head, matchers).map_err(unreadable)?, &**text),
         };
-        Ok(Begin { drops, ..self.begun(begun.map(Begin::at), requested, matchers) })
+        let mut begin = Begin { drops, ..self.begun(begun.map(Begin::at), requested, matchers) };
+        if let Some(gap) = begin.gap.as_mut().filter(|_| history.store.drops() != drops) {
+            gap.missed = None; // more has gone since it was counted
+        }
+        Ok(begin)
     }
 
     fn begin_in_memory(&self, start: &Start, matchers: &Matchers, now_ms: u64) -> Begin {
@@ -410,11 +414,20 @@ impl Log {
             }
             Ok(StoredRead::Lost { missed, drops }) => {
                 let lost = Lost { reason: Reason::Policy, missed, cursor, values: None };
-                let (gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
+                let (mut gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers);
+                if self.drops() != drops {
+                    gap.missed = None; // more has gone since it was counted
+                }
                 Page::Lost { gap, values, drops }
             }
             Err(error) => Page::Failed(Error::storage(format!("the history cannot be read: {error}"), error)),
         }
+    }
+
+    /// How many segments have been dropped.
+    #[cfg(unix)]
+    fn drops(&self) -> u64 {
+        self.history.as_ref().map_or(0, |history| history.store.drops())
     }
 
     /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Looks for it

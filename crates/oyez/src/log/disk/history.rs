@@ -86,8 +86,9 @@ impl History {
                 break;
             }
             match self.store.read(ONE, cursor, matchers, last, self.store.drops())? {
-                StoredRead::Page(StoredPage { mut entries, cursor: end, more }) => {
-                    if let Some(entry) = entries.pop().filter(|entry| counts(entry)) {
+                StoredRead::Page(StoredPage { entries, cursor: end, more }) => {
+                    // of each chain there may be one
+                    if let Some(entry) = entries.into_iter().find(|entry| counts(entry)) {
                         let before = entry.sequence - 1;
                         return Ok((Some(entry), before));
                     }

@@ -254,8 +254,11 @@ impl Store {
         let dropped = self.dropped.read();
         match dropped.missed_since(After::Sequence(cursor), matchers, drops) {
             Missed::Nothing => {}
-            Missed::Events(number) => return Ok(StoredRead::Lost { missed: Some(number), drops: dropped.drops() }),
-            Missed::Unknown => return Ok(StoredRead::Lost { missed: None, drops: dropped.drops() }),
+            lost => {
+                // one of several chains may have lost something behind the cursor before the stream began
+                let missed = lost.number().filter(|_| drops == 0 || self.chains.len() == 1);
+                return Ok(StoredRead::Lost { missed, drops: dropped.drops() });
+            }
         }
         drop(dropped);
         let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, max, cursor, matchers, last));

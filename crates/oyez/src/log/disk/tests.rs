@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oyez_proto::Event;
 
+use super::history::History;
 use super::simulated::{Dice, SimulatedDisk};
 use super::store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
 use super::volume::Volume as _;
@@ -537,4 +538,83 @@ fn keeper_and_writer_never_take_the_same_room() {
     keeper.join().unwrap();
     publisher.verify(&store, "live");
     publisher.verify(&open(&disk.after_a_kill(), 256 << 10).unwrap(), "killed");
+}
+
+/// A log of two classes, the second for `x/*`, and its writer.
+fn two_classes(others: Retention, own: Retention) -> (Arc<Store>, Writer) {
+    let topics = Some("x/*".parse().unwrap());
+    let classes = vec![Class { topics: None, retention: others }, Class { topics, retention: own }];
+    let store = Arc::new(Store::open(Arc::new(SimulatedDisk::default()), settings(classes)).unwrap());
+    let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    (store, writer)
+}
+
+/// Publishes an event of these topics, as large as fits a few times into a segment.
+fn publish(writer: &mut Writer, topics: &[&str], bytes: usize) -> u64 {
+    let mut topics = topics.iter().map(|topic| Topic::new(topic).unwrap());
+    let event = Event::data("x".repeat(bytes));
+    let publish = topics.clone().skip(1).fold(Publish::new(topics.next().unwrap(), event), Publish::topic);
+    let batch = vec![Draft::new(publish)];
+    assert!(writer.make_room(&batch).unwrap());
+    let sequence = writer.push(batch, 0)[0].sequence;
+    writer.write().unwrap();
+    sequence
+}
+
+#[test]
+fn what_follows_a_gap_is_the_oldest_of_all_classes() {
+    let forever = Retention::default().bytes(1 << 20);
+    let (store, mut writer) = two_classes(forever.age(Duration::from_secs(1)), forever);
+    let first = publish(&mut writer, &["a"], 10);
+    publish(&mut writer, &["a", "x/1"], 10);
+    publish(&mut writer, &["b"], 10);
+    let last = publish(&mut writer, &["a", "x/1"], 10);
+    let history = History::new(store).unwrap();
+    let (found, before) = history.first_behind(0, &matchers("a"), last, |_| true).unwrap();
+    assert_eq!((found.map(|entry| entry.sequence), before), (Some(first), first - 1));
+}
+
+#[test]
+fn what_a_class_had_lost_before_a_stream_began_is_not_counted_with_what_it_loses_now() {
+    let small = Retention::default().bytes(20 << 10);
+    let (store, mut writer) = two_classes(small, Retention::default().bytes(1 << 20));
+    let kept = publish(&mut writer, &["x/1"], 10);
+    let mut lose = |drops| {
+        while store.drops() < drops {
+            publish(&mut writer, &["a"], 3_000);
+            store.keep(0, &Nobody).unwrap();
+        }
+        store.drops()
+    };
+    let began = lose(1);
+    let all = matchers("*");
+    let missed = |drops| match store.read(Retained { entries: 1, bytes: 1 }, kept - 1, &all, u64::MAX, drops).unwrap() {
+        StoredRead::Lost { missed, .. } => missed,
+        StoredRead::Page(_) => panic!("something is gone"),
+    };
+    let before = missed(0).unwrap();
+    lose(began + 1);
+    assert!(missed(0).unwrap() > before);
+    assert_eq!(missed(began), None);
+}
+
+#[test]
+fn a_class_may_lose_older_entries_than_another_has_lost() {
+    let small = Retention::default().bytes(20 << 10);
+    let (store, mut writer) = two_classes(small.age(Duration::from_secs(1)), small);
+    let first = publish(&mut writer, &["x/1"], 10);
+    let mut number = 1;
+    for topics in [&["a"], &["x/1"]] {
+        let drops = store.drops();
+        while store.drops() == drops {
+            number += 1;
+            publish(&mut writer, topics, 3_000);
+            store.keep(0, &Nobody).unwrap();
+        }
+    }
+    let kept = store.kept().entries as u64;
+    // the oldest is gone as well, and counts where it is asked for only
+    let missed = |after| store.missed(After::Sequence(after), &matchers("*"));
+    assert_eq!(missed(first - 1), Missed::Events(number - kept));
+    assert_eq!(missed(first), Missed::Unknown);
 }
