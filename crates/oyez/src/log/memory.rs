@@ -261,7 +261,10 @@ impl Ring {
         while let Some(oldest) = self.oldest().filter(|entry| entry.sequence <= through).cloned() {
             self.leave_history(&oldest);
         }
-        self.trim_slack();
+        // not even the newest one stays, as it does elsewhere
+        while self.slack.entries > 0 {
+            self.pop_oldest();
+        }
         for entry in self.latest.up_to(through) {
             if leaves(&entry.topics) {
                 self.latest.leave_history(&entry);
