@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::limits::Limits;
 #[cfg(unix)]
+use crate::limits::disk::TAIL_BYTES;
+#[cfg(unix)]
 use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
 #[cfg(unix)]
 use crate::log::{Admission, Entry, Remains};
@@ -378,7 +380,7 @@ impl Core {
     fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
         let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
         let (store, writer) = storage.open(&compact)?;
-        let log = Log::on_disk(Arc::clone(&store), compact)?;
+        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES)?;
         let bell = Arc::new(KeeperBell::default());
         let epoch = log.epoch;
         let mut started = Ok(());
@@ -466,7 +468,7 @@ impl Core {
     }
 
     /// So many entries are visible: wakes whom they concern.
-    fn has_appended(&self, entries: usize) {
+    pub(crate) fn has_appended(&self, entries: usize) {
         self.counters.published.fetch_add(entries as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
         for bell in self.bells.read().iter() {

@@ -58,6 +58,9 @@ mod stats;
 mod storage;
 #[cfg(unix)]
 mod stored_log;
+#[cfg(test)]
+#[cfg(unix)]
+mod stored_model;
 mod stream;
 mod subscribe;
 mod subscriber;

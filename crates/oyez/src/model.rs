@@ -187,8 +187,8 @@ struct Due {
     head: u64,
 }
 
-const TOPICS: [&str; 12] = ["a", "a/b", "a/c", "b", "b/c/d", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
-const MATCHERS: [&str; 16] =
+pub(crate) const TOPICS: [&str; 12] = ["a", "a/b", "a/c", "b", "b/c/d", "x1", "x2", "x3", "x4", "x5", "x6", "x7"];
+pub(crate) const MATCHERS: [&str; 16] =
     ["a", "a/b", "a/c", "b", "x1", "x2", "x3", "never", "*", "*", "a/*", "*/c", "x*", "x*1", "*/*/d", "never/*"];
 
 impl World {
@@ -838,12 +838,12 @@ impl World {
     }
 }
 
-fn topic_bits_of(topic: &str) -> u16 {
+pub(crate) fn topic_bits_of(topic: &str) -> u16 {
     TOPICS.iter().position(|name| *name == topic).map_or(0, |at| 1 << at)
 }
 
 /// The topics that one of `matchers` selects, as bits.
-fn topic_bits(matchers: &[&str]) -> u16 {
+pub(crate) fn topic_bits(matchers: &[&str]) -> u16 {
     static TABLE: OnceLock<HashMap<&str, u16>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
         let bits = |matcher| (0..TOPICS.len()).filter(|at| selects(matcher, TOPICS[*at])).map(|at| 1 << at).sum();

@@ -311,6 +311,18 @@ impl Subscriber {
         &self.options.matchers
     }
 
+    /// Does it wait for a page from disk?
+    #[cfg(all(test, unix))]
+    pub(crate) fn is_fetching(&self) -> bool {
+        matches!(self.state, State::Fetching(_))
+    }
+
+    /// Has that page come?
+    #[cfg(all(test, unix))]
+    pub(crate) fn has_fetched(&self) -> bool {
+        matches!(&self.state, State::Fetching(fetching) if fetching.fetch.is_there())
+    }
+
     /// Is its driver to bring it what comes behind its cursor? Otherwise it sleeps in the shard.
     #[cfg(feature = "serve")]
     pub(crate) fn is_to_be_fed(&self) -> bool {

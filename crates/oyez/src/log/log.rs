@@ -11,8 +11,6 @@ use smallvec::SmallVec;
 
 use crate::clock::ExpiryClock;
 use crate::gap::{Gap, Reason};
-#[cfg(unix)]
-use crate::limits::disk::TAIL_BYTES;
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::deletions::Hidden;
 #[cfg(unix)]
@@ -134,11 +132,11 @@ impl Log {
         }
     }
 
-    /// The log of a store: its ring is the tail, and begins where the store ended when it was opened.
+    /// The log of a store: its ring is the tail, in so many bytes, and begins where the store ended when it was opened.
     #[cfg(unix)]
-    pub(crate) fn on_disk(store: Arc<Store>, compact: Matchers) -> Result<Self, Error> {
+    pub(crate) fn on_disk(store: Arc<Store>, compact: Matchers, tail_bytes: usize) -> Result<Self, Error> {
         let unreadable = |error: io::Error| Error::storage(format!("the history cannot be read: {error}"), error);
-        let mut log = Self::new(store.epoch, Retention::default().bytes(TAIL_BYTES), Bounds::of_a_tail(), compact);
+        let mut log = Self::new(store.epoch, Retention::default().bytes(tail_bytes), Bounds::of_a_tail(), compact);
         let mut ring = log.ring.write();
         let (remains, gone_through) = store.remains().map_err(unreadable)?;
         ring.recall_remains(remains, gone_through);

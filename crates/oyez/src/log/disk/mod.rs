@@ -43,6 +43,8 @@ pub(crate) use keeper::{Bell as KeeperBell, Keeper};
 pub(crate) use readers::{Fetch, Wanted};
 pub(crate) use repair::{Drawn, Plan};
 pub(crate) use segment::FORMAT;
+#[cfg(test)]
+pub(crate) use simulated::{Dice as DiskDice, SimulatedDisk};
 pub(crate) use store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
 pub(crate) use unfinished::Unfinished;
 pub(crate) use view::View;

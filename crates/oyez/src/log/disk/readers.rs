@@ -140,6 +140,12 @@ impl Shared {
 }
 
 impl Fetch {
+    /// Is it there?
+    #[cfg(test)]
+    pub(crate) fn is_there(&self) -> bool {
+        lock(&self.0.0).read.is_some()
+    }
+
     /// What was read; `None` when it is not there yet, and `waker` is woken when it is.
     pub(crate) fn take(&self, waker: &Waker) -> Option<io::Result<StoredRead>> {
         let mut fetched = lock(&self.0.0);

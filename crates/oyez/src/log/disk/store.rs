@@ -371,6 +371,13 @@ impl Store {
         self.chains.iter().filter_map(first).map(|contents| contents.first).min()
     }
 
+    /// Of each class the first number that has not left it.
+    #[cfg(test)]
+    pub(crate) fn firsts(&self) -> Vec<u64> {
+        let first = |chain: &Chain| chain.segments.read().front().map_or(1, |segment| segment.head.before.last + 1);
+        self.chains.iter().map(first).collect()
+    }
+
     pub(crate) fn kept(&self) -> Retained {
         let mut kept = Retained::default();
         for chain in &self.chains {
