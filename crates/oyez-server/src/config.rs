@@ -32,6 +32,8 @@ pub struct Settings {
     pub keep_bytes: Option<Text>,
     /// Number of events kept.
     pub keep_events: Option<Text>,
+    /// Topics that are kept otherwise than the rest, on disk only: `[[class]]` in the file.
+    pub class: Option<Vec<ClassSettings>>,
     /// Topics, or patterns of them, whose newest value of each key is kept for ever.
     pub compact: Option<Vec<String>>,
     /// `disconnect`, `skip` or `latest`.
@@ -60,6 +62,20 @@ pub struct Settings {
     pub connections_max: Option<Text>,
     /// Streams of one address that is not loopback.
     pub streams_per_address: Option<Text>,
+}
+
+/// How long the topics of a pattern are kept. What is not said is as for the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassSettings {
+    /// A topic or a pattern of topics.
+    pub topics: String,
+    /// Age of the oldest event kept, such as `1h`.
+    pub keep: Option<String>,
+    /// Bytes on the disk, such as `100MiB`.
+    pub keep_bytes: Option<Text>,
+    /// Number of events kept.
+    pub keep_events: Option<Text>,
 }
 
 /// A number or a text: `keep_events = 1000` and `keep_bytes = "1GiB"` are both natural.
@@ -187,6 +203,7 @@ impl Settings {
             keep: self.keep.or(below.keep),
             keep_bytes: self.keep_bytes.or(below.keep_bytes),
             keep_events: self.keep_events.or(below.keep_events),
+            class: self.class.or(below.class),
             compact: self.compact.or(below.compact),
             slow: self.slow.or(below.slow),
             data: self.data.or(below.data),
@@ -244,7 +261,7 @@ impl Settings {
             admin,
             history,
             compact,
-            storage: storage.map(|storage| storage.keep(history)),
+            storage: classes(storage.map(|storage| storage.keep(history)), self.class.unwrap_or_default(), history)?,
             slow: slow(self.slow.as_deref().unwrap_or("disconnect"))?,
             demo,
             page: self.page.unwrap_or_else(|| listen.ip().is_loopback() || demo),
@@ -386,6 +403,37 @@ fn compact(patterns: &[String]) -> Result<Vec<Matcher>, ConfigError> {
     patterns.iter().map(matcher).collect()
 }
 
+/// A history on disk with its classes of topics.
+fn classes(
+    storage: Option<Storage>,
+    classes: Vec<ClassSettings>,
+    rest: Retention,
+) -> Result<Option<Storage>, ConfigError> {
+    let Some(mut storage) = storage else {
+        return match classes.first() {
+            None => Ok(None),
+            Some(ClassSettings { topics, .. }) => {
+                Err(ConfigError::new(format!("class {topics:?} is for a history on disk; name a directory with data")))
+            }
+        };
+    };
+    for ClassSettings { topics, keep, keep_bytes, keep_events } in classes {
+        let refused = |error: oyez::Error| ConfigError::new(format!("class: {error}"));
+        let mut retention = rest;
+        if let Some(age) = keep {
+            retention = retention.age(duration("class.keep", Some(age), Duration::ZERO)?);
+        }
+        if let Some(bytes) = keep_bytes {
+            retention = retention.bytes(number("class.keep_bytes", Some(bytes), 0)?);
+        }
+        if let Some(events) = keep_events {
+            retention = retention.events(number("class.keep_events", Some(events), 0)?);
+        }
+        storage = storage.class(topics.parse().map_err(refused)?, retention).map_err(refused)?;
+    }
+    Ok(Some(storage))
+}
+
 /// Where the history is kept, if not in memory.
 fn storage(data: Option<&str>, durability: Option<&str>) -> Result<Option<Storage>, ConfigError> {
     let level = match durability {
@@ -479,6 +527,9 @@ mod tests {
         for (toml, part) in [
             ("listn = 1", "listn"),
             ("data = ''", "data is empty"),
+            ("[[class]]\ntopics = 'jobs/*'", "class \"jobs/*\" is for a history on disk"),
+            ("data = 'd'\n[[class]]\ntopics = ''", "class: topic is empty"),
+            ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep = 'long'", "class.keep = \"long\""),
             ("tls_cert = 'a'", "tls_cert is not in this build yet"),
             ("listen = '8888'", "listen = \"8888\""),
             ("listen = '0.0.0.0:80'", "not loopback"),

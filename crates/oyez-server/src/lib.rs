@@ -31,7 +31,7 @@ mod server;
 mod stats;
 mod units;
 
-pub use config::{Config, ConfigError, Cors, NOT_YET, Settings, Text};
+pub use config::{ClassSettings, Config, ConfigError, Cors, NOT_YET, Settings, Text};
 /// The history of a hub that is not running, for programs that know no other part of the library.
 #[cfg(unix)]
 pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};

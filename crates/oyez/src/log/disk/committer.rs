@@ -83,6 +83,7 @@ impl Committer {
             failure,
             keeper,
             full_until: None,
+            sync_at: clock::now(),
         };
         let thread = std::thread::Builder::new().name("oyez-log".to_owned()).spawn(move || thread.run())?;
         Ok(Self { shared, thread: Some(thread), epoch, failed })
@@ -181,6 +182,8 @@ struct Thread {
     keeper: Arc<Bell>,
     /// The disk is not asked for room until then.
     full_until: Option<Instant>,
+    /// When what was written without a sync is synced.
+    sync_at: Instant,
 }
 
 impl Thread {
@@ -193,6 +196,8 @@ impl Thread {
             self.commit();
             if is_idle {
                 self.rest();
+            } else if self.sync_at <= clock::now() {
+                self.sync();
             }
         }
         if self.failure.borrow().is_none() {
@@ -280,14 +285,23 @@ impl Thread {
 
     /// Nobody publishes: there is time for what need not be done at once.
     fn rest(&mut self) {
+        self.sync();
         if self.failure.borrow().is_some() {
             return;
         }
-        if let Err(error) = self.writer.sync() {
+        if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(clock::wall_ms()) {
             self.refusal(Unwritten::Failed(error));
+        }
+    }
+
+    /// What publishes did not wait for is made durable as well, now and then: a power cut takes no more than that, and damage in
+    /// front of it is known to be damage.
+    fn sync(&mut self) {
+        if self.failure.borrow().is_some() {
             return;
         }
-        if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(clock::wall_ms()) {
+        self.sync_at = clock::now().checked_add(IDLE).unwrap_or(self.sync_at);
+        if let Err(error) = self.writer.sync() {
             self.refusal(Unwritten::Failed(error));
         }
     }

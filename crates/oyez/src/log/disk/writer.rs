@@ -74,7 +74,8 @@ impl Writer {
         let chains = store.chains.iter().map(|chain| {
             let segment = chain.segments.read().back().cloned();
             let end = segment.as_ref().map_or(START, |segment| segment.contents().end);
-            Written { segment, end, synced: end, ..Written::empty() }
+            // what a process that was killed has left may not be durable yet
+            Written { segment, end, ..Written::empty() }
         });
         let chains = chains.collect();
         Self {
