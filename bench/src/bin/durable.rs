@@ -5,10 +5,12 @@
 //! cargo run --release -p oyez-bench-peers --bin durable -- fill DIR EVENTS
 //! cargo run --release -p oyez-bench-peers --bin durable -- open DIR
 //! cargo run --release -p oyez-bench-peers --bin durable -- resume HOST:PORT EVENTS [SAMPLES]
+//! cargo run --release -p oyez-bench-peers --bin durable -- publish HOST:PORT BATCH [CONNECTIONS]
 //! ```
 //! `append` interleaves rounds of the loop and of a hub at the same batch sizes; `fill` makes a history of busy topics and of
 //! one that is quiet; `open` opens it, and reads all of it as one subscriber; `resume` asks a server that serves it
-//! for what comes behind random ids, and tells the time to the first event.
+//! for what comes behind random ids, and tells the time to the first event; `publish` sends it events, one request in flight on
+//! each connection, and tells how many it takes a second.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::error::Error;
@@ -39,6 +41,7 @@ fn main() -> Outcome {
         (Some("fill"), Some(directory)) => runtime.block_on(fill(Path::new(directory), number(2, 10_000_000)?)),
         (Some("open"), Some(directory)) => runtime.block_on(open(Path::new(directory))),
         (Some("resume"), Some(address)) => resume(address, number(2, 10_000_000)? as u64, number(3, 1_000)?),
+        (Some("publish"), Some(address)) => publish(address, number(2, 1)?, number(3, 64)?),
         _ => Err("durable append DIR | fill DIR EVENTS | open DIR | resume HOST:PORT EVENTS".into()),
     }
 }
@@ -193,6 +196,48 @@ fn resume(address: &str, events: u64, samples: usize) -> Outcome {
             at(1.0)
         );
     }
+    Ok(())
+}
+
+fn publish(address: &str, batch: usize, connections: usize) -> Outcome {
+    let data = "x".repeat(DATA);
+    let (target, kind, body) = if batch == 1 {
+        ("/events/bench", "text/plain", data)
+    } else {
+        let line = format!("{{\"topics\":\"bench\",\"data\":\"{data}\"}}\n");
+        ("/events", "application/x-ndjson", line.repeat(batch))
+    };
+    let len = body.len();
+    let request = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\n\r\n{body}"
+    );
+    let started = Instant::now();
+    let send = || -> Result<usize, std::io::Error> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let (mut answers, mut piece) = (0, vec![0; 1 << 18]);
+        while started.elapsed() < 4 * ROUND {
+            stream.write_all(request.as_bytes())?;
+            // an answer ends with the brace of its JSON and a line end
+            let mut read = 0;
+            loop {
+                read += stream.read(&mut piece[read..])?;
+                if piece[..read].ends_with(b"}\n") || piece[..read].ends_with(b"}") {
+                    break;
+                }
+            }
+            if !piece.starts_with(b"HTTP/1.1 200") {
+                return Err(std::io::Error::other(String::from_utf8_lossy(&piece[..read]).into_owned()));
+            }
+            answers += 1;
+        }
+        Ok(answers)
+    };
+    let answers = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<Result<usize, _>>()
+    })?;
+    println!("{:.0}", (answers * batch) as f64 / started.elapsed().as_secs_f64());
     Ok(())
 }
 
