@@ -74,7 +74,7 @@ pub(crate) struct Core {
     #[cfg(unix)]
     committer: Option<Committer>,
     #[cfg(unix)]
-    _keeper: Option<Keeper>,
+    keeper: Option<Keeper>,
 }
 
 /// Who wants to hear of each append, and looks into the log itself then. It must not block.
@@ -169,12 +169,16 @@ impl<T: Payload> Hub<T> {
         std::future::pending().await
     }
 
-    /// Writes what is being published to the disk and closes the history properly; then the next start need not look for its
-    /// end. Publishing ends with it. Dropping the last clone of a hub does the same, but only when no stream holds it any more.
+    /// Writes what is being published to the disk and closes the history properly: the next start need not look for its end, and
+    /// another hub can have the directory. Publishing ends with it; streams that are open can read on. Dropping the last clone of a hub does the same, but only when no stream holds it any more.
     pub async fn close(&self) {
         #[cfg(unix)]
         if let Some(committer) = &self.core.committer {
             committer.close().await;
+            if let Some(keeper) = &self.core.keeper {
+                keeper.stop();
+            }
+            self.core.log.release();
         }
     }
 
@@ -371,7 +375,7 @@ impl Core {
             #[cfg(unix)]
             committer: None,
             #[cfg(unix)]
-            _keeper: None,
+            keeper: None,
         }
     }
 
@@ -389,7 +393,7 @@ impl Core {
             let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
             let keeper = Keeper::start(store, Shown(Weak::clone(core)), bell);
             let keeper = keeper.map_err(|error| started = Err(not_started(error))).ok();
-            Self { committer, _keeper: keeper, ..Self::new(log, limits, Random::new()) }
+            Self { committer, keeper, ..Self::new(log, limits, Random::new()) }
         });
         started.map(|()| core)
     }

@@ -169,6 +169,14 @@ impl Log {
         self.ring.write().leave_disk(through, leaves)
     }
 
+    /// Nothing is written any more: the disk is given free.
+    #[cfg(unix)]
+    pub(crate) fn release(&self) {
+        if let Some(history) = &self.history {
+            history.store.volume.release();
+        }
+    }
+
     /// Goes on behind this number: those before name nothing.
     #[cfg(unix)]
     pub(crate) fn skip(&self, sequence: u64) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::volume::{Volume, VolumeFile};
+use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
 /// A directory that this process alone may write to, for as long as this lives.
@@ -16,7 +17,7 @@ use crate::{Error, ErrorKind};
 pub(crate) struct Directory {
     path: PathBuf,
     directory: File,
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Directory {
@@ -47,7 +48,7 @@ impl Directory {
             )));
         }
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), directory, _lock: lock })
+        Ok(Self { path: path.to_owned(), directory, lock: Mutex::new(Some(lock)) })
     }
 }
 
@@ -117,6 +118,10 @@ impl Volume for Directory {
 
     fn sync(&self) -> io::Result<()> {
         self.directory.sync_all()
+    }
+
+    fn release(&self) {
+        self.lock.lock().take();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::limits::disk::IDLE;
 /// The way to the thread. Dropping it ends the thread.
 pub(crate) struct Keeper {
     bell: Arc<Bell>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Asks the keeper to look now.
@@ -49,7 +49,7 @@ impl Keeper {
                 was_well = kept.is_ok();
             }
         })?;
-        Ok(Self { bell, thread: Some(thread) })
+        Ok(Self { bell, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -74,12 +74,21 @@ impl Bell {
     }
 }
 
-impl Drop for Keeper {
-    fn drop(&mut self) {
+impl Keeper {
+    /// Ends the thread, and waits until it has.
+    pub(crate) fn stop(&self) {
         self.bell.lock().stop = true;
         self.bell.rung.notify_one();
-        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // the thread itself may hold the last reference to what holds this
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

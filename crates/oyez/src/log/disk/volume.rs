@@ -21,6 +21,9 @@ pub(crate) trait Volume: Send + Sync + 'static {
 
     /// Makes names durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Lets another process have the directory: nothing is written to it any more.
+    fn release(&self) {}
 }
 
 /// One file. Reading behind its end is an error.
