@@ -443,13 +443,15 @@ impl Core {
     pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
         #[cfg(unix)]
         if let Some(committer) = &self.committer {
+            let mut known = self.log.newest_of(&topic)?;
             loop {
                 self.check_open()?;
-                let known = self.log.newest_of(&topic)?;
                 let published = committer.append(Batch::deletion(topic.clone(), known)).await?;
                 // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
-                if self.log.newest_hidden(&topic) <= known {
-                    return Ok(published.ids.into_iter().next().expect("one entry has one id"));
+                let id = published.ids.into_iter().next().expect("one entry has one id");
+                match self.log.newest_hidden(&id) {
+                    hidden if hidden > known => known = hidden,
+                    _ => return Ok(id),
                 }
             }
         }

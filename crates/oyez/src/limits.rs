@@ -197,6 +197,10 @@ pub(crate) mod disk {
     /// Bytes of one line that is imported. 256 MiB: more than any event that a hub takes, and it is held in memory.
     pub(crate) const IMPORT_LINE_BYTES_MAX: u64 = 256 << 20;
 
+    /// Looks for the last so many entries that are not hidden, each at four times as many as the one before: then at 4,096 times as many
+    /// as are wanted, while a reader's request waits.
+    pub(crate) const LAST_STEPS: usize = 7;
+
     /// Threads that read for streams that are behind: half the processors, at most so many. Live readers come first.
     pub(crate) const READERS_MAX: usize = 4;
 

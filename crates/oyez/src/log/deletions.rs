@@ -80,15 +80,23 @@ impl Deletions {
         self.hidden_before.retain(|_, at| *at > oldest);
     }
 
-    /// The newest entry of `topic` that was hidden; 0 when there is none.
-    pub(crate) fn newest_of(&self, topic: &Topic) -> u64 {
-        let mut runs = self.runs.iter().rev().filter(|(_, deletion)| deletion.topic == *topic);
-        runs.next().map_or(0, |((last, _), _)| *last)
+    /// The newest entry that was hidden by the deletion at this place; 0 when there is none.
+    #[cfg(unix)]
+    pub(crate) fn newest_hidden_at(&self, place: u64) -> u64 {
+        let mut runs = self.runs.keys().rev().filter(|(_, at)| *at == place);
+        runs.next().map_or(0, |(last, _)| *last)
     }
 
     /// Was the entry deleted, as one of `topic`?
     pub(crate) fn hides(&self, topic: &Topic, sequence: u64) -> bool {
         self.hides_any() && self.hidden_before.get(topic).is_some_and(|at| sequence < *at)
+    }
+
+    /// Up to here all that matches was deleted.
+    #[cfg(unix)]
+    pub(crate) fn floor(&self, matchers: &Matchers) -> u64 {
+        let before = |topic| self.hidden_before.get(topic).copied().unwrap_or_default();
+        if matchers.is_exact() { matchers.exact.iter().map(before).min().unwrap_or_default() } else { 0 }
     }
 
     /// What a reader behind `after` has missed of the log up to `oldest` because of deletions; `None` is nothing.

@@ -248,7 +248,9 @@ impl Log {
         let (begun, requested) = match start {
             Start::Live => (Ok(head), ""),
             Start::Earliest => (Ok(history.earliest(head)), ""),
-            Start::Last(number) => (Ok(history.before_last(*number, matchers, head).map_err(unreadable)?), ""),
+            Start::Last(number) => {
+                (Ok(self.before_last_stored(history, *number, matchers, head).map_err(unreadable)?), "")
+            }
             Start::Snapshot => return Ok(Begin { drops, ..self.begin_with_snapshot(matchers) }),
             Start::Id(id) => {
                 let resumed = history.resume(id, head, matchers).map_err(unreadable)?;
@@ -370,6 +372,12 @@ impl Log {
                     .is_some_and(|next| next.last <= gap.position.sequence)
                 {
                     gap.missed = None; // it tells of both
+                }
+                #[cfg(unix)]
+                if let Some(History { store, .. }) = &self.history {
+                    // something may have left the disk since this was read
+                    gap.missed =
+                        gap.missed.filter(|_| store.missed(After::Sequence(last), matchers) == Missed::Nothing);
                 }
                 Page::Read { entries, cursor: gap.position.sequence, more: true, gap: Some(gap) }
             }
@@ -513,12 +521,29 @@ impl Log {
         cursor.max(oldest)
     }
 
+    /// The same of a history on disk, which knows nothing of what is hidden.
+    #[cfg(unix)]
+    fn before_last_stored(&self, history: &History, number: usize, matchers: &Matchers, head: u64) -> io::Result<u64> {
+        let now_ms = self.expiry_ms();
+        let ring = self.ring.read();
+        let (hides_any, floor) = (ring.deletions.hides_any(), ring.deletions.floor(matchers));
+        drop(ring);
+        if number == 0 || (now_ms.is_none() && !hides_any) {
+            return history.before_last(number, matchers, head);
+        }
+        history.before_last_of(number, matchers, (floor, head), |entry| {
+            let ring = self.ring.read();
+            let has_expired = now_ms.is_some_and(|now_ms| ring.has_expired(entry, matchers, now_ms));
+            ring.is_match(entry, matchers) && !has_expired
+        })
+    }
+
     /// Is a reader behind this place to be told of a deletion?
     fn is_hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> bool {
         self.ring.read().deletions.next(cursor, known, matchers).is_some()
     }
 
-    /// The newest entry of a topic, as far as the log on disk knows; 0 when there is none.
+    /// The newest entry of a topic that is not hidden, as far as the log on disk knows; 0 when there is none.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when the disk cannot be read.
@@ -526,25 +551,29 @@ impl Log {
     pub(crate) fn newest_of(&self, topic: &Topic) -> Result<u64, Error> {
         let ring = self.ring.read();
         let newest = ring.topics.positions(topic).and_then(|positions| positions.back().copied());
-        let head = ring.head;
         drop(ring);
         match (newest, &self.history) {
             (Some(newest), _) => Ok(newest),
-            (None, Some(history)) => history
-                .newest_of(topic, head)
-                .map_err(|error| Error::storage(format!("the history cannot be read: {error}"), error)),
+            (None, Some(history)) => {
+                let newest = history.newest_of(topic);
+                let newest =
+                    newest.map_err(|error| Error::storage(format!("the history cannot be read: {error}"), error))?;
+                let is_hidden = self.ring.read().deletions.hides(topic, newest);
+                Ok(if is_hidden { 0 } else { newest })
+            }
             (None, None) => Ok(0),
         }
     }
 
-    /// The newest entry of a topic that is hidden because it was deleted; 0 when there is none. Forgets deletions of what is
+    /// The newest entry that is hidden by the deletion which has this id; 0 when there is none. Forgets deletions of what is
     /// not in the history any more.
     #[cfg(unix)]
-    pub(crate) fn newest_hidden(&self, topic: &Topic) -> u64 {
+    pub(crate) fn newest_hidden(&self, deletion: &str) -> u64 {
         let earliest = self.earliest();
+        let at = self.sequence_of(deletion).unwrap_or_default();
         let mut ring = self.ring.write();
         ring.deletions.forget_before(earliest);
-        ring.deletions.newest_of(topic)
+        ring.deletions.newest_hidden_at(at)
     }
 
     /// Where a topic was deleted last; 0 when none was.

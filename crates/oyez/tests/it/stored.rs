@@ -248,3 +248,42 @@ async fn an_end_that_has_left_the_disk_is_known_over_a_restart() {
         hub = small(&directory);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_events_are_those_that_are_not_hidden() {
+    let directory = Directory::new("last");
+    let mut hub = directory.open();
+    for n in 1..=4 {
+        hub.publish("kept", Event::data(n.to_string())).await.unwrap();
+    }
+    for n in 1..=100 {
+        hub.publish("deleted", Event::data(n.to_string())).await.unwrap();
+        let short = publish("kept", "short").ttl(Duration::from_millis(1)).unwrap();
+        hub.publish_batch(vec![short]).await.unwrap();
+    }
+    hub.delete("deleted").await.unwrap();
+    hub.publish("kept", Event::data("5")).await.unwrap();
+    for life in 0..2 {
+        while datas(hub.subscribe("kept").earliest()).await.len() > 5 {}
+        for matcher in ["*", "kept", "k*"] {
+            assert_eq!(datas(hub.subscribe(matcher).last(3)).await, ["3", "4", "5"], "life {life}, {matcher}");
+        }
+        assert_eq!(datas(hub.subscribe("deleted").last(3)).await, Vec::<String>::new(), "life {life}");
+        assert_eq!(datas(hub.subscribe("*").last(9)).await, ["1", "2", "3", "4", "5"], "life {life}");
+        hub = directory.restart(hub).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_deleted_again_when_all_that_it_had_has_left_the_disk() {
+    let directory = Directory::new("again");
+    let hub = small(&directory);
+    hub.publish("before", Event::data("0")).await.unwrap();
+    hub.publish("a", Event::data("1")).await.unwrap();
+    let first = within("the first", hub.delete("a")).await.unwrap();
+    push_out(&hub).await;
+    let head = hub.position().sequence;
+    let second = within("the second", hub.delete("a")).await.unwrap();
+    assert!(second.parse::<Position>().unwrap().sequence == head + 1 && second != first);
+    assert_eq!(hub.position().sequence, head + 1, "one is enough");
+}

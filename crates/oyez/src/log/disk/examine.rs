@@ -10,7 +10,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
-use super::segment::{Before, Damage, START, SegmentHead, index_name, parse_name, segment_name};
+use super::segment::{Before, Damage, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
 use super::store::{DROPPED, SAYING, Saying, read_file};
 use super::unfinished::Unfinished;
 use super::values::{self, FoundValues, VALUES};
@@ -461,7 +461,7 @@ fn index_of(segment: &FoundSegment, head: SegmentHead) -> Result<MemoryIndex, Er
         index.note(&Noted {
             at: Sample { sequence: place.sequence, time_ms: place.time_ms, offset: at },
             len: record.head.len,
-            topics: &topics,
+            topics: own_topics(&topics, extras.as_deref()),
             publisher_id: id.as_deref(),
             special: extras.is_some(),
         });

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::readers::{Fetch, Readers, Wanted};
+use super::segment::PAGE;
 use super::store::{Store, StoredPage, StoredRead};
 use crate::Topic;
 use crate::gap::Reason;
-use crate::limits::disk::GAP_STEPS;
+use crate::limits::disk::{GAP_STEPS, LAST_STEPS};
 use crate::log::Retained;
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
@@ -32,9 +33,61 @@ impl History {
         self.store.oldest().map_or(head, |oldest| oldest - 1)
     }
 
-    /// The cursor behind which the newest `number` entries that match lie.
+    /// The cursor behind which the newest `number` entries that match lie, or all there are if these are fewer.
     pub(crate) fn before_last(&self, number: usize, matchers: &Matchers, head: u64) -> io::Result<u64> {
-        Ok(self.store.before_last(number, matchers, head)?.max(self.earliest(head)))
+        let newest = self.store.newest(number, matchers)?;
+        Ok(match newest.last() {
+            Some(first) if newest.len() == number => first - 1,
+            _ if number == 0 => head,
+            _ => self.earliest(head),
+        })
+    }
+
+    /// [`before_last`](Self::before_last), but only those entries count that `counts` says. Up to the number `floor` there are none
+    /// of them. Where most do not count it may be a place behind which fewer lie.
+    pub(crate) fn before_last_of(
+        &self,
+        number: usize,
+        matchers: &Matchers,
+        (floor, head): (u64, u64),
+        counts: impl Fn(&Entry) -> bool,
+    ) -> io::Result<u64> {
+        let floor = floor.max(self.earliest(head));
+        let mut asked = number;
+        let mut cursor = head;
+        for _ in 0..LAST_STEPS {
+            cursor = self.before_last(asked, matchers, head)?.max(floor);
+            let found = self.numbers(cursor, matchers, head, &counts)?;
+            if let Some(first) = found.len().checked_sub(number).and_then(|surplus| found.get(surplus)) {
+                return Ok(first - 1);
+            }
+            if cursor == floor {
+                break;
+            }
+            asked = asked.saturating_mul(4);
+        }
+        Ok(cursor)
+    }
+
+    /// The numbers of the entries behind `cursor`, up to `last`, that match and count.
+    fn numbers(
+        &self,
+        mut cursor: u64,
+        matchers: &Matchers,
+        last: u64,
+        counts: impl Fn(&Entry) -> bool,
+    ) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        loop {
+            // what is lost meanwhile is found out when it is read
+            let read = self.store.read(PAGE, cursor, matchers, last, u64::MAX)?;
+            let StoredRead::Page(StoredPage { entries, cursor: end, more }) = read else { return Ok(found) };
+            found.extend(entries.iter().filter(|entry| counts(entry)).map(|entry| entry.sequence));
+            if !more {
+                return Ok(found);
+            }
+            cursor = end;
+        }
     }
 
     /// Where a reader goes on that has this id, or what it has missed.
@@ -65,10 +118,10 @@ impl History {
     }
 
     /// The newest entry of a topic; 0 when there is none.
-    pub(crate) fn newest_of(&self, topic: &Topic, head: u64) -> io::Result<u64> {
+    pub(crate) fn newest_of(&self, topic: &Topic) -> io::Result<u64> {
         let mut matchers = Matchers::default();
         matchers.push(topic.clone().into());
-        Ok(self.store.before_last(1, &matchers, head)? + 1)
+        Ok(self.store.newest(1, &matchers)?.first().copied().unwrap_or_default())
     }
 
     /// The first entry behind `cursor` that matches and counts, up to the number `last`, and the cursor before it; without one the

@@ -17,7 +17,7 @@ use super::volume::{Volume, VolumeFile};
 use crate::Topic;
 use crate::limits::disk::{PAGE_BYTES, PAGE_ENTRIES, SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
-use crate::log::entry::{Entry, Stored};
+use crate::log::entry::{Entry, Extras, Stored};
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
@@ -176,7 +176,7 @@ impl Segment {
             index.note(&Noted {
                 at: Sample { sequence: place.sequence, time_ms: place.time_ms, offset: at },
                 len,
-                topics: &topics,
+                topics: own_topics(&topics, extras.as_deref()),
                 publisher_id: id.as_deref(),
                 special: extras.is_some(),
             });
@@ -363,7 +363,7 @@ impl Segment {
             for at in index.newest_positions(&topic, run, usize::MAX)?.into_iter().rev() {
                 let record = span.record(at, SPARSE_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
                 let (extras, _) = record.extras().map_err(|_| self.damaged(at))?;
-                if extras.is_none_or(|extras| extras.key.is_none()) {
+                if extras.is_none_or(|extras| extras.key.is_none() && !extras.end) {
                     let mut page = Page::new(epoch, matchers, 0, ONE);
                     page.push(&record).map_err(|_| self.damaged(at))?;
                     found.extend(page.finish());
@@ -392,6 +392,11 @@ impl Segment {
     fn damaged(&self, at: u32) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, damaged(&self.head.name(), at))
     }
+}
+
+/// The topics that a record is an entry of: the place of a deletion is none of what its topic has.
+pub(crate) fn own_topics<'a>(topics: &'a [Topic], extras: Option<&Extras>) -> &'a [Topic] {
+    if extras.is_some_and(|extras| extras.deletes.is_some()) { &[] } else { topics }
 }
 
 fn damaged(name: &str, at: u32) -> Damage {

@@ -316,11 +316,8 @@ impl Store {
         self.skips.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
     }
 
-    /// The cursor behind which the newest `number` entries that match lie; 0 if there are not as many.
-    pub(crate) fn before_last(&self, number: usize, matchers: &Matchers, head: u64) -> io::Result<u64> {
-        if number == 0 {
-            return Ok(head);
-        }
+    /// The numbers of the newest entries that match, newest first, at most so many.
+    pub(crate) fn newest(&self, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
         let mut newest: Vec<u64> = Vec::new();
         for chain in &self.chains {
             let mut left = number;
@@ -335,7 +332,8 @@ impl Store {
         }
         newest.sort_unstable_by(|a, b| b.cmp(a));
         newest.dedup();
-        Ok(newest.get(number - 1).map_or(0, |sequence| sequence - 1))
+        newest.truncate(number);
+        Ok(newest)
     }
 
     /// The cursor behind which everything of this time or later lies.
@@ -488,6 +486,7 @@ impl Store {
         let leaves = |topics: &[Topic]| self.chain_of(topics.iter()) == usize::from(id);
         let Remains { values, ends } = readers.leave_disk(last, &leaves);
         values::save(&*self.volume, &values)?;
+        let deletes = segment.special(self.epoch)?.iter().any(|entry| entry.deletes());
         let saved = {
             let mut dropped = self.dropped.write();
             let (mut others, mut compacted) = (DroppedRun::default(), false);
@@ -500,8 +499,8 @@ impl Store {
                     dropped.add(topic, run);
                 }
             })?;
-            // with values among them nobody knows how many of the others there are
-            let all = if compacted { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
+            // with values or deletions among them nobody knows how many of the others there are
+            let all = if compacted || deletes { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
             dropped.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
             dropped.has_dropped(id, generation, all, last);
             dropped.saved()

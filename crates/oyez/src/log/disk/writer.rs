@@ -308,7 +308,8 @@ impl Written {
 impl Note {
     fn tell(self, index: &mut MemoryIndex) {
         let Self { at, len, entry, publisher_id, special } = self;
-        index.note(&Noted { at, len, topics: &entry.topics, publisher_id: publisher_id.as_deref(), special });
+        let topics = if entry.deletes() { &[][..] } else { &entry.topics[..] };
+        index.note(&Noted { at, len, topics, publisher_id: publisher_id.as_deref(), special });
     }
 }
 
