@@ -53,6 +53,8 @@ fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
         ("kills", seen.restarts[1]),
         ("power cuts", seen.restarts[2]),
         ("drops", seen.drops),
+        ("deleted", seen.deleted),
+        ("deleted and gone", 40 * seen.deleted_and_gone),
         ("drops beside other classes", seen.uneven),
     ] {
         assert!(number > worlds / 10, "{what}: {seen:?}");
@@ -82,6 +84,10 @@ struct Seen {
     restarts: [u64; 3],
     /// Times that something left the disk.
     drops: u64,
+    /// Gaps because of deletions.
+    deleted: u64,
+    /// Gaps of which only what had been deleted before is gone.
+    deleted_and_gone: u64,
     /// Gaps that were followed by entries older than what is missing.
     uneven: u64,
 }
@@ -89,7 +95,10 @@ struct Seen {
 /// An entry as the oracle remembers it, for ever.
 struct Published {
     topics: Vec<&'static str>,
+    /// As which topics it can be read: not as those that were deleted.
     topic_bits: u16,
+    /// As which it could be read.
+    all_bits: u16,
     id: String,
     time_ms: u64,
     even: bool,
@@ -118,6 +127,7 @@ struct World {
     skips: Vec<(u64, u64)>,
     /// How often something has left the disk.
     drops: u64,
+    deletions: Vec<Deletion>,
     readers: Vec<Reader>,
     /// Readers whose hub has stopped.
     cut: Vec<Reader>,
@@ -135,6 +145,13 @@ struct Setup {
     remembers_all: bool,
 }
 
+/// A topic that was deleted, at this place of the log, and the last of its entries that could be read until then.
+struct Deletion {
+    topic_bits: u16,
+    last: u64,
+    at: u64,
+}
+
 struct Reader {
     /// None when its hub has stopped.
     subscriber: Option<Subscriber>,
@@ -145,6 +162,10 @@ struct Reader {
     has: u64,
     /// What had left by then it knows of.
     knows: u64,
+    /// Of deletions up to here it is not told.
+    deletions_known: u64,
+    /// Places of deletions that it was told of.
+    deleted: Vec<u64>,
     /// Its page was read when something had left the disk so often.
     page_of: Option<u64>,
     until: Option<u64>,
@@ -167,6 +188,8 @@ struct Due {
     /// The first entry that matches and can be read.
     first: Option<u64>,
     head: u64,
+    /// Nothing is gone but what was hidden before.
+    hidden: bool,
     /// When all that was so, in times that something had left the disk.
     at: u64,
 }
@@ -265,6 +288,7 @@ impl World {
             all: BTreeMap::new(),
             skips: Vec::new(),
             drops: 0,
+            deletions: Vec::new(),
             readers: Vec::new(),
             cut: Vec::new(),
             ids: Vec::new(),
@@ -274,6 +298,8 @@ impl World {
     fn run(&mut self, seen: &mut Seen) {
         for _ in 0..100 {
             match self.dice.below(12) {
+                // what one class keeps of what another has deleted is another matter
+                0 if self.setup.classes.len() == 1 && self.dice.one_in(3) => self.delete(),
                 0..=2 => self.publish(),
                 3 => self.pass_time(),
                 4 => self.keep(seen),
@@ -317,6 +343,7 @@ impl World {
                 let topics: Vec<_> = topics.collect();
                 let published = Published {
                     topic_bits: topics.iter().fold(0, |bits, topic| bits | crate::model::topic_bits_of(topic)),
+                    all_bits: topics.iter().fold(0, |bits, topic| bits | crate::model::topic_bits_of(topic)),
                     topics,
                     id: entry.event_id(self.setup.epoch).to_string(),
                     time_ms: self.newest_ms,
@@ -333,6 +360,52 @@ impl World {
         self.life.core.log.show(shown, self.now_ms);
         self.life.core.has_appended(number);
         assert_eq!(self.head(), self.life.writer.head());
+    }
+
+    fn delete(&mut self) {
+        let topic = self.dice.pick(&TOPICS);
+        let bits = crate::model::topic_bits_of(topic);
+        let topic = Topic::new(topic).unwrap();
+        let known = self.life.core.log.newest_of(&topic).unwrap();
+        let at = self.head() + 1;
+        let mut last = 0;
+        for (sequence, entry) in self.all.iter_mut().filter(|(_, entry)| entry.topic_bits & bits != 0) {
+            // what is gone may be in a page that was read before
+            entry.topic_bits &= !bits;
+            last = if entry.gone_at.is_none() { *sequence } else { last };
+        }
+        if last > 0 {
+            self.deletions.push(Deletion { topic_bits: bits, last, at });
+        }
+        let batch = Batch::deletion(topic, known);
+        assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
+        let entries = self.life.writer.push(batch.0, self.now_ms);
+        self.newest_ms = self.newest_ms.max(self.now_ms);
+        let (time_ms, even) = (self.newest_ms, false);
+        let id = entries[0].event_id(self.setup.epoch).to_string();
+        let place =
+            Published { topics: Vec::new(), topic_bits: 0, all_bits: 0, id, time_ms, even, chain: 0, gone_at: None };
+        self.all.insert(at, place);
+        self.life.writer.write().unwrap();
+        self.life.core.log.show(entries, self.now_ms);
+        self.life.core.has_appended(0);
+    }
+
+    /// Deletions that hid something behind `after`, up to `end`.
+    fn deleted_behind(&self, after: u64, end: u64, matchers: &[&str]) -> impl Iterator<Item = &Deletion> {
+        let bits = topic_bits(matchers);
+        self.deletions
+            .iter()
+            .filter(move |deletion| deletion.topic_bits & bits != 0 && deletion.last > after && deletion.last <= end)
+    }
+
+    /// The reader comes to `end`: of what was hidden before it must know.
+    fn has_been_told(&self, reader: &Reader, end: u64) {
+        for deletion in self.deleted_behind(reader.has, end, &reader.matchers) {
+            let known = deletion.at <= reader.deletions_known || reader.deleted.contains(&deletion.at);
+            // the filter may have passed over it before
+            assert!(known || reader.only_even, "{} was deleted without a word", deletion.last);
+        }
     }
 
     fn event(&mut self) -> Publish {
@@ -497,6 +570,9 @@ impl World {
         let subscriber = subscribe.begin(self.now, self.now_ms).unwrap();
         seen.begins += 1;
 
+        let resumes = resumed.is_some() && self.find(&id).is_ok_and(|after| !self.is_skipped(after))
+            || resumed.is_none()
+                && (kind == 3 || kind > 3 && self.find(&id).is_ok_and(|after| !self.is_skipped(after)));
         let (has, due) = match kind {
             0..=3 if resumed.is_none() => self.expected_start(kind, number, time_ms, &matchers),
             _ => match self.find(&id) {
@@ -520,6 +596,8 @@ impl World {
             slow,
             has,
             knows: self.drops,
+            deletions_known: if resumes { 0 } else { self.head() },
+            deleted: Vec::new(),
             page_of: None,
             until: poll.then(|| self.head()),
             last_id: resumed,
@@ -561,7 +639,10 @@ impl World {
 
     /// What a stream that begins behind `after` has to say, or may; with `must` whatever is gone.
     fn due(&self, reason: Reason, must: bool, requested: &str, after: u64, matchers: &[&str]) -> Option<Due> {
-        let missed = self.matching(after, self.head(), matchers).filter(|at| self.all[at].gone_at.is_some()).count();
+        let is_gone = |entry: &Published| entry.gone_at.is_some();
+        let bits = topic_bits(matchers);
+        let missed =
+            self.all.range(after + 1..).filter(|(_, entry)| entry.all_bits & bits != 0 && is_gone(entry)).count();
         let may = self.all.range(after + 1..).any(|(_, entry)| entry.gone_at.is_some());
         if !must && missed == 0 && (self.setup.remembers_all || !may) {
             return None;
@@ -574,6 +655,8 @@ impl World {
             requested: requested.to_owned(),
             missed: (by_id && missed_any).then_some(missed as u64),
             countable: by_id && self.is_countable(after, matchers),
+            hidden: missed_any
+                && !self.all.range(after + 1..).any(|(_, entry)| entry.topic_bits & bits != 0 && is_gone(entry)),
             first: self.first_behind(after, matchers),
             head: self.head(),
             at: self.drops,
@@ -588,7 +671,9 @@ impl World {
     fn is_countable(&self, after: u64, matchers: &[&str]) -> bool {
         let [only] = matchers else { return false };
         let is_exact = !only.contains('*');
-        self.setup.remembers_all && is_exact && self.matching(0, after, matchers).next().is_none()
+        self.setup.remembers_all
+            && is_exact
+            && !self.all.range(..=after).any(|(_, entry)| entry.all_bits & topic_bits(matchers) != 0)
     }
 
     fn read(&mut self, seen: &mut Seen) {
@@ -627,7 +712,11 @@ impl World {
         let next = self.next(&reader, view);
         match turn {
             Turn::Deliver | Turn::Yield => {}
-            Turn::Wait(_) => assert!(is_fetching || next.is_none(), "sleeps with {next:?} to read"),
+            Turn::Wait(_) if is_fetching => {}
+            Turn::Wait(_) => {
+                assert_eq!(next, None, "sleeps with something to read");
+                self.has_been_told(&reader, self.head());
+            }
             Turn::End => {
                 let complete = reader.until.is_some_and(|until| next.is_none_or(|next| next > until));
                 let behind = reader.slow == SlowPolicy::Disconnect && self.may_have_lost(&reader, view);
@@ -646,14 +735,14 @@ impl World {
         !matches!(turn, Turn::Wait(_)) || is_fetching && !self.dice.one_in(5)
     }
 
-    /// Entries behind the reader that have left since it began, or since it was told last.
+    /// Entries behind the reader that have left since it began, or since it was told last; also those that had been deleted.
     fn losses<'a>(&'a self, reader: &'a Reader, view: u64) -> impl Iterator<Item = u64> + 'a {
-        let front = self.life.core.log.front();
-        let lost = move |sequence: &u64| {
-            let gone_at = self.all[sequence].gone_at;
-            *sequence < front && gone_at.is_some_and(|at| at > reader.knows && at <= view)
-        };
-        self.matching(reader.has, self.head(), &reader.matchers).filter(lost)
+        let bits = topic_bits(&reader.matchers);
+        let front = self.life.core.log.front().max(reader.has + 1);
+        let gone = self.all.range(reader.has + 1..front).filter(move |(_, entry)| {
+            entry.all_bits & bits != 0 && entry.gone_at.is_some_and(|at| at > reader.knows && at <= view)
+        });
+        gone.map(|(sequence, _)| *sequence)
     }
 
     fn may_have_lost(&self, reader: &Reader, view: u64) -> bool {
@@ -680,10 +769,16 @@ impl World {
                 (Begun::Open(None), None) => panic!("a gap that nobody needs"),
                 (Begun::Said, _) => panic!("opened twice"),
             },
+            Output::Gap(gap) if gap.reason == Reason::Deleted => {
+                assert!(matches!(reader.begun, Begun::Said));
+                self.check_deleted(reader, &gap, seen);
+                self.told(reader, gap.position.to_string());
+            }
             Output::Gap(gap) => {
                 let due = match std::mem::replace(&mut reader.begun, Begun::Said) {
                     Begun::Open(due) => {
                         seen.gaps += 1;
+                        seen.deleted_and_gone += u64::from(due.as_ref().is_some_and(|due| due.hidden));
                         due.expect("a gap that nobody needs")
                     }
                     Begun::Said => self.due_now(reader, &gap, view, seen),
@@ -695,6 +790,7 @@ impl World {
             Output::Entry(entry) => {
                 assert_eq!(self.next(reader, view), Some(entry.sequence), "behind {}", reader.has);
                 assert!(matches!(reader.begun, Begun::Said));
+                self.has_been_told(reader, entry.sequence - 1);
                 let expected = &self.all[&entry.sequence];
                 assert_eq!((entry.time_ms, &*entry.event_id(self.setup.epoch)), (expected.time_ms, &*expected.id));
                 assert!(entry.topics.iter().map(|topic| &**topic).eq(expected.topics.iter().copied()));
@@ -708,11 +804,27 @@ impl World {
             Output::KeepAlive(Some(cursor)) => {
                 assert_eq!(self.next(reader, view).filter(|next| *next <= cursor), None, "passed unread entries");
                 assert!(cursor <= self.head());
+                self.has_been_told(reader, cursor);
                 reader.has = reader.has.max(cursor);
                 self.told(reader, id(cursor));
             }
             Output::KeepAlive(None) => {}
         }
+    }
+
+    /// A reader is told that what it should have had was deleted.
+    fn check_deleted(&self, reader: &mut Reader, gap: &Gap, seen: &mut Seen) {
+        seen.deleted += 1;
+        let place = gap.position.sequence;
+        // the last one may just have come, as one of another topic
+        let has = reader.has.saturating_sub(1);
+        let told = self.deleted_behind(has, place, &reader.matchers).map(|deletion| deletion.at);
+        let told: Vec<_> = told.filter(|at| *at > reader.deletions_known && !reader.deleted.contains(at)).collect();
+        assert!(!told.is_empty(), "nothing was deleted up to {place}");
+        reader.deleted.extend(told);
+        // what has left since is in the gap as well
+        assert!(self.next(reader, self.drops).is_none_or(|next| next > place), "passes unread entries");
+        reader.has = place;
     }
 
     /// What a reader has to be told that has fallen behind.
@@ -730,7 +842,17 @@ impl World {
         let (reason, requested) = (Reason::Policy, gap.requested.clone());
         seen.exact_policy += u64::from(gap.missed.is_some());
         let first = self.first_behind(cursor, &reader.matchers);
-        Due { reason, must: true, requested, missed, countable: false, first, head: self.head(), at: self.drops }
+        Due {
+            reason,
+            must: true,
+            requested,
+            missed,
+            countable: false,
+            hidden: false,
+            first,
+            head: self.head(),
+            at: self.drops,
+        }
     }
 
     fn check_gap(&self, gap: &Gap, due: &Due, reader: &Reader, seen: &mut Seen) {
@@ -747,6 +869,9 @@ impl World {
         seen.crash += u64::from(gap.reason == Reason::Crash);
         let Due { first, head, .. } = *due;
         let expected = first.map_or(head, |first| first - 1);
+        if !self.deletions.is_empty() && gap.oldest.is_none() && gap.position.sequence <= expected {
+            return; // it was not looked for to the end
+        }
         assert_eq!(gap.position.sequence, expected, "{gap:?} {:?}", reader.matchers);
         let oldest = first.map(|first| match reader.only_even {
             true => Position { epoch: self.setup.epoch, sequence: first }.to_string(),
