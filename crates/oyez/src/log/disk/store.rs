@@ -189,8 +189,10 @@ impl Store {
             Some(clean) => opened.head = clean.head,
             None if saying.ceiling > 0 => {
                 // whatever was given out behind the newest entry found is lost, and its number names nothing else
-                let last = opened.head;
-                opened.head = opened.head.max(saying.ceiling - 1);
+                // behind an earlier crash readers were told the first number that was not: as a place it is good
+                let told = saying.skips.last().map_or(0, |(_, last)| last + 1);
+                let last = opened.head.max(told);
+                opened.head = last.max(saying.ceiling - 1);
                 if opened.head > last + 1 {
                     saying.skips.push((last + 1, opened.head - 1));
                 }

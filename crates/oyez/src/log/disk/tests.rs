@@ -288,6 +288,23 @@ fn a_killed_process_loses_nothing_that_it_wrote() {
 }
 
 #[test]
+fn the_place_behind_a_crash_is_a_place_behind_another_one() {
+    let (_, mut disk, _) = written(17, false);
+    let mut heads = Vec::new();
+    for _ in 0..3 {
+        disk = disk.after_a_kill();
+        let store = open(&disk, 1 << 20).unwrap();
+        heads.push(store.opened.head);
+        let lost: Vec<_> = heads.iter().map(|head| store.is_lost_in_a_crash(*head)).collect();
+        assert!(!lost.contains(&true), "{heads:?} {lost:?}");
+        // numbers are reserved, and none is given out
+        let mut writer = Writer::new(store, Durability::Fsync);
+        assert!(writer.make_room(&Publisher::new(1).batch()).unwrap());
+    }
+    assert!(heads.is_sorted_by(|a, b| a < b), "{heads:?}");
+}
+
+#[test]
 fn numbers_of_what_was_flushed_and_lost_with_the_power_are_not_given_out_again() {
     let mut lost = 0;
     for seed in 0..50 {
