@@ -491,20 +491,24 @@ impl Store {
         let deletes = segment.special(self.epoch)?.iter().any(|entry| entry.deletes());
         let saved = {
             let mut dropped = self.dropped.write();
-            let (mut others, mut compacted) = (DroppedRun::default(), false);
-            segment.index.read().each_topic(|name, run| {
-                let (topic, run) = (Topic::known(name), run.as_dropped());
-                if dropped.compacts(&topic) {
-                    compacted = true;
-                } else {
-                    others = others.until(&run);
-                    dropped.add(topic, run);
-                }
-            })?;
-            // with values or deletions among them nobody knows how many of the others there are
-            let all = if compacted || deletes { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
-            dropped.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
-            dropped.has_dropped(id, generation, all, last);
+            // noted once, also when the disk has failed behind it and this is the second try
+            if dropped.through_generation(id) < generation {
+                let (mut others, mut compacted) = (DroppedRun::default(), false);
+                segment.index.read().each_topic(|name, run| {
+                    let (topic, run) = (Topic::known(name), run.as_dropped());
+                    if dropped.compacts(&topic) {
+                        compacted = true;
+                    } else {
+                        others = others.until(&run);
+                        dropped.add(topic, run);
+                    }
+                })?;
+                // with values or deletions among them nobody knows how many of the others there are
+                let all =
+                    if compacted || deletes { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
+                dropped.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
+                dropped.has_dropped(id, generation, all, last);
+            }
             dropped.saved()
         };
         save(&*self.volume, DROPPED, &saved)?;

@@ -635,3 +635,28 @@ fn a_class_may_lose_older_entries_than_another_has_lost() {
     assert_eq!(missed(first - 1), Missed::Events(number - kept));
     assert_eq!(missed(first), Missed::Unknown);
 }
+
+#[test]
+fn a_segment_that_is_dropped_at_the_second_try_is_counted_once() {
+    let counts = |fails: Option<u64>| {
+        let disk = SimulatedDisk::default();
+        let store = open(&disk, 40 << 10).unwrap();
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+        let mut publisher = Publisher::new(3);
+        (0..14).for_each(|time| publisher.commit(&mut writer, time).unwrap());
+        if let Some(step) = fails {
+            disk.fail_at(disk.steps() + step, io::ErrorKind::Other);
+        }
+        let failed = store.keep(0, &Nobody).is_err();
+        store.keep(0, &Nobody).unwrap();
+        (failed, store.missed(After::Sequence(0), &matchers("*")), store.drops())
+    };
+    let (_, missed, drops) = counts(None);
+    assert!(drops > 0 && missed != Missed::Nothing);
+    let failures = (1..40).filter(|step| {
+        let (failed, missed_then, drops_then) = counts(Some(*step));
+        assert_eq!((missed_then, drops_then), (missed, drops), "step {step}");
+        failed
+    });
+    assert!(failures.count() > 5);
+}
