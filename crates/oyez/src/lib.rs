@@ -30,8 +30,6 @@ mod control;
 #[cfg(any(feature = "serve", shuttle))]
 mod doorbell;
 mod error;
-#[cfg(test)]
-mod finite_model;
 mod frame;
 mod gap;
 mod hub;
@@ -58,9 +56,6 @@ mod stats;
 mod storage;
 #[cfg(unix)]
 mod stored_log;
-#[cfg(test)]
-#[cfg(unix)]
-mod stored_model;
 mod stream;
 mod subscribe;
 mod subscriber;

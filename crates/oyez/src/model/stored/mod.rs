@@ -1,0 +1,237 @@
+//! [`model`](crate::model) over a history on disk: a disk that is killed and loses power between steps, segments of a few
+//! entries, and a tail in memory that holds next to nothing.
+//!
+//! [`oracle`] is what ought to be, [`setup`] what the hub stands on, [`readers`] are its streams.
+
+mod oracle;
+mod readers;
+mod setup;
+
+use std::time::{Duration, Instant};
+
+use oyez_proto::Event;
+
+use super::dice::{Dice, each_world, have_reached};
+use super::topics::TOPICS;
+use crate::Topic;
+use crate::log::Batch;
+use crate::log::disk::SimulatedDisk;
+use crate::publish::Publish;
+use oracle::Oracle;
+use readers::Reader;
+use setup::{Life, Setup};
+
+#[test]
+fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
+    let mut seen = Seen::default();
+    let Some(worlds) = each_world(400, 8_000, |seed| World::new(seed).run(&mut seen)) else { return };
+    assert!(seen.begins > 20 * worlds && seen.entries > 50 * worlds, "{seen:?}");
+    let numbers = [
+        ("gaps", seen.gaps),
+        ("exact", seen.exact),
+        ("crash", seen.crash),
+        ("policy", seen.policy),
+        ("exact, in the stream", 4 * seen.exact_policy),
+        ("behind", seen.behind),
+        ("from disk", seen.from_disk),
+        ("in flight", seen.in_flight),
+        ("stops", seen.restarts[0]),
+        ("kills", seen.restarts[1]),
+        ("power cuts", seen.restarts[2]),
+        ("drops", seen.drops),
+        ("deleted", seen.deleted),
+        ("deleted and gone", 40 * seen.deleted_and_gone),
+        ("drops beside other classes", seen.uneven),
+    ];
+    have_reached(worlds, &seen, &numbers);
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    begins: u64,
+    entries: u64,
+    /// Gaps at the begin of a stream.
+    gaps: u64,
+    /// Of those, the ones that said how many are missing.
+    exact: u64,
+    /// Of those, the ones for ids that a crash took.
+    crash: u64,
+    /// Gaps in the middle of a stream.
+    policy: u64,
+    exact_policy: u64,
+    /// Streams that ended because their reader fell behind.
+    behind: u64,
+    /// Entries that were not in memory.
+    from_disk: u64,
+    /// Pages that were read before something left, and looked at behind it.
+    in_flight: u64,
+    /// Clean stops, kills and power cuts.
+    restarts: [u64; 3],
+    /// Times that something left the disk.
+    drops: u64,
+    /// Gaps because of deletions.
+    deleted: u64,
+    /// Gaps of which only what had been deleted before is gone.
+    deleted_and_gone: u64,
+    /// Gaps that were followed by entries older than what is missing.
+    uneven: u64,
+}
+
+struct World {
+    dice: Dice,
+    disk: SimulatedDisk,
+    setup: Setup,
+    life: Life,
+    oracle: Oracle,
+    now: Instant,
+    now_ms: u64,
+    readers: Vec<Reader>,
+    /// Readers whose hub has stopped.
+    cut: Vec<Reader>,
+    /// Every id that any stream has told.
+    ids: Vec<String>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let setup = Setup::new(&mut dice, seed);
+        let disk = SimulatedDisk::default();
+        Self {
+            dice,
+            life: setup.start(&disk, seed),
+            disk,
+            oracle: Oracle::new(setup.epoch, setup.remembers_all(), setup.classes.len()),
+            setup,
+            now: crate::clock::now(),
+            now_ms: 1_000_000,
+            readers: Vec::new(),
+            cut: Vec::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, seen: &mut Seen) {
+        for _ in 0..100 {
+            match self.dice.below(12) {
+                // what one class keeps of what another has deleted is another matter
+                0 if self.setup.classes.len() == 1 && self.dice.one_in(3) => self.delete(),
+                0..=2 => self.publish(),
+                3 => self.pass_time(),
+                4 => self.keep(seen),
+                5 if self.dice.one_in(3) => self.restart(seen),
+                5 | 6 => self.begin(None, seen),
+                7 => self.reconnect(seen),
+                _ => self.read(seen),
+            }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let ms = self.dice.pick(&[1, 3, 10, 60]);
+        self.now += Duration::from_millis(ms);
+        // the wall clock may be set back meanwhile
+        self.now_ms = if self.dice.one_in(10) { self.now_ms - 20 } else { self.now_ms + ms };
+    }
+
+    /// Several batches, written together.
+    fn publish(&mut self) {
+        let mut shown = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            let number = if self.dice.one_in(20) { 60 } else { 1 + self.dice.below(8) };
+            let batch = Batch::new((0..number).map(|_| self.event()).collect(), None);
+            let writer = &mut self.life.writer;
+            if !writer.make_room(&batch.0).unwrap() {
+                writer.write().unwrap();
+                self.life.core.log.show(std::mem::take(&mut shown), self.now_ms);
+                assert!(writer.make_room(&batch.0).unwrap(), "nothing waits any more");
+            }
+            let entries = writer.push(batch.0, self.now_ms);
+            // a batch is written as one
+            let chain = self.life.store.chain_of(entries.iter().flat_map(|entry| &entry.topics));
+            entries.iter().for_each(|entry| self.oracle.publish(entry, self.now_ms, chain));
+            shown.extend(entries);
+        }
+        self.life.writer.write().unwrap();
+        let number = shown.len();
+        self.life.core.log.show(shown, self.now_ms);
+        self.life.core.has_appended(number);
+        self.oracle.look(&self.life.core);
+        assert_eq!(self.oracle.head, self.life.writer.head());
+    }
+
+    fn event(&mut self) -> Publish {
+        let few = self.dice.one_in(3);
+        let topics: &[&str] = if few { &TOPICS[..2] } else { &TOPICS };
+        let even = self.dice.one_in(2);
+        let data = format!("{even}{}", "x".repeat(self.dice.pick(&[0, 10, 500])));
+        let mut event = Event::data(data);
+        if self.dice.one_in(6) {
+            event = event.id(format!("p{}", self.dice.below(1 << 40))).unwrap();
+        }
+        let first = self.dice.pick(topics);
+        let mut publish = Publish::new(Topic::new(first).unwrap(), event);
+        let second = self.dice.pick(topics);
+        if second != first && self.dice.one_in(4) {
+            publish = publish.topic(Topic::new(second).unwrap());
+        }
+        publish
+    }
+
+    fn delete(&mut self) {
+        let name = self.dice.pick(&TOPICS);
+        let topic = Topic::new(name).unwrap();
+        let known = self.life.core.log.newest_of(&topic).unwrap();
+        let batch = Batch::deletion(topic, known);
+        assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
+        let entries = self.life.writer.push(batch.0, self.now_ms);
+        self.oracle.delete(name, &entries[0], self.now_ms);
+        self.life.writer.write().unwrap();
+        self.life.core.log.show(entries, self.now_ms);
+        self.life.core.has_appended(0);
+        self.oracle.look(&self.life.core);
+    }
+
+    /// What the keeper does, and the writer while nothing is published.
+    fn keep(&mut self, seen: &mut Seen) {
+        if self.dice.one_in(2) {
+            self.life.writer.leave_old_segments(self.now_ms).unwrap();
+        }
+        let drops = self.life.store.drops();
+        self.life.store.keep(self.now_ms, &self.life).unwrap();
+        if self.life.store.drops() > drops {
+            seen.drops += 1;
+            self.oracle.leave_disk(&self.life.store.firsts());
+            self.oracle.look(&self.life.core);
+        }
+    }
+
+    /// A clean stop, a kill, or a power cut, and a new start.
+    fn restart(&mut self, seen: &mut Seen) {
+        let mut stopped = std::mem::take(&mut self.readers);
+        stopped.retain_mut(Reader::stop);
+        self.cut.extend(stopped);
+        let how = self.dice.below(3);
+        let is_clean = how == 0;
+        if is_clean {
+            self.life.writer.stop().unwrap();
+        }
+        self.disk = match how {
+            2 => self.disk.after_a_power_cut(&mut self.dice),
+            _ if self.dice.one_in(2) => self.disk.after_a_power_cut(&mut self.dice),
+            _ => self.disk.after_a_kill(),
+        };
+        seen.restarts[how as usize] += 1;
+        let firsts = self.life.store.firsts();
+        self.life = self.setup.start(&self.disk, self.dice.below(1 << 40));
+        assert_eq!(self.life.store.firsts(), firsts, "something has gone, or come back, with a restart");
+        let head = self.life.core.log.head();
+        if is_clean {
+            assert_eq!(head, self.oracle.head, "a clean stop skips no number");
+        } else {
+            self.oracle.crash(head);
+        }
+        self.oracle.look(&self.life.core);
+        assert_eq!(self.life.store.kept().entries, self.oracle.kept(), "what was acknowledged is there");
+    }
+}

@@ -1,0 +1,109 @@
+//! What the hub of a world stands on: its settings, and what is made of them anew at each start.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Wake;
+use std::time::Duration;
+
+use crate::Topic;
+use crate::hub::Core;
+use crate::limits::Limits;
+use crate::log::disk::{Class, DiskDice, Durability, Settings, SimulatedDisk, Store, Witness, Writer};
+use crate::log::{Log, Remains, Retention};
+use crate::matcher::Matchers;
+use crate::model::dice::Dice;
+use crate::position::Epoch;
+use crate::random::Random;
+
+/// What the hub is started with, each time alike.
+pub(super) struct Setup {
+    pub(super) classes: Vec<Class>,
+    summary_bytes: usize,
+    segment_bytes: (usize, usize),
+    tail_bytes: usize,
+    pub(super) epoch: Epoch,
+}
+
+/// What there is of a hub from one start to the next.
+pub(super) struct Life {
+    pub(super) store: Arc<Store>,
+    pub(super) writer: Writer,
+    pub(super) core: Arc<Core>,
+}
+
+impl Setup {
+    pub(super) fn new(dice: &mut Dice, seed: u64) -> Self {
+        let mut retention = || Retention {
+            events: dice.pick(&[0, 20, 100, usize::MAX, usize::MAX]),
+            bytes: dice.pick(&[20_000, 60_000, 200_000, 64 << 20]),
+            age: dice.pick(&[None, None, Some(30), Some(200)]).map(Duration::from_millis),
+        };
+        let mut classes = vec![Class { topics: None, retention: retention() }];
+        let others = [Some("a/*"), Some("x*"), Some("b"), None, None, None];
+        let retentions = [retention(), retention()];
+        for retention in retentions {
+            if let Some(topics) = dice.pick(&others) {
+                classes.push(Class { topics: Some(topics.parse().unwrap()), retention });
+            }
+        }
+        let smallest = dice.pick(&[5 << 10, 6 << 10, 8 << 10]);
+        Self {
+            classes,
+            summary_bytes: dice.pick(&[0, 600, 1 << 20, 1 << 20, 1 << 20]),
+            segment_bytes: (smallest, dice.pick(&[1, 2, 4]) * smallest),
+            tail_bytes: dice.pick(&[0, 1_000, 4_000, 1 << 20]),
+            epoch: Epoch::from_bits(seed),
+        }
+    }
+
+    /// Is nothing that is known of what is gone ever forgotten? Twelve short names need less than this.
+    pub(super) fn remembers_all(&self) -> bool {
+        self.summary_bytes > 3_000
+    }
+
+    pub(super) fn start(&self, disk: &SimulatedDisk, seed: u64) -> Life {
+        let settings = Settings {
+            classes: self.classes.clone(),
+            summary_bytes: self.summary_bytes,
+            segment_bytes: self.segment_bytes,
+            epoch: self.epoch,
+            compact: Matchers::default(),
+        };
+        let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
+        let log = Log::on_disk(Arc::clone(&store), Matchers::default(), self.tail_bytes).unwrap();
+        let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+        let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
+        Life { store, writer, core }
+    }
+}
+
+impl Witness for Life {
+    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
+        self.core.log.leave_disk(through, leaves)
+    }
+}
+
+impl DiskDice for Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        Self::below(self, end)
+    }
+}
+
+/// Wakes the thread that waits for a page.
+#[derive(Default)]
+pub(super) struct Bell(Mutex<bool>, Condvar);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+}
+
+impl Bell {
+    pub(super) fn wait(&self) {
+        let rung = self.0.lock().unwrap();
+        let (mut rung, late) = self.1.wait_timeout_while(rung, Duration::from_secs(60), |rung| !*rung).unwrap();
+        assert!(!late.timed_out(), "nobody says that the page is there");
+        *rung = false;
+    }
+}
