@@ -32,7 +32,8 @@ pub enum Reason {
     Expired,
     /// Their topic was deleted.
     Deleted,
-    /// The id was never given out here, or is not known any more.
+    /// The id was never given out here, or is not known any more: also a publisher's id that was used again after its first
+    /// entry had left the history.
     Unknown,
     /// The id belongs to a log that is gone.
     Epoch,

@@ -15,7 +15,7 @@ use crate::limits::disk::TAIL_BYTES;
 #[cfg(unix)]
 use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
 #[cfg(unix)]
-use crate::log::{Admission, Entry, Remains};
+use crate::log::{Admission, Departure, Entry, Remains};
 use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -559,8 +559,8 @@ impl Tail for Shown {
 
 #[cfg(unix)]
 impl Witness for Shown {
-    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
-        self.0.upgrade().map(|core| core.log.leave_disk(through, leaves)).unwrap_or_default()
+    fn leave_disk(&self, departure: &Departure) -> Remains {
+        self.0.upgrade().map(|core| core.log.leave_disk(departure)).unwrap_or_default()
     }
 }
 

@@ -75,9 +75,17 @@ pub(crate) const SLACK_ENTRIES: usize = 1_024;
 /// See [`SLACK_ENTRIES`]; whichever is reached first.
 pub(crate) const SLACK_BYTES: usize = 4 << 20;
 
-/// Bytes (names and bookkeeping) of the summary of topics whose entries are all gone; a small history keeps less. With
-/// less than this a resume is known to be complete; beyond it the answer is "may be incomplete".
+/// Bytes (names and bookkeeping) of the summary of topics whose entries are all gone, of each class; a small history keeps less.
+/// With less than this a resume is known to be complete; beyond it the answer is "may be incomplete".
 pub(crate) const DROPPED_SUMMARY_BYTES: usize = 1 << 20;
+
+/// Publishers' ids of which a log knows that their entries have left it: a hash for each 4 KiB of its history, at least
+/// [`LEFT_IDS_MIN`] and at most so many. With all of them 5 MiB of memory, and of a file that is written when a segment is dropped.
+pub(crate) const LEFT_IDS_MAX: usize = 262_144;
+/// See [`LEFT_IDS_MAX`]: what a small segment's drop may well write.
+pub(crate) const LEFT_IDS_MIN: usize = 4_096;
+/// See [`LEFT_IDS_MAX`].
+pub(crate) const LEFT_ID_BYTES: usize = 4 << 10;
 
 /// Deletions of topics that a log knows of, to say why a resume from before is incomplete: at most 5 MB with the longest
 /// names. Of older ones only the place is known, and every reader from before it is told.

@@ -172,8 +172,8 @@ impl StoredLog {
             lost_in_crashes: saying.map(|saying| saying.skips.clone()).unwrap_or_default(),
             unfinished: found.unfinished.map(Unfinished::in_words),
             classes: classes.collect(),
-            dropped: found.dropped.read().map_or_else(DroppedSummary::default, |dropped| {
-                let (entries, through) = dropped.gone();
+            dropped: found.gone.read().map_or_else(DroppedSummary::default, |dropped| {
+                let (entries, through) = dropped.entries();
                 DroppedSummary { topics: dropped.topics() as u64, entries, through }
             }),
             findings: found.findings,

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+#[cfg(unix)]
+use serde::{Deserialize, Serialize};
+
 use crate::Topic;
 use crate::limits::DELETIONS_KEPT;
 use crate::log::dropped::{After, DroppedRun, Missed};
@@ -28,6 +31,15 @@ pub(crate) struct Deletions {
 #[derive(Debug)]
 struct Deletion {
     topic: Topic,
+    hidden: DroppedRun,
+}
+
+/// A deletion whose place has left the history, while a class of topics that is kept longer may hold something that it hides.
+#[cfg(unix)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Outlived {
+    topic: String,
+    at: u64,
     hidden: DroppedRun,
 }
 
@@ -57,8 +69,9 @@ impl Deletions {
 
     /// `topic` is deleted at this place of the log; these of its entries are hidden now.
     pub(crate) fn note(&mut self, topic: &Topic, at: u64, hidden: DroppedRun) {
-        self.newest.store(at, Release);
-        self.hidden_before.insert(topic.clone(), at);
+        self.newest.fetch_max(at, Release);
+        let before = self.hidden_before.entry(topic.clone()).or_default();
+        *before = at.max(*before);
         if hidden.last() > 0 {
             self.runs.insert((hidden.last(), at), Deletion { topic: topic.clone(), hidden });
         }
@@ -75,9 +88,35 @@ impl Deletions {
         }
     }
 
-    /// Forgets what is hidden by deletions up to this number, which the log does not hold any more.
+    /// Of many deletions forgets those up to this number, from before which the log holds nothing any more. Of few it does not: a
+    /// page that was read before its entries left may still be on its way to a reader.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
-        self.hidden_before.retain(|_, at| *at > oldest);
+        if self.hidden_before.len() > DELETIONS_KEPT {
+            self.hidden_before.retain(|_, at| *at > oldest);
+        }
+    }
+
+    /// The deletions up to this place that hide something still, perhaps: entries from this one on are left.
+    #[cfg(unix)]
+    pub(crate) fn outlived(&self, through: u64, oldest: u64) -> Vec<Outlived> {
+        let by_place: HashMap<u64, &Deletion> =
+            self.runs.iter().map(|((_, at), deletion)| (*at, deletion)).filter(|(at, _)| *at <= through).collect();
+        let places = self.hidden_before.iter().filter(|(_, at)| (oldest..=through).contains(*at));
+        let outlived = places.map(|(topic, at)| {
+            let known = by_place.get(at).map(|deletion| deletion.hidden);
+            // too many were deleted: each reader from before is told
+            let hidden = known.unwrap_or_else(|| DroppedRun::unknown(at - 1, u64::MAX));
+            Outlived { topic: topic.to_string(), at: *at, hidden }
+        });
+        outlived.collect()
+    }
+
+    /// Takes back what [`outlived`](Self::outlived) gave, when the hub starts.
+    #[cfg(unix)]
+    pub(crate) fn recall(&mut self, outlived: &[Outlived]) {
+        for Outlived { topic, at, hidden } in outlived {
+            self.note(&Topic::known(topic), *at, *hidden);
+        }
     }
 
     /// The newest entry that was hidden by the deletion at this place; 0 when there is none.

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::Topic;
+#[cfg(unix)]
 use crate::limits::MISSED_CHECKS;
+#[cfg(unix)]
 use crate::matcher::Matchers;
 
 /// Where a resume starts reading.
@@ -41,6 +43,16 @@ impl Missed {
             Self::Nothing => Some(0),
             Self::Events(number) => Some(number),
             Self::Unknown => None,
+        }
+    }
+
+    /// This and what is missed of other entries.
+    #[cfg(unix)]
+    pub(crate) fn and(self, others: Self) -> Self {
+        match (self, others) {
+            (Self::Nothing, missed) | (missed, Self::Nothing) => missed,
+            (Self::Events(some), Self::Events(others)) => Self::Events(some + others),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
         }
     }
 }
@@ -103,23 +115,44 @@ impl DroppedRun {
         self
     }
 
-    /// Nothing but that something is gone, up to where this or `run` ends.
-    pub(crate) fn until(self, run: &Self) -> Self {
-        Self { unknown: self.unknown.max(run.last), unknown_ms: self.unknown_ms.max(run.last_ms), ..Self::default() }
+    /// Nothing but that something is gone, up to this number and time.
+    #[cfg(unix)]
+    pub(crate) fn unknown(last: u64, last_ms: u64) -> Self {
+        Self { unknown: last, unknown_ms: last_ms, ..Self::default() }
     }
 
-    /// This run and what is gone behind it.
-    fn join(&mut self, behind: &Self) {
+    /// Nothing but that something is gone, up to where this or `run` ends.
+    #[cfg(unix)]
+    pub(crate) fn until(self, run: &Self) -> Self {
+        Self::unknown(self.unknown.max(run.last), self.unknown_ms.max(run.last_ms))
+    }
+
+    /// This run and what is gone behind it, with the segment that was dropped as this one.
+    #[cfg(unix)]
+    pub(crate) fn join(&mut self, behind: &Self, drop: u64) {
+        self.drop = self.drop.max(drop);
         self.unknown = self.unknown.max(behind.unknown);
         self.unknown_ms = self.unknown_ms.max(behind.unknown_ms);
         if behind.count == 0 {
             return;
         }
-        // of several chains, one may lose older entries than another has lost before
-        self.first = if self.count == 0 { behind.first } else { self.first.min(behind.first) };
-        self.last = self.last.max(behind.last);
-        self.last_ms = self.last_ms.max(behind.last_ms);
+        if self.count == 0 {
+            self.first = behind.first;
+        }
+        (self.last, self.last_ms) = (behind.last, behind.last_ms);
         self.count += behind.count;
+    }
+
+    /// How many entries it is known to be.
+    #[cfg(unix)]
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What of it a reader behind `after` has missed that was there when so many segments had been dropped.
+    #[cfg(unix)]
+    pub(crate) fn missed_since(&self, after: After, drops: u64) -> Missed {
+        if self.drop > drops { self.missed(after) } else { Missed::Nothing }
     }
 
     /// What of it a reader behind `after` has missed.
@@ -147,166 +180,11 @@ pub(crate) struct Dropped {
     bytes_max: usize,
     /// What any topic that has no run may have lost: nothing, until one had to be forgotten.
     forgotten: DroppedRun,
-    /// All that is gone, whatever its topics; on disk only.
-    all: DroppedRun,
-    drops: u64,
-    /// The newest generation of each chain that is gone.
-    generations: Vec<(u8, u64)>,
-    /// Where topics ended whose end is gone.
-    pub(crate) ends: Vec<(u64, String)>,
-    /// Everything up to here is gone, and perhaps some of what lies behind.
-    through: u64,
-    /// Of these topics nothing is ever missed.
-    pub(crate) compact: Matchers,
-}
-
-/// The summary as a file holds it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    runs: Vec<(String, DroppedRun)>,
-    forgotten: DroppedRun,
-    all: DroppedRun,
-    drops: u64,
-    generations: Vec<(u8, u64)>,
-    ends: Vec<(u64, String)>,
-    through: u64,
 }
 
 impl Dropped {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let (runs, by_last, forgotten) = (HashMap::new(), BTreeSet::new(), DroppedRun::default());
-        let (all, drops, generations) = (DroppedRun::default(), 0, Vec::new());
-        Self {
-            runs,
-            by_last,
-            bytes: 0,
-            bytes_max,
-            forgotten,
-            all,
-            drops,
-            generations,
-            ends: Vec::new(),
-            through: 0,
-            compact: Matchers::default(),
-        }
-    }
-
-    pub(crate) fn from_saved(saved: Saved, bytes_max: usize) -> Self {
-        let Saved { runs, forgotten, all, drops, generations, ends, through } = saved;
-        let mut dropped = Self { forgotten, all, drops, generations, ends, through, ..Self::new(bytes_max) };
-        for (topic, run) in runs {
-            dropped.remember(Topic::known(&topic), run);
-        }
-        dropped
-    }
-
-    pub(crate) fn saved(&self) -> Saved {
-        let runs = self.runs.iter().map(|(topic, run)| (topic.to_string(), *run)).collect();
-        let (forgotten, all, drops) = (self.forgotten, self.all, self.drops);
-        Saved {
-            runs,
-            forgotten,
-            all,
-            drops,
-            generations: self.generations.clone(),
-            ends: self.ends.clone(),
-            through: self.through,
-        }
-    }
-
-    /// Notes the entries of a topic in a segment that is about to be dropped.
-    pub(crate) fn add(&mut self, topic: Topic, run: DroppedRun) {
-        let mut known = self.recall(&topic);
-        known.join(&run);
-        known.drop = self.drops + 1;
-        self.remember(topic, known);
-    }
-
-    /// Is nothing of this topic ever missed?
-    pub(crate) fn compacts(&self, topic: &Topic) -> bool {
-        self.compact.len() > 0 && self.compact.matches(topic)
-    }
-
-    /// The segment of this generation, whose topics were noted, is dropped; it held these entries.
-    pub(crate) fn has_dropped(&mut self, chain: u8, generation: u64, entries: DroppedRun, through: u64) {
-        self.drops += 1;
-        self.through = self.through.max(through);
-        self.all.join(&entries);
-        self.all.drop = self.drops;
-        match self.generations.iter_mut().find(|(known, _)| *known == chain) {
-            Some((_, known)) => *known = generation.max(*known),
-            None => self.generations.push((chain, generation)),
-        }
-    }
-
-    /// Everything up to here is gone, and perhaps some of what lies behind.
-    pub(crate) fn through(&self) -> u64 {
-        self.through
-    }
-
-    /// Entries are gone, the last with at most this number and time, and nobody knows of which topics.
-    #[cfg(unix)]
-    pub(crate) fn has_lost(&mut self, last: u64, last_ms: u64) {
-        self.drops += 1;
-        for run in self.runs.values_mut().chain([&mut self.forgotten, &mut self.all]) {
-            run.unknown = run.unknown.max(last);
-            run.unknown_ms = run.unknown_ms.max(last_ms);
-            run.drop = self.drops;
-        }
-    }
-
-    /// The segments of a chain up to this generation are gone, with the entries up to this number.
-    #[cfg(unix)]
-    pub(crate) fn has_lost_generation(&mut self, chain: u8, generation: u64, through: u64) {
-        self.has_dropped(chain, generation, DroppedRun::default(), through);
-    }
-
-    /// How many topics are known of which entries are gone.
-    #[cfg(unix)]
-    pub(crate) fn topics(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// All that is gone: how many entries, and the number of the last one that may be among them.
-    #[cfg(unix)]
-    pub(crate) fn gone(&self) -> (u64, u64) {
-        (self.all.count, self.all.last.max(self.all.unknown))
-    }
-
-    /// How many segments have been dropped.
-    pub(crate) fn drops(&self) -> u64 {
-        self.drops
-    }
-
-    /// The newest generation of a chain that is gone; 0 before the first.
-    pub(crate) fn through_generation(&self, chain: u8) -> u64 {
-        self.generations.iter().find(|(known, _)| *known == chain).map_or(0, |(_, generation)| *generation)
-    }
-
-    /// What a reader behind `after` has missed that was there when so many segments had been dropped.
-    pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64) -> Missed {
-        let missed = |run: &DroppedRun| if run.drop > drops { run.missed(after) } else { Missed::Nothing };
-        if missed(&self.all) == Missed::Nothing {
-            return Missed::Nothing;
-        }
-        if matchers.is_all() {
-            return missed(&self.all);
-        }
-        if matchers.is_exact() {
-            let lost =
-                matchers.exact.iter().filter(|topic| !self.compacts(topic)).map(|topic| missed(&self.run(topic)));
-            let mut lost = lost.filter(|missed| *missed != Missed::Nothing);
-            return match (lost.next(), lost.next()) {
-                (None, _) => Missed::Nothing,
-                (Some(only), None) => only,
-                // an entry of two topics would be counted twice
-                (Some(_), Some(_)) => Missed::Unknown,
-            };
-        }
-        let mut behind = self.runs.iter().filter(|(_, run)| missed(run) != Missed::Nothing).map(|(topic, _)| topic);
-        let found = behind.by_ref().take(MISSED_CHECKS / matchers.len()).any(|topic| matchers.matches(topic));
-        // with more topics than we may look at, one of the others could match
-        if found || behind.next().is_some() { Missed::Unknown } else { missed(&self.forgotten) }
+        Self { runs: HashMap::new(), by_last: BTreeSet::new(), bytes: 0, bytes_max, forgotten: DroppedRun::default() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -322,8 +200,8 @@ impl Dropped {
             let Some((_, topic)) = self.by_last.pop_first() else { break };
             let Some(run) = self.runs.remove(&topic) else { break };
             self.bytes -= cost(&topic);
-            self.forgotten.unknown = self.forgotten.unknown.max(run.last);
-            self.forgotten.unknown_ms = self.forgotten.unknown_ms.max(run.last_ms);
+            self.forgotten.unknown = self.forgotten.unknown.max(run.last());
+            self.forgotten.unknown_ms = self.forgotten.unknown_ms.max(run.last_ms());
             self.forgotten.drop = self.forgotten.drop.max(run.drop);
         }
     }
@@ -348,6 +226,53 @@ impl Dropped {
     /// What may have been missed of topics that are not known any more.
     pub(crate) fn missed_of_forgotten(&self, after: After) -> Missed {
         self.forgotten.missed(after)
+    }
+}
+
+/// Of a history on disk, where segments are dropped.
+#[cfg(unix)]
+impl Dropped {
+    /// Goes on with what was known of topics before.
+    pub(crate) fn of(bytes_max: usize, runs: impl Iterator<Item = (Topic, DroppedRun)>, forgotten: DroppedRun) -> Self {
+        let mut dropped = Self { forgotten, ..Self::new(bytes_max) };
+        runs.for_each(|(topic, run)| dropped.remember(topic, run));
+        dropped
+    }
+
+    pub(crate) fn forgotten(&self) -> DroppedRun {
+        self.forgotten
+    }
+
+    /// Entries of this topic are gone, behind those that were before, with the segment that was dropped as this one.
+    pub(crate) fn add(&mut self, topic: Topic, run: &DroppedRun, drop: u64) {
+        let mut known = self.recall(&topic);
+        known.join(run, drop);
+        self.remember(topic, known);
+    }
+
+    /// Of any topic something may be gone.
+    pub(crate) fn add_to_all(&mut self, run: &DroppedRun, drop: u64) {
+        self.runs.values_mut().chain([&mut self.forgotten]).for_each(|known| known.join(run, drop));
+    }
+
+    /// What a reader behind `after` has missed that was there when so many segments had been dropped, but for topics of which
+    /// nothing is ever missed.
+    pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64, compact: &Matchers) -> Missed {
+        if matchers.is_exact() {
+            let topics = matchers.exact.iter().filter(|topic| !(compact.len() > 0 && compact.matches(topic)));
+            let missed = topics.map(|topic| self.run(topic).missed_since(after, drops));
+            let mut missed = missed.filter(|missed| *missed != Missed::Nothing);
+            return match (missed.next(), missed.next()) {
+                (None, _) => Missed::Nothing,
+                (Some(only), None) => only,
+                // an entry of two topics would be counted twice
+                (Some(_), Some(_)) => Missed::Unknown,
+            };
+        }
+        let mut behind = self.runs.iter().filter(|(_, run)| run.missed_since(after, drops) != Missed::Nothing);
+        let found = behind.by_ref().take(MISSED_CHECKS / matchers.len()).any(|(topic, _)| matchers.matches(topic));
+        // with more topics than we may look at, one of the others could match
+        if found || behind.next().is_some() { Missed::Unknown } else { self.forgotten.missed_since(after, drops) }
     }
 }
 

@@ -19,9 +19,9 @@ use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::latest::Snapshot;
 use crate::log::lines::Lines;
-#[cfg(unix)]
-use crate::log::memory::Remains;
 use crate::log::memory::{Behind, Lost, Read, Ring};
+#[cfg(unix)]
+use crate::log::memory::{Departure, Remains};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
@@ -163,10 +163,10 @@ impl Log {
         ring.trim(now_ms);
     }
 
-    /// Entries up to this number leave the disk; see [`Ring::leave_disk`].
+    /// Entries leave the disk; see [`Ring::leave_disk`].
     #[cfg(unix)]
-    pub(crate) fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
-        self.ring.write().leave_disk(through, leaves)
+    pub(crate) fn leave_disk(&self, departure: &Departure) -> Remains {
+        self.ring.write().leave_disk(departure)
     }
 
     /// Nothing is written any more: the disk is given free.

@@ -1,5 +1,7 @@
 //! The newest part of the log: a ring of entries in memory, read by cursors.
 
+#[cfg(unix)]
+use std::collections::HashSet;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -11,11 +13,14 @@ use crate::limits::{
     DROPPED_SUMMARY_BYTES, EVENT_ID_BYTES_MAX, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, PAGE_ENTRIES, SCAN_ENTRIES,
     SLACK_BYTES, SLACK_ENTRIES,
 };
+#[cfg(unix)]
+use crate::log::deletions::Outlived;
 use crate::log::deletions::{Deletions, Hidden};
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
 use crate::log::ends::{End, Ends};
 use crate::log::entry::{Draft, Entry};
 use crate::log::latest::{Latest, Snapshot};
+use crate::log::left_ids::LeftIds;
 use crate::log::log::Begin;
 use crate::log::once::{OnceBounds, OnceTable};
 use crate::log::topics::Topics;
@@ -74,6 +79,7 @@ pub(crate) struct Ring {
     slack: Retained,
     pub(crate) topics: Topics,
     publisher_ids: HashMap<EventId, Uses>,
+    left_ids: LeftIds,
     once: OnceTable,
     ends: Ends,
     dropped: Dropped,
@@ -90,7 +96,7 @@ pub(crate) struct Ring {
 }
 
 /// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
-/// history: then a resume from it is told what it missed.
+/// history, while another is in it: then a resume from it is told what it missed. When all have left it, it stands for none.
 struct Uses {
     first: u64,
     last: u64,
@@ -102,6 +108,17 @@ struct Uses {
 pub(crate) struct Remains {
     pub(crate) values: Vec<Arc<Entry>>,
     pub(crate) ends: Vec<(u64, Topic)>,
+    pub(crate) deletions: Vec<Outlived>,
+}
+
+/// What leaves a history on disk: some of the entries up to a number.
+#[cfg(unix)]
+pub(crate) struct Departure {
+    pub(crate) through: u64,
+    /// The oldest entry that stays.
+    pub(crate) oldest: u64,
+    /// Those that mean something for what comes behind them: values, and ends of topics.
+    pub(crate) marks: HashSet<u64>,
 }
 
 /// What one read of the ring found; see [`Page`].
@@ -157,6 +174,7 @@ impl Ring {
             slack: Retained::default(),
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
+            left_ids: LeftIds::new(retention.bytes),
             once: OnceTable::new(OnceBounds::default()),
             ends: Ends::new(ends_bytes),
             dropped: Dropped::new(summary_bytes),
@@ -252,10 +270,12 @@ impl Ring {
         self.latest.leave_memory(entry);
     }
 
-    /// Everything up to this number that `leaves` says yes to leaves the history on disk. Gives back what is to be kept of all
-    /// that has: values of compacted topics, and where topics ended.
+    /// Entries leave the history on disk. Gives back what is to be kept of all that have: values of compacted topics, where
+    /// topics ended, and which deletions hide something still.
     #[cfg(unix)]
-    pub(crate) fn leave_disk(&mut self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
+    pub(crate) fn leave_disk(&mut self, departure: &Departure) -> Remains {
+        let Departure { through, oldest, marks } = departure;
+        let through = *through;
         self.gone_through = self.gone_through.max(through);
         // what is gone on disk is not to be read from memory either: its readers are told that it is
         while let Some(oldest) = self.oldest().filter(|entry| entry.sequence <= through).cloned() {
@@ -266,12 +286,12 @@ impl Ring {
             self.pop_oldest();
         }
         for entry in self.latest.up_to(through) {
-            if leaves(&entry.topics) {
+            if marks.contains(&entry.sequence) {
                 self.latest.leave_history(&entry);
             }
         }
         for (topic, sequence) in self.ends.up_to(through) {
-            if leaves(std::slice::from_ref(&topic)) {
+            if marks.contains(&sequence) {
                 self.ends.leave_history(&topic, sequence);
             }
         }
@@ -279,6 +299,7 @@ impl Ring {
         Remains {
             values: values.into_iter().filter(|entry| self.latest.is_compacted(entry)).collect(),
             ends: self.ends.gone().cloned().collect(),
+            deletions: self.deletions.outlived(self.gone_through, *oldest),
         }
     }
 
@@ -286,6 +307,7 @@ impl Ring {
     #[cfg(unix)]
     pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) {
         self.gone_through = gone_through;
+        self.deletions.recall(&remains.deletions);
         for (sequence, topic) in remains.ends {
             self.ends.note(topic.clone(), End { sequence, expires_ms: None, is_gone: false });
             self.ends.leave_history(&topic, sequence);
@@ -365,6 +387,9 @@ impl Ring {
         if let Some(id) = &entry.publisher_id {
             if self.publisher_ids.get(id).is_some_and(|uses| uses.last == entry.sequence) {
                 self.publisher_ids.remove(id);
+                if !self.is_tail {
+                    self.left_ids.note(id);
+                }
             }
         }
         if let Some(topic) = entry.ended_topic().filter(|_| !self.is_tail) {
@@ -486,7 +511,11 @@ impl Ring {
             Ok(position) => Ok(position.sequence),
             Err(_) => {
                 let id = EventId::new(id).map_err(|_| Reason::Unknown)?;
-                self.publisher_ids.get(&id).map(|uses| uses.first).ok_or(Reason::Unknown)
+                self.publisher_ids
+                    .get(&id)
+                    .filter(|_| !self.left_ids.contains(&id))
+                    .map(|uses| uses.first)
+                    .ok_or(Reason::Unknown)
             }
         }
     }

@@ -8,6 +8,7 @@ mod dropped;
 mod ends;
 mod entry;
 mod latest;
+mod left_ids;
 mod lines;
 #[expect(clippy::module_inception, reason = "it owns `Log`, and the module is the log with all its parts")]
 mod log;
@@ -23,9 +24,9 @@ pub(crate) use entry::rfc3339;
 pub(crate) use entry::{Entry, Extras, JsonLine};
 pub(crate) use latest::Snapshot;
 pub(crate) use log::{Log, Page, Start};
-#[cfg(unix)]
-pub(crate) use memory::Remains;
 pub(crate) use memory::{Behind, Bounds};
+#[cfg(unix)]
+pub(crate) use memory::{Departure, Remains};
 pub use once::IdempotencyKey;
 pub(crate) use retention::Retained;
 pub use retention::Retention;

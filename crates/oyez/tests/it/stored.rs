@@ -287,3 +287,79 @@ async fn a_topic_is_deleted_again_when_all_that_it_had_has_left_the_disk() {
     assert!(second.parse::<Position>().unwrap().sequence == head + 1 && second != first);
     assert_eq!(hub.position().sequence, head + 1, "one is enough");
 }
+
+/// [`small`], and a class that is kept longer.
+fn with_a_longer_class(directory: &Directory) -> Hub {
+    let storage = Storage::new(&directory.0).durability(Durability::Flush).keep(Retention::default().bytes(2 << 20));
+    let longer = storage.class("kept/*".parse().unwrap(), Retention::default()).unwrap();
+    Hub::builder().open(longer).unwrap()
+}
+
+/// Publishes so much that everything of the first class from before has left.
+async fn push_out_of_the_first_class(hub: &Hub, topic: &str) {
+    let before = hub.subscribe(topic).earliest();
+    assert!(!datas(before).await.is_empty());
+    for _ in 0..400 {
+        let batch = (0..20).map(|_| publish("noise", "x".repeat(1_000))).collect();
+        hub.publish_batch(batch).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if datas(hub.subscribe(topic).earliest()).await.is_empty() {
+            return;
+        }
+    }
+    panic!("the history does not move on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_stays_hidden_in_a_class_that_is_kept_longer_than_its_deletion() {
+    let directory = Directory::new("outlived");
+    let mut hub = with_a_longer_class(&directory);
+    let start = hub.publish("kept/a", Event::data("before")).await.unwrap();
+    hub.publish_batch(vec![publish("a", "secret").topic(Topic::new("kept/a").unwrap())]).await.unwrap();
+    hub.delete("a").await.unwrap();
+    hub.publish("mark", Event::data("behind the deletion")).await.unwrap();
+    push_out_of_the_first_class(&hub, "mark").await;
+    for _ in 0..2 {
+        assert_eq!(datas(hub.subscribe("kept/a").earliest()).await, ["before", "secret"]);
+        assert_eq!(datas(hub.subscribe("a").earliest()).await, Vec::<String>::new());
+        let resumed = hub.subscribe("a").resume(LastEventId::new(&*start));
+        assert_eq!(datas(resumed).await, ["gap: deleted"]);
+        hub.close().await;
+        drop(hub);
+        hub = with_a_longer_class(&directory);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_gone_when_the_class_loses_it_that_has_it() {
+    let directory = Directory::new("end-in-a-class");
+    let hub = with_a_longer_class(&directory);
+    // what is published together is kept together, as long as what is kept longest
+    let end = Publish::end(Topic::new("b").unwrap());
+    hub.publish_batch(vec![publish("kept/b", "1"), publish("b", "over"), end]).await.unwrap();
+    hub.publish("mark", Event::data("behind it")).await.unwrap();
+    push_out_of_the_first_class(&hub, "mark").await;
+    assert_eq!(all(&hub, "b").await, ["over", "end of b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_comes_again_when_its_first_event_has_left_stands_for_no_place() {
+    let directory = Directory::new("again-after");
+    let mut hub = small(&directory);
+    let with_id = |data: &str| Event::data(data).id("order-7").unwrap();
+    hub.publish("a", with_id("first")).await.unwrap();
+    hub.publish("a", Event::data("between")).await.unwrap();
+    push_out(&hub).await;
+    for round in 0..2 {
+        if round == 0 {
+            hub.publish("a", Event::data("missed")).await.unwrap();
+            hub.publish("a", with_id("again")).await.unwrap();
+        }
+        // whoever has it may have read the first one only: nothing is passed in silence
+        let resumed = hub.subscribe("a").resume(LastEventId::new("order-7"));
+        assert_eq!(datas(resumed).await, ["gap: unknown", "missed", "again"]);
+        hub.close().await;
+        drop(hub);
+        hub = small(&directory);
+    }
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::gone::{Gone, GoneBounds, Saved};
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::segment::{Before, Damage, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
 use super::store::{DROPPED, SAYING, Saying, read_file};
@@ -16,8 +17,6 @@ use super::unfinished::Unfinished;
 use super::values::{self, FoundValues, VALUES};
 use super::volume::{Volume, VolumeFile, read_all};
 use super::walk::{Expected, Numbers, Walked, each_record, walk};
-use crate::limits::DROPPED_SUMMARY_BYTES;
-use crate::log::dropped::{Dropped, Saved};
 use crate::{Error, ErrorKind};
 
 /// Something that is not as it should be.
@@ -69,7 +68,7 @@ impl<T> Known<T> {
 pub(crate) struct Examination {
     pub(crate) unfinished: Option<Unfinished>,
     pub(crate) saying: Known<Saying>,
-    pub(crate) dropped: Known<Dropped>,
+    pub(crate) gone: Known<Gone>,
     /// Values that have outlived their segments.
     pub(super) values: Option<FoundValues>,
     pub(crate) chains: Vec<FoundChain>,
@@ -129,10 +128,10 @@ pub(crate) fn examine(
     let mut examination = Examination {
         unfinished: Unfinished::find(volume).map_err(unreadable)?,
         saying: read_known::<Saying>(volume, &names, SAYING)?,
-        dropped: match read_known::<Saved>(volume, &names, DROPPED)? {
+        gone: match read_known::<Saved>(volume, &names, DROPPED)? {
             Known::Missing => Known::Missing,
             Known::Damaged => Known::Damaged,
-            Known::Read(saved) => Known::Read(Dropped::from_saved(saved, DROPPED_SUMMARY_BYTES)),
+            Known::Read(saved) => Known::Read(Gone::from_saved(saved, GoneBounds::default())),
         },
         values: values::find(volume).map_err(unreadable)?,
         chains: Vec::new(),
@@ -170,9 +169,7 @@ impl Examination {
 
     /// Is there a log at all?
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.saying, Known::Missing)
-            && matches!(self.dropped, Known::Missing)
-            && self.segments().next().is_none()
+        matches!(self.saying, Known::Missing) && matches!(self.gone, Known::Missing) && self.segments().next().is_none()
     }
 
     fn finds(&mut self, file: &str, byte: u64, what: impl Into<String>) {
@@ -186,7 +183,7 @@ impl Examination {
             Known::Damaged => self.finds(SAYING, 0, WRONG_CHECKSUM),
             Known::Missing | Known::Read(_) => {}
         }
-        if matches!(self.dropped, Known::Damaged) {
+        if matches!(self.gone, Known::Damaged) {
             self.finds(DROPPED, 0, WRONG_CHECKSUM);
         }
         if let Some(byte) = self.values.as_ref().and_then(|values| values.damaged_at) {
@@ -201,7 +198,7 @@ impl Examination {
         let ended = ends.unwrap_or_default().iter().map(|end| end.chain);
         let ids: BTreeSet<u8> = segments.iter().map(|(chain, _)| *chain).chain(ended).collect();
         for id in ids {
-            let gone = self.dropped.read().map_or(0, |dropped| dropped.through_generation(id));
+            let gone = self.gone.read().map_or(0, |dropped| dropped.through_generation(id));
             let mut chain = FoundChain { id, segments: Vec::new() };
             for (_, generation) in segments.iter().filter(|(chain, generation)| *chain == id && *generation > gone) {
                 if let Some(segment) = self.open_segment(volume, id, *generation)? {
@@ -337,8 +334,8 @@ impl Examination {
     fn judge_chain(&mut self, at: usize) {
         let Some(FoundChain { id, segments }) = self.chains.get(at) else { return };
         let id = *id;
-        let gone = self.dropped.read().map_or(0, |dropped| dropped.through_generation(id));
-        let through = self.dropped.read().map_or(0, |dropped| dropped.gone().1);
+        let gone = self.gone.read().map_or(0, |dropped| dropped.through_generation(id));
+        let through = self.gone.read().map_or(0, |gone| gone.entries().1);
         let mut missing: Vec<(u64, Option<(u64, u64)>)> = Vec::new();
         let mut perhaps_lost = false;
         let mut before: Option<&FoundSegment> = None;

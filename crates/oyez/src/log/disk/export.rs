@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::examine::{Examination, FoundSegment, unreadable};
+use super::gone::Gone;
 use super::segment::{PAGE, Page, SegmentHead, Span};
 use super::values::entries;
 use crate::limits::disk::SCAN_BYTES;
 use crate::log::Extras;
-use crate::log::dropped::Dropped;
 use crate::log::entry::{Entry, rfc3339};
 use crate::log::once::Once;
 use crate::matcher::{Matcher, Matchers};
@@ -148,7 +148,7 @@ impl<'a> ChainReader<'a> {
     /// Values that have outlived their segments.
     fn of_values(found: &Examination, epoch: Epoch) -> Result<Self, Error> {
         let values = found.values.as_ref().map(|values| entries(&values.records, epoch)).transpose();
-        let through = found.dropped.read().map_or(u64::MAX, Dropped::through);
+        let through = found.gone.read().map_or(u64::MAX, Gone::through);
         let values = values.map_err(unreadable)?.unwrap_or_default().into_iter();
         let page = values.filter(|entry| entry.sequence <= through).collect();
         Ok(Self { chain: 0, segments: &[], epoch, all: Matchers::default(), at: (0, 0, 0), page })

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::chain::StoredPage;
 use super::readers::{Fetch, Readers, Wanted};
 use super::segment::PAGE;
-use super::store::{Store, StoredPage, StoredRead};
+use super::store::{Store, StoredRead};
 use crate::Topic;
 use crate::gap::Reason;
 use crate::limits::disk::{GAP_STEPS, LAST_STEPS};

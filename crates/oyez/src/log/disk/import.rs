@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use oyez_proto::Event;
 
+use super::chain::Class;
 use super::export::Line;
-use super::store::{Class, DROPPED, SAYING, Saying, Settings, Store, Witness, read_file, save};
+use super::gone::GoneBounds;
+use super::store::{DROPPED, SAYING, Saying, Settings, Store, Witness, read_file, read_gone, save};
 use super::unfinished::{MARK, Unfinished};
 use super::values::VALUES;
 use super::volume::Volume;
@@ -16,9 +18,8 @@ use crate::limits::disk::{
     COMMIT_EVENTS_MAX, IMPORT_LINE_BYTES_MAX, RESERVED_NUMBERS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
-use crate::log::dropped::{Dropped, Saved};
 use crate::log::entry::Draft;
-use crate::log::{Remains, Retention};
+use crate::log::{Departure, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
@@ -171,13 +172,9 @@ impl Import {
         let volume = &*self.store.volume;
         if let Some((last, behind_ms)) = self.hole {
             let names = volume.list().map_err(unwritable)?;
-            let saved = read_file::<Saved>(volume, &names, DROPPED)?;
-            let mut dropped = match saved {
-                Some(saved) => Dropped::from_saved(saved, DROPPED_SUMMARY_BYTES),
-                None => Dropped::new(DROPPED_SUMMARY_BYTES),
-            };
-            dropped.has_lost(last, behind_ms);
-            save(volume, DROPPED, &dropped.saved()).map_err(unwritable)?;
+            let mut gone = read_gone(volume, &names, GoneBounds::default())?;
+            gone.has_lost(last, behind_ms);
+            save(volume, DROPPED, &gone.saved()).map_err(unwritable)?;
         }
         let last = self.writer.head();
         if keep_ids {
@@ -198,7 +195,7 @@ impl Import {
 struct NobodyReads;
 
 impl Witness for NobodyReads {
-    fn leave_disk(&self, _: u64, _: &dyn Fn(&[Topic]) -> bool) -> Remains {
+    fn leave_disk(&self, _: &Departure) -> Remains {
         Remains::default()
     }
 }

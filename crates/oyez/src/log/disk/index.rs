@@ -342,6 +342,12 @@ impl FileIndex {
         Ok(found)
     }
 
+    fn id_offsets(&self) -> io::Result<Vec<u32>> {
+        let bytes = self.rows(self.ids, 0, self.ids.rows)?;
+        let mut rows = Fields(&bytes);
+        Ok(std::iter::from_fn(|| rows.u64().zip(rows.u64())).map(|(_, at)| at as u32).collect())
+    }
+
     fn sample(&self, is_before: impl Fn(&Sample) -> bool) -> io::Result<Option<Sample>> {
         let behind = self.partition(self.samples, 0, self.samples.rows, |mut row| {
             sample_row(&mut row).is_some_and(|sample| is_before(&sample))
@@ -476,6 +482,16 @@ impl Index {
             Self::Memory(index) => Ok(index.ids.get(&hash(index.salt, id)).cloned().unwrap_or_default()),
             Self::File(index) => index.ids(id),
         }
+    }
+
+    /// The offsets of records that have a publisher's id, ascending.
+    pub(crate) fn id_offsets(&self) -> io::Result<Vec<u32>> {
+        let mut offsets = match self {
+            Self::Memory(index) => index.ids.values().flatten().copied().collect(),
+            Self::File(index) => index.id_offsets()?,
+        };
+        offsets.sort_unstable();
+        Ok(offsets)
     }
 
     /// The offsets of records that mean something for what comes behind them.

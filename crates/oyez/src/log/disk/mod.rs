@@ -7,10 +7,12 @@
 //! `examine` looks at a log that no hub has, or that is damaged, with `walk`, which goes on behind damage; `repair` makes what is
 //! left one that opens; `export` and `import` have it as lines, `unfinished` marks what is not all there.
 
+mod chain;
 mod committer;
 mod directory;
 mod examine;
 mod export;
+mod gone;
 mod history;
 mod import;
 mod index;
@@ -31,6 +33,7 @@ mod volume;
 mod walk;
 mod writer;
 
+pub(crate) use chain::{Class, StoredPage};
 pub(crate) use committer::{Committer, Tail};
 pub(crate) use directory::Directory;
 pub use examine::Finding;
@@ -45,7 +48,7 @@ pub(crate) use repair::{Drawn, Plan};
 pub(crate) use segment::FORMAT;
 #[cfg(test)]
 pub(crate) use simulated::{Dice as DiskDice, SimulatedDisk};
-pub(crate) use store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
+pub(crate) use store::{Settings, Store, StoredRead, Witness};
 pub(crate) use unfinished::Unfinished;
 pub(crate) use view::View;
 pub(crate) use volume::Volume;

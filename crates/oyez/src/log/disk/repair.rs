@@ -7,6 +7,7 @@
 use std::io;
 
 use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
+use super::gone::{DroppedSegment, Gone, GoneBounds};
 use super::record;
 use super::segment::{Before, FORMAT, START, SegmentHead, index_name};
 use super::store::{DROPPED, SAYING, Saying, save};
@@ -14,9 +15,8 @@ use super::unfinished::Unfinished;
 use super::values::{self, VALUES};
 use super::volume::{Volume, VolumeFile};
 use super::walk::each_record;
-use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::limits::disk::{SCAN_BYTES, WRITE_BYTES_MAX};
-use crate::log::dropped::Dropped;
+use crate::log::dropped::DroppedRun;
 use crate::position::Epoch;
 use crate::{Error, ErrorKind};
 
@@ -80,7 +80,7 @@ impl Plan {
         };
         plan.keep_files(found);
         for chain in &found.chains {
-            let gone = found.dropped.read().map_or(0, |dropped| dropped.through_generation(chain.id));
+            let gone = found.gone.read().map_or(0, |gone| gone.through_generation(chain.id));
             plan.join(chain.id, &chain.segments, gone);
         }
         let last = found.lost.last().map(|(_, last)| *last);
@@ -104,7 +104,7 @@ impl Plan {
     fn keep_files(&mut self, found: &Examination) {
         for (name, is_damaged) in [
             (SAYING, matches!(found.saying, Known::Damaged)),
-            (DROPPED, matches!(found.dropped, Known::Damaged)),
+            (DROPPED, matches!(found.gone, Known::Damaged)),
             (VALUES, found.values.as_ref().is_some_and(|values| values.damaged_at.is_some())),
         ] {
             if is_damaged {
@@ -206,18 +206,22 @@ impl Plan {
 
     /// From here on no id of before names anything.
     fn change_epoch(&self, volume: &dyn Volume, found: &Examination, drawn: Drawn) -> io::Result<()> {
-        let saved = found.dropped.read().map(Dropped::saved);
-        let mut dropped = saved.map_or_else(
-            || Dropped::new(DROPPED_SUMMARY_BYTES),
-            |saved| Dropped::from_saved(saved, DROPPED_SUMMARY_BYTES),
-        );
-        for (chain, gone) in &self.gone {
-            dropped.has_lost_generation(*chain, gone.generation, gone.last);
+        let saved = found.gone.read().map(Gone::saved);
+        let bounds = GoneBounds::default();
+        let mut gone = saved.map_or_else(|| Gone::new(bounds), |saved| Gone::from_saved(saved, bounds));
+        for (chain, Before { generation, last, .. }) in &self.gone {
+            let leaving = DroppedSegment {
+                chain: *chain,
+                generation: *generation,
+                through: *last,
+                entries: DroppedRun::default(),
+            };
+            gone.add(&leaving, std::iter::empty());
         }
         if let Some((last, behind_ms)) = self.lost_through {
-            dropped.has_lost(last, behind_ms.unwrap_or(drawn.now_ms));
+            gone.has_lost(last, behind_ms.unwrap_or(drawn.now_ms));
         }
-        save(volume, DROPPED, &dropped.saved())?;
+        save(volume, DROPPED, &gone.saved())?;
         let saying = Saying {
             format: FORMAT,
             epoch: drawn.epoch.to_string(),

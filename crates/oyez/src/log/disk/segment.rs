@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oyez_proto::EventId;
 use smallvec::SmallVec;
 
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
@@ -265,6 +266,18 @@ impl Segment {
             }
         }
         Ok(None)
+    }
+
+    /// All publishers' ids, in the order of the log.
+    pub(crate) fn each_publisher_id(&self, mut each: impl FnMut(EventId)) -> io::Result<()> {
+        let offsets = self.index.read().id_offsets()?;
+        let mut span = Span::new(self.head, &*self.file, self.contents().end);
+        for at in offsets {
+            let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
+            let (_, own) = record.extras().map_err(|_| self.damaged(at))?;
+            own.into_iter().for_each(&mut each);
+        }
+        Ok(())
     }
 
     /// The numbers of the newest entries of exact topics, at most so many of each.

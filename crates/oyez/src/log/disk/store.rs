@@ -10,7 +10,7 @@
 //!
 //! `store` and `dropped` are replaced as a whole, under a checksum.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,32 +18,26 @@ use std::time::Duration;
 use oyez_proto::EventId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use super::chain::{Chain, Class, Room, StoredPage, newest_of, open_chain, read_chain};
+use super::gone::{DroppedSegment, Gone, GoneBounds, Saved as SavedGone};
 use super::index::{Contents, FileIndex, Index};
-use super::segment::{self, Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::segment::{self, Damage, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::values;
-use super::volume::{Volume, VolumeFile, read_all, replace};
-use crate::clock;
+use super::volume::{Volume, read_all, replace};
 use crate::gap::Reason;
 use crate::limits::EVENT_ID_BYTES_MAX;
-use crate::limits::disk::{SEGMENTS_OF_HISTORY, SKIPS_KEPT};
-use crate::log::dropped::{After, Dropped, DroppedRun, Missed, Saved};
+use crate::limits::disk::SKIPS_KEPT;
+use crate::log::dropped::{After, DroppedRun, Missed};
 use crate::log::entry::Entry;
-use crate::log::memory::Remains;
+use crate::log::memory::{Departure, Remains};
 use crate::log::{Retained, Retention};
-use crate::matcher::{Matcher, Matchers};
+use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
-
-/// Entries that are kept alike: those of the topics that `topics` selects, for as long as `retention` says.
-#[derive(Debug, Clone)]
-pub(crate) struct Class {
-    pub(crate) topics: Option<Matcher>,
-    pub(crate) retention: Retention,
-}
 
 /// What a store is opened with.
 pub(crate) struct Settings {
@@ -63,30 +57,13 @@ pub(crate) struct Store {
     pub(crate) volume: Arc<dyn Volume>,
     pub(crate) epoch: Epoch,
     pub(crate) chains: Vec<Chain>,
-    dropped: RwLock<Dropped>,
+    gone: RwLock<Gone>,
     /// Numbers that were given out, perhaps, and lost in a crash.
     skips: Vec<(u64, u64)>,
     /// Files made for segments.
     spares: AtomicU64,
     /// What was found when it was opened.
     pub(crate) opened: Opened,
-}
-
-/// The segments of one class, oldest first.
-pub(crate) struct Chain {
-    pub(crate) id: u8,
-    pub(crate) class: Class,
-    segment_bytes: (usize, usize),
-    pub(crate) segments: RwLock<VecDeque<Arc<Segment>>>,
-    /// Room that is ready for the next segment.
-    spare: Mutex<Option<Room>>,
-}
-
-/// A file that will be a segment.
-pub(crate) struct Room {
-    pub(crate) name: String,
-    pub(crate) file: Arc<dyn VolumeFile>,
-    pub(crate) capacity: u32,
 }
 
 /// What a store was when it was opened.
@@ -128,17 +105,8 @@ pub(crate) struct End {
 
 /// Who has to know before entries leave the disk.
 pub(crate) trait Witness {
-    /// Entries up to this number whose topics `leaves` says yes to will go. Gives back what is to be kept of all that have gone.
-    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains;
-}
-
-/// What one read found.
-pub(crate) struct StoredPage {
-    pub(crate) entries: Vec<Arc<Entry>>,
-    /// Nothing that matches lies between the last entry read and this one's successor.
-    pub(crate) cursor: u64,
-    /// There is more below what was asked for.
-    pub(crate) more: bool,
+    /// Entries will go. Gives back what is to be kept of all that have gone.
+    fn leave_disk(&self, departure: &Departure) -> Remains;
 }
 
 /// What became of a read.
@@ -166,15 +134,13 @@ impl Store {
             }
         };
         let epoch = Position::parse(&format!("{}:0", saying.epoch)).map_err(|_| damaged_file(SAYING))?.epoch;
-        let mut dropped = match read_file::<Saved>(&*volume, &names, DROPPED)? {
-            Some(saved) => Dropped::from_saved(saved, summary_bytes),
-            None => Dropped::new(summary_bytes),
-        };
-        dropped.compact = compact;
+        let history_bytes = classes.iter().fold(0, |bytes: usize, class| bytes.saturating_add(class.retention.bytes));
+        let mut gone = read_gone(&*volume, &names, GoneBounds { summary_bytes, history_bytes })?;
+        gone.compact = compact;
         let mut opened = Opened::default();
         let mut chains = Vec::new();
         for (id, class) in (0..).zip(classes) {
-            let segments = open_chain(&*volume, &names, id, &saying, &dropped, &mut opened)?;
+            let segments = open_chain(&*volume, &names, id, &saying, &gone, &mut opened)?;
             chains.push(Chain { id, class, segment_bytes, segments: RwLock::new(segments), spare: Mutex::default() });
         }
         if let Some(name) = names
@@ -209,7 +175,7 @@ impl Store {
             volume,
             epoch,
             chains,
-            dropped: RwLock::new(dropped),
+            gone: RwLock::new(gone),
             skips: saying.skips,
             spares: AtomicU64::new(0),
             opened,
@@ -236,9 +202,12 @@ impl Store {
             let own = |chain: &Chain| chain.class.topics.as_ref().is_some_and(|matcher| matcher.matches(topic));
             self.chains.iter().skip(1).position(own).map_or(0, |at| at + 1)
         };
-        let age = |chain: usize| self.chains.get(chain).and_then(|chain| chain.class.retention.age);
-        // no age is for ever
-        topics.map(class).max_by_key(|chain| age(*chain).map_or((1, None), |age| (0, Some(age)))).unwrap_or(0)
+        let kept = |chain: &usize| {
+            let Retention { age, bytes, events } = self.chains[*chain].class.retention;
+            // no age is for ever
+            (age.unwrap_or(Duration::MAX), bytes, events)
+        };
+        topics.map(class).max_by_key(kept).unwrap_or(0)
     }
 
     /// Reads the next entries behind `cursor` that match, up to the number `last`. What was gone when `drops` segments had
@@ -253,16 +222,16 @@ impl Store {
     ) -> io::Result<StoredRead> {
         // first the segments, which stay readable, then what is gone: nothing falls between
         let segments: Vec<Vec<Arc<Segment>>> = self.chains.iter().map(|chain| chain.behind(cursor)).collect();
-        let dropped = self.dropped.read();
-        match dropped.missed_since(After::Sequence(cursor), matchers, drops) {
+        let gone = self.gone.read();
+        match gone.missed_since(After::Sequence(cursor), matchers, drops) {
             Missed::Nothing => {}
             lost => {
                 // one of several chains may have lost something behind the cursor before the stream began
                 let missed = lost.number().filter(|_| drops == 0 || self.chains.len() == 1);
-                return Ok(StoredRead::Lost { missed, drops: dropped.drops() });
+                return Ok(StoredRead::Lost { missed, drops: gone.drops() });
             }
         }
-        drop(dropped);
+        drop(gone);
         let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, max, cursor, matchers, last));
         if let [_] = &self.chains[..] {
             let page = pages.next().transpose()?.unwrap_or_else(|| StoredPage {
@@ -300,7 +269,11 @@ impl Store {
         }
     }
 
+    /// The first entry that has it, unless there was another before.
     fn find_publisher_id(&self, id: &str) -> io::Result<Option<u64>> {
+        if self.gone.read().ids.contains(id) {
+            return Ok(None);
+        }
         let mut first: Option<u64> = None;
         for chain in &self.chains {
             for segment in chain.behind(0) {
@@ -355,18 +328,28 @@ impl Store {
 
     /// What a resume has missed.
     pub(crate) fn missed(&self, after: After, matchers: &Matchers) -> Missed {
-        self.dropped.read().missed_since(after, matchers, 0)
+        self.gone.read().missed_since(after, matchers, 0)
     }
 
     /// How many segments have been dropped: what a stream that begins now counts from.
     pub(crate) fn drops(&self) -> u64 {
-        self.dropped.read().drops()
+        self.gone.read().drops()
     }
 
     /// The number of the oldest entry, if there is one.
     pub(crate) fn oldest(&self) -> Option<u64> {
         let first = |chain: &Chain| {
             chain.segments.read().iter().map(|segment| segment.contents()).find(|contents| contents.entries > 0)
+        };
+        self.chains.iter().filter_map(first).map(|contents| contents.first).min()
+    }
+
+    /// The number of the oldest entry that is not in this segment.
+    fn oldest_beside(&self, segment: &Segment) -> Option<u64> {
+        let first = |chain: &Chain| {
+            let segments = chain.segments.read();
+            let others = segments.iter().filter(|other| other.head.generation != segment.head.generation);
+            others.map(|other| other.contents()).find(|contents| contents.entries > 0)
         };
         self.chains.iter().filter_map(first).map(|contents| contents.first).min()
     }
@@ -413,14 +396,14 @@ impl Store {
 
     /// What is kept of entries that have left the history, and up to which number some have.
     pub(crate) fn remains(&self) -> io::Result<(Remains, u64)> {
-        let dropped = self.dropped.read();
-        let ends = dropped.ends.iter().map(|(sequence, topic)| (*sequence, Topic::known(topic))).collect();
-        let through = dropped.through();
-        drop(dropped);
+        let gone = self.gone.read();
+        let ends = gone.ends.iter().map(|(sequence, topic)| (*sequence, Topic::known(topic))).collect();
+        let (deletions, through) = (gone.deletions.clone(), gone.through());
+        drop(gone);
         let values = values::read(&*self.volume, self.epoch)?;
         // those behind it are in their segments as well
         let values = values.into_iter().filter(|entry| entry.sequence <= through).collect();
-        Ok((Remains { values, ends }, through))
+        Ok((Remains { values, ends, deletions }, through))
     }
 
     /// Does what need not be done while somebody waits: puts the indexes of full segments into files and drops segments
@@ -484,32 +467,41 @@ impl Store {
     /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
     fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn Witness) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
+        let special = segment.special(self.epoch)?;
+        let deletes = special.iter().any(|entry| entry.deletes());
+        let mut marks: HashSet<u64> = special.iter().map(|entry| entry.sequence).collect();
+        let mut topics = Vec::new();
+        segment.index.read().each_topic(|name, run| topics.push((Topic::known(name), run.as_dropped())))?;
+        let mut ids = Vec::new();
+        segment.each_publisher_id(|id| ids.push(id))?;
+
+        let gone = self.gone.read();
+        marks.extend(segment.newest_without_key(&gone.compact, self.epoch)?.iter().map(|entry| entry.sequence));
+        let of_topics = topics.len();
+        topics.retain(|(topic, _)| !gone.compacts(topic));
+        let is_noted = gone.through_generation(id) >= generation;
+        drop(gone);
+
         let Contents { first, last, last_ms, entries, .. } = segment.contents();
-        let leaves = |topics: &[Topic]| self.chain_of(topics.iter()) == usize::from(id);
-        let Remains { values, ends } = readers.leave_disk(last, &leaves);
+        let oldest = self.oldest_beside(&segment).unwrap_or(u64::MAX);
+        let Remains { values, ends, deletions } = readers.leave_disk(&Departure { through: last, oldest, marks });
         values::save(&*self.volume, &values)?;
-        let deletes = segment.special(self.epoch)?.iter().any(|entry| entry.deletes());
         let saved = {
-            let mut dropped = self.dropped.write();
+            let mut gone = self.gone.write();
+            gone.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
+            gone.deletions = deletions;
             // noted once, also when the disk has failed behind it and this is the second try
-            if dropped.through_generation(id) < generation {
-                let (mut others, mut compacted) = (DroppedRun::default(), false);
-                segment.index.read().each_topic(|name, run| {
-                    let (topic, run) = (Topic::known(name), run.as_dropped());
-                    if dropped.compacts(&topic) {
-                        compacted = true;
-                    } else {
-                        others = others.until(&run);
-                        dropped.add(topic, run);
-                    }
-                })?;
+            if !is_noted {
+                ids.iter().for_each(|id| gone.ids.note(id));
                 // with values or deletions among them nobody knows how many of the others there are
-                let all =
-                    if compacted || deletes { others } else { DroppedRun::of(first, last, last_ms, entries.into()) };
-                dropped.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
-                dropped.has_dropped(id, generation, all, last);
+                let entries = if topics.len() < of_topics || deletes {
+                    topics.iter().fold(DroppedRun::default(), |others, (_, run)| others.until(run))
+                } else {
+                    DroppedRun::of(first, last, last_ms, entries.into())
+                };
+                gone.add(&DroppedSegment { chain: id, generation, through: last, entries }, topics.into_iter());
             }
-            dropped.saved()
+            gone.saved()
         };
         save(&*self.volume, DROPPED, &saved)?;
         chain.segments.write().pop_front();
@@ -528,185 +520,6 @@ impl Store {
             _ => self.volume.remove(&name),
         }
     }
-}
-
-impl Chain {
-    /// The segments that have entries behind `cursor`.
-    fn behind(&self, cursor: u64) -> Vec<Arc<Segment>> {
-        let segments = self.segments.read();
-        let first = segments.partition_point(|segment| segment.last() <= cursor);
-        segments.iter().skip(first).cloned().collect()
-    }
-
-    /// All segments but the one that is written to.
-    fn sealed(&self) -> Vec<Arc<Segment>> {
-        let segments = self.segments.read();
-        segments.iter().take(segments.len().saturating_sub(1)).cloned().collect()
-    }
-
-    /// The oldest segment, if it is not kept any more. The one that is written to stays.
-    fn is_too_much(&self, now_ms: u64) -> Option<Arc<Segment>> {
-        let segments = self.segments.read();
-        let oldest = segments.front().filter(|_| segments.len() > 1)?;
-        let Retention { events, bytes, age } = self.class.retention;
-        let others = segments.iter().skip(1).map(|segment| segment.contents().entries as usize).sum::<usize>();
-        let all: usize = segments.iter().map(|segment| segment.capacity as usize).sum();
-        let spare = self.spare.lock().as_ref().map_or(0, |room| room.capacity as usize);
-        let is_old = age.is_some() && self.is_too_old(oldest.contents().last_ms, now_ms);
-        (others >= events || all + spare > bytes || is_old).then(|| Arc::clone(oldest))
-    }
-
-    pub(crate) fn is_too_old(&self, ms: u64, now_ms: u64) -> bool {
-        let is_beyond = |age: Duration| u128::from(clock::age_ms(ms, now_ms, age)) > age.as_millis();
-        self.class.retention.age.is_some_and(is_beyond)
-    }
-
-    fn is_half_full(&self) -> bool {
-        self.segments.read().back().is_some_and(|segment| segment.contents().end > segment.capacity / 2)
-    }
-
-    /// How large the next segment is to be: small at first, so that a small history takes little room.
-    pub(crate) fn next_capacity(&self) -> u32 {
-        let segments = self.segments.read();
-        let (smallest, largest) = self.segment_bytes;
-        let largest = (self.class.retention.bytes / SEGMENTS_OF_HISTORY).clamp(smallest, largest);
-        let grown = segments.back().map_or(smallest, |segment| 2 * segment.capacity as usize);
-        grown.clamp(smallest, largest) as u32
-    }
-}
-
-/// Opens the segments of a chain, and brings to its end what was begun when the process stopped.
-fn open_chain(
-    volume: &dyn Volume,
-    names: &[String],
-    id: u8,
-    saying: &Saying,
-    dropped: &Dropped,
-    opened: &mut Opened,
-) -> Result<VecDeque<Arc<Segment>>, Error> {
-    let mut generations: Vec<u64> = names
-        .iter()
-        .filter_map(|name| parse_name(name, ".segment"))
-        .filter(|(chain, _)| *chain == id)
-        .map(|(_, generation)| generation)
-        .collect();
-    generations.sort_unstable();
-    let gone = dropped.through_generation(id);
-    for generation in generations.iter().filter(|generation| **generation <= gone) {
-        volume.remove(&segment_name(id, *generation)).map_err(|error| unwritable(&error))?;
-        let _ = volume.remove(&index_name(id, *generation));
-    }
-    generations.retain(|generation| *generation > gone);
-    let mut heads = Vec::with_capacity(generations.len());
-    for generation in &generations {
-        let name = segment_name(id, *generation);
-        let file = volume.open(&name).map_err(unreadable)?;
-        let head = SegmentHead::read(&name, &*file).map_err(refused)?;
-        if (head.chain, head.generation) != (id, *generation) {
-            return Err(refused(Damage::At { name, offset: 0, what: "the head is another segment's" }));
-        }
-        heads.push(head);
-    }
-    let clean = saying.clean.as_ref().and_then(|clean| clean.ends.iter().find(|end| end.chain == id));
-    let clean = clean.map(|end| Before { generation: end.generation, end: end.end, last: end.last });
-    let ends = heads.iter().skip(1).map(|head| Some(head.before)).chain([clean]);
-    let mut segments = VecDeque::new();
-    let mut expected = heads.first().map_or(gone, |head| head.before.generation);
-    if expected > gone {
-        return Err(refused(Damage::At {
-            name: segment_name(id, expected),
-            offset: 0,
-            what: "the segment is missing",
-        }));
-    }
-    for (head, end) in heads.iter().zip(ends) {
-        let name = head.name();
-        if head.before.generation != expected && !segments.is_empty() {
-            return Err(refused(Damage::At {
-                name: segment_name(id, head.before.generation),
-                offset: 0,
-                what: "the segment is missing",
-            }));
-        }
-        expected = head.generation;
-        let end = end.filter(|end| end.generation == head.generation);
-        let (segment, Checked { torn, entries, last, .. }) =
-            Segment::open(volume, &name, *head, end).map_err(refused)?;
-        if torn {
-            warn!(
-                file = name,
-                byte = segment.contents().end,
-                "a write had been cut off; what it had begun is not part of the history"
-            );
-            opened.torn += 1;
-        }
-        opened.entries += u64::from(entries);
-        opened.head = opened.head.max(last);
-        opened.newest_ms = opened.newest_ms.max(segment.contents().last_ms);
-        opened.newest_generation = opened.newest_generation.max(head.generation);
-        segments.push_back(Arc::new(segment));
-    }
-    if clean.is_some_and(|clean| heads.last().is_none_or(|head| head.generation != clean.generation)) {
-        return Err(refused(Damage::At {
-            name: segment_name(id, clean.map_or(0, |clean| clean.generation)),
-            offset: 0,
-            what: "the segment is missing",
-        }));
-    }
-    opened.newest_generation = opened.newest_generation.max(gone);
-    Ok(segments)
-}
-
-fn read_chain(
-    segments: &[Arc<Segment>],
-    epoch: Epoch,
-    max: Retained,
-    cursor: u64,
-    matchers: &Matchers,
-    last: u64,
-) -> io::Result<StoredPage> {
-    let mut page = Page::new(epoch, matchers, cursor, max);
-    for segment in segments {
-        if segment.contents().first > last || page.is_full() {
-            break;
-        }
-        if !segment.read(&mut page, last)? {
-            let cursor = page.cursor;
-            return Ok(StoredPage { entries: page.finish(), cursor, more: true });
-        }
-        page.cursor = page.cursor.max(segment.contents().last.min(last));
-    }
-    let more = page.is_full() && page.cursor < last;
-    let cursor = if more { page.cursor } else { last.max(cursor) };
-    Ok(StoredPage { entries: page.finish(), cursor, more })
-}
-
-/// The numbers of the newest entries of a segment that match, at most so many.
-fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
-    if matchers.is_all() {
-        return segment.newest(number);
-    }
-    let exact: Vec<Topic> = if matchers.is_exact() {
-        matchers.exact.to_vec()
-    } else {
-        let mut found = Vec::new();
-        segment.index.read().each_topic(|topic, _| {
-            let topic = Topic::known(topic);
-            if matchers.matches(&topic) {
-                found.push(topic);
-            }
-        })?;
-        found
-    };
-    let mut newest = Vec::new();
-    for topic in &exact {
-        newest.extend(segment.newest_of(topic, number)?);
-    }
-    newest.sort_unstable();
-    newest.dedup();
-    let surplus = newest.len().saturating_sub(number);
-    newest.drain(..surplus);
-    Ok(newest)
 }
 
 fn save_index(volume: &dyn Volume, segment: &Segment) -> io::Result<()> {
@@ -736,6 +549,12 @@ fn read_saying(volume: &dyn Volume, names: &[String]) -> Result<Option<Saying>, 
     }
 }
 
+/// What is known of entries that are gone.
+pub(super) fn read_gone(volume: &dyn Volume, names: &[String], bounds: GoneBounds) -> Result<Gone, Error> {
+    let saved = read_file::<SavedGone>(volume, names, DROPPED)?;
+    Ok(saved.map_or_else(|| Gone::new(bounds), |saved| Gone::from_saved(saved, bounds)))
+}
+
 pub(super) fn read_file<T: DeserializeOwned>(
     volume: &dyn Volume,
     names: &[String],
@@ -761,7 +580,7 @@ fn damaged_file(name: &str) -> Error {
 }
 
 /// A history that is not what it should be is not served: nobody could say what is missing.
-fn refused(damage: Damage) -> Error {
+pub(super) fn refused(damage: Damage) -> Error {
     match damage {
         Damage::Io(error) => unreadable(error),
         newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
@@ -772,11 +591,11 @@ fn refused(damage: Damage) -> Error {
     }
 }
 
-fn unreadable(error: io::Error) -> Error {
+pub(super) fn unreadable(error: io::Error) -> Error {
     Error::storage(format!("the history cannot be read: {error}"), error)
 }
 
-fn unwritable(error: &io::Error) -> Error {
+pub(super) fn unwritable(error: &io::Error) -> Error {
     Error::storage(format!("the history cannot be written: {error}"), error.to_string())
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use oyez_proto::Event;
 
+use super::chain::{Class, StoredPage};
 use super::history::History;
 use super::simulated::{Dice, SimulatedDisk};
-use super::store::{Class, Settings, Store, StoredPage, StoredRead, Witness};
+use super::store::{Settings, Store, StoredRead, Witness};
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::{Draft, Entry};
-use crate::log::{Remains, Retained, Retention};
+use crate::log::{Departure, Remains, Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::publish::Publish;
@@ -40,7 +41,7 @@ impl Dice for Seeded {
 struct Nobody;
 
 impl Witness for Nobody {
-    fn leave_disk(&self, _: u64, _: &dyn Fn(&[Topic]) -> bool) -> Remains {
+    fn leave_disk(&self, _: &Departure) -> Remains {
         Remains::default()
     }
 }

@@ -3,7 +3,7 @@
 mod oracle;
 mod readers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,8 @@ struct World {
     all: Vec<Published>,
     /// What an id of a publisher stands for, while an entry that has it is in the history.
     publisher_ids: HashMap<String, u64>,
+    /// Ids of which the history has held no entry for a while.
+    left_ids: HashSet<String>,
     history_start: u64,
     /// Topics that are compacted, as bits.
     compacted: u16,
@@ -131,6 +133,7 @@ impl World {
             newest_ms: 0,
             all: Vec::new(),
             publisher_ids: HashMap::new(),
+            left_ids: HashSet::new(),
             history_start: 1,
             compacted,
             values: HashMap::new(),
@@ -253,6 +256,7 @@ impl World {
         for dropped in &self.all[self.history_start as usize - 1..start as usize - 1] {
             if self.publisher_ids.contains_key(&dropped.id) && !kept.iter().any(|entry| entry.id == dropped.id) {
                 self.publisher_ids.remove(&dropped.id);
+                self.left_ids.insert(dropped.id.clone());
             }
         }
         let topics = kept.iter().fold(0, |all, entry| all | entry.topic_bits);

@@ -14,6 +14,8 @@ impl World {
             Ok(position) if position.epoch != self.core.log.epoch => Err(Reason::Epoch),
             Ok(position) if position.sequence > self.head() => Err(Reason::Unknown),
             Ok(position) => Ok(position.sequence),
+            // which of the entries its reader has seen, nobody can tell
+            Err(_) if self.left_ids.contains(id) => Err(Reason::Unknown),
             Err(_) => self.publisher_ids.get(id).copied().ok_or(Reason::Unknown),
         }
     }

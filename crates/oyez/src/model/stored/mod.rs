@@ -101,7 +101,7 @@ impl World {
             dice,
             life: setup.start(&disk, seed),
             disk,
-            oracle: Oracle::new(setup.epoch, setup.remembers_all(), setup.classes.len()),
+            oracle: Oracle::new(setup.epoch, setup.remembers_all()),
             setup,
             now: crate::clock::now(),
             now_ms: 1_000_000,
@@ -185,7 +185,8 @@ impl World {
         let batch = Batch::deletion(topic, known);
         assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
         let entries = self.life.writer.push(batch.0, self.now_ms);
-        self.oracle.delete(name, &entries[0], self.now_ms);
+        let chain = self.life.store.chain_of(entries[0].topics.iter());
+        self.oracle.delete(name, &entries[0], self.now_ms, chain);
         self.life.writer.write().unwrap();
         self.life.core.log.show(entries, self.now_ms);
         self.life.core.has_appended(0);

@@ -19,8 +19,6 @@ pub(super) struct Oracle {
     pub(super) epoch: Epoch,
     /// Nothing known of what is gone is ever forgotten: a gap is announced only if something is missing.
     pub(super) remembers_all: bool,
-    /// Classes of topics.
-    pub(super) classes: usize,
     pub(super) all: BTreeMap<u64, Published>,
     /// Numbers that a crash may have taken.
     pub(super) skips: Vec<(u64, u64)>,
@@ -56,11 +54,10 @@ impl Published {
 }
 
 impl Oracle {
-    pub(super) fn new(epoch: Epoch, remembers_all: bool, classes: usize) -> Self {
+    pub(super) fn new(epoch: Epoch, remembers_all: bool) -> Self {
         Self {
             epoch,
             remembers_all,
-            classes,
             all: BTreeMap::new(),
             skips: Vec::new(),
             drops: 0,
@@ -96,7 +93,7 @@ impl Oracle {
     }
 
     /// A topic is deleted at the place of this entry.
-    pub(super) fn delete(&mut self, topic: &str, entry: &Entry, now_ms: u64) {
+    pub(super) fn delete(&mut self, topic: &str, entry: &Entry, now_ms: u64, chain: usize) {
         let bits = topic_bits_of(topic);
         let mut last = 0;
         for (sequence, entry) in self.all.iter_mut().filter(|(_, entry)| entry.topic_bits & bits != 0) {
@@ -115,7 +112,7 @@ impl Oracle {
             id: entry.event_id(self.epoch).to_string(),
             time_ms: self.newest_ms,
             even: false,
-            chain: 0,
+            chain,
             gone_at: None,
         };
         self.all.insert(entry.sequence, place);
@@ -265,13 +262,10 @@ impl Oracle {
 
     /// May its reader be told that it has lost something?
     ///
-    /// Here is all the tolerance for a store that knows less than the oracle: one whose summary was full, and one of several classes,
-    /// which tells what another class lost long ago again with what this one loses now.
+    /// Here is all the tolerance for a store that knows less than the oracle: one whose summary was full.
     pub(super) fn may_have_lost(&self, reader: &Reader, view: u64) -> bool {
-        let left_since = |drops| self.all.values().any(|entry| entry.gone_at.is_some_and(|at| at > drops));
-        self.losses(reader, view).next().is_some()
-            || (!self.remembers_all && left_since(0))
-            || (self.classes > 1 && left_since(reader.knows))
+        let has_left_any = || self.all.values().any(|entry| entry.gone_at.is_some());
+        self.losses(reader, view).next().is_some() || (!self.remembers_all && has_left_any())
     }
 
     /// Is something missing behind a gap that ends here? Then another class has kept what is older than what this one has lost, and

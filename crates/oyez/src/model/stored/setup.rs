@@ -4,11 +4,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::Wake;
 use std::time::Duration;
 
-use crate::Topic;
 use crate::hub::Core;
 use crate::limits::Limits;
 use crate::log::disk::{Class, DiskDice, Durability, Settings, SimulatedDisk, Store, Witness, Writer};
-use crate::log::{Log, Remains, Retention};
+use crate::log::{Departure, Log, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::model::dice::Dice;
 use crate::position::Epoch;
@@ -77,8 +76,8 @@ impl Setup {
 }
 
 impl Witness for Life {
-    fn leave_disk(&self, through: u64, leaves: &dyn Fn(&[Topic]) -> bool) -> Remains {
-        self.core.log.leave_disk(through, leaves)
+    fn leave_disk(&self, departure: &Departure) -> Remains {
+        self.core.log.leave_disk(departure)
     }
 }
 

@@ -1,0 +1,234 @@
+//! The segments of one class of topics: a chain, of which the oldest go and the newest is written to.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::gone::Gone;
+use super::segment::{Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::store::{Opened, Saying, refused, unreadable, unwritable};
+use super::volume::{Volume, VolumeFile};
+use crate::clock;
+use crate::limits::disk::SEGMENTS_OF_HISTORY;
+use crate::log::entry::Entry;
+use crate::log::{Retained, Retention};
+use crate::matcher::{Matcher, Matchers};
+use crate::position::Epoch;
+use crate::sync::{Mutex, RwLock};
+use crate::{Error, Topic};
+
+/// Entries that are kept alike: those of the topics that `topics` selects, for as long as `retention` says.
+#[derive(Debug, Clone)]
+pub(crate) struct Class {
+    pub(crate) topics: Option<Matcher>,
+    pub(crate) retention: Retention,
+}
+
+/// The segments of one class, oldest first.
+pub(crate) struct Chain {
+    pub(crate) id: u8,
+    pub(crate) class: Class,
+    pub(super) segment_bytes: (usize, usize),
+    pub(crate) segments: RwLock<VecDeque<Arc<Segment>>>,
+    /// Room that is ready for the next segment.
+    pub(super) spare: Mutex<Option<Room>>,
+}
+
+/// A file that will be a segment.
+pub(crate) struct Room {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn VolumeFile>,
+    pub(crate) capacity: u32,
+}
+
+/// What one read found.
+pub(crate) struct StoredPage {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Nothing that matches lies between the last entry read and this one's successor.
+    pub(crate) cursor: u64,
+    /// There is more below what was asked for.
+    pub(crate) more: bool,
+}
+
+impl Chain {
+    /// The segments that have entries behind `cursor`.
+    pub(super) fn behind(&self, cursor: u64) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        let first = segments.partition_point(|segment| segment.last() <= cursor);
+        segments.iter().skip(first).cloned().collect()
+    }
+
+    /// All segments but the one that is written to.
+    pub(super) fn sealed(&self) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read();
+        segments.iter().take(segments.len().saturating_sub(1)).cloned().collect()
+    }
+
+    /// The oldest segment, if it is not kept any more. The one that is written to stays.
+    pub(super) fn is_too_much(&self, now_ms: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read();
+        let oldest = segments.front().filter(|_| segments.len() > 1)?;
+        let Retention { events, bytes, age } = self.class.retention;
+        let others = segments.iter().skip(1).map(|segment| segment.contents().entries as usize).sum::<usize>();
+        let all: usize = segments.iter().map(|segment| segment.capacity as usize).sum();
+        let spare = self.spare.lock().as_ref().map_or(0, |room| room.capacity as usize);
+        let is_old = age.is_some() && self.is_too_old(oldest.contents().last_ms, now_ms);
+        (others >= events || all + spare > bytes || is_old).then(|| Arc::clone(oldest))
+    }
+
+    pub(crate) fn is_too_old(&self, ms: u64, now_ms: u64) -> bool {
+        let is_beyond = |age: Duration| u128::from(clock::age_ms(ms, now_ms, age)) > age.as_millis();
+        self.class.retention.age.is_some_and(is_beyond)
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.segments.read().back().is_some_and(|segment| segment.contents().end > segment.capacity / 2)
+    }
+
+    /// How large the next segment is to be: small at first, so that a small history takes little room.
+    pub(crate) fn next_capacity(&self) -> u32 {
+        let segments = self.segments.read();
+        let (smallest, largest) = self.segment_bytes;
+        let largest = (self.class.retention.bytes / SEGMENTS_OF_HISTORY).clamp(smallest, largest);
+        let grown = segments.back().map_or(smallest, |segment| 2 * segment.capacity as usize);
+        grown.clamp(smallest, largest) as u32
+    }
+}
+
+/// Opens the segments of a chain, and brings to its end what was begun when the process stopped.
+pub(super) fn open_chain(
+    volume: &dyn Volume,
+    names: &[String],
+    id: u8,
+    saying: &Saying,
+    gone: &Gone,
+    opened: &mut Opened,
+) -> Result<VecDeque<Arc<Segment>>, Error> {
+    let mut generations: Vec<u64> = names
+        .iter()
+        .filter_map(|name| parse_name(name, ".segment"))
+        .filter(|(chain, _)| *chain == id)
+        .map(|(_, generation)| generation)
+        .collect();
+    generations.sort_unstable();
+    let gone = gone.through_generation(id);
+    for generation in generations.iter().filter(|generation| **generation <= gone) {
+        volume.remove(&segment_name(id, *generation)).map_err(|error| unwritable(&error))?;
+        let _ = volume.remove(&index_name(id, *generation));
+    }
+    generations.retain(|generation| *generation > gone);
+    let mut heads = Vec::with_capacity(generations.len());
+    for generation in &generations {
+        let name = segment_name(id, *generation);
+        let file = volume.open(&name).map_err(unreadable)?;
+        let head = SegmentHead::read(&name, &*file).map_err(refused)?;
+        if (head.chain, head.generation) != (id, *generation) {
+            return Err(refused(Damage::At { name, offset: 0, what: "the head is another segment's" }));
+        }
+        heads.push(head);
+    }
+    let clean = saying.clean.as_ref().and_then(|clean| clean.ends.iter().find(|end| end.chain == id));
+    let clean = clean.map(|end| Before { generation: end.generation, end: end.end, last: end.last });
+    let ends = heads.iter().skip(1).map(|head| Some(head.before)).chain([clean]);
+    let mut segments = VecDeque::new();
+    let mut expected = heads.first().map_or(gone, |head| head.before.generation);
+    if expected > gone {
+        return Err(refused(Damage::At {
+            name: segment_name(id, expected),
+            offset: 0,
+            what: "the segment is missing",
+        }));
+    }
+    for (head, end) in heads.iter().zip(ends) {
+        let name = head.name();
+        if head.before.generation != expected && !segments.is_empty() {
+            return Err(refused(Damage::At {
+                name: segment_name(id, head.before.generation),
+                offset: 0,
+                what: "the segment is missing",
+            }));
+        }
+        expected = head.generation;
+        let end = end.filter(|end| end.generation == head.generation);
+        let (segment, Checked { torn, entries, last, .. }) =
+            Segment::open(volume, &name, *head, end).map_err(refused)?;
+        if torn {
+            warn!(
+                file = name,
+                byte = segment.contents().end,
+                "a write had been cut off; what it had begun is not part of the history"
+            );
+            opened.torn += 1;
+        }
+        opened.entries += u64::from(entries);
+        opened.head = opened.head.max(last);
+        opened.newest_ms = opened.newest_ms.max(segment.contents().last_ms);
+        opened.newest_generation = opened.newest_generation.max(head.generation);
+        segments.push_back(Arc::new(segment));
+    }
+    if clean.is_some_and(|clean| heads.last().is_none_or(|head| head.generation != clean.generation)) {
+        return Err(refused(Damage::At {
+            name: segment_name(id, clean.map_or(0, |clean| clean.generation)),
+            offset: 0,
+            what: "the segment is missing",
+        }));
+    }
+    opened.newest_generation = opened.newest_generation.max(gone);
+    Ok(segments)
+}
+
+/// Reads the next entries behind `cursor` that match in these segments, up to the number `last`.
+pub(super) fn read_chain(
+    segments: &[Arc<Segment>],
+    epoch: Epoch,
+    max: Retained,
+    cursor: u64,
+    matchers: &Matchers,
+    last: u64,
+) -> io::Result<StoredPage> {
+    let mut page = Page::new(epoch, matchers, cursor, max);
+    for segment in segments {
+        if segment.contents().first > last || page.is_full() {
+            break;
+        }
+        if !segment.read(&mut page, last)? {
+            let cursor = page.cursor;
+            return Ok(StoredPage { entries: page.finish(), cursor, more: true });
+        }
+        page.cursor = page.cursor.max(segment.contents().last.min(last));
+    }
+    let more = page.is_full() && page.cursor < last;
+    let cursor = if more { page.cursor } else { last.max(cursor) };
+    Ok(StoredPage { entries: page.finish(), cursor, more })
+}
+
+/// The numbers of the newest entries of a segment that match, at most so many.
+pub(super) fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
+    if matchers.is_all() {
+        return segment.newest(number);
+    }
+    let exact: Vec<Topic> = if matchers.is_exact() {
+        matchers.exact.to_vec()
+    } else {
+        let mut found = Vec::new();
+        segment.index.read().each_topic(|topic, _| {
+            let topic = Topic::known(topic);
+            if matchers.matches(&topic) {
+                found.push(topic);
+            }
+        })?;
+        found
+    };
+    let mut newest = Vec::new();
+    for topic in &exact {
+        newest.extend(segment.newest_of(topic, number)?);
+    }
+    newest.sort_unstable();
+    newest.dedup();
+    let surplus = newest.len().saturating_sub(number);
+    newest.drain(..surplus);
+    Ok(newest)
+}
