@@ -104,8 +104,8 @@ impl Deletions {
         let places = self.hidden_before.iter().filter(|(_, at)| (oldest..=through).contains(*at));
         let outlived = places.map(|(topic, at)| {
             let known = by_place.get(at).map(|deletion| deletion.hidden);
-            // too many were deleted: each reader from before is told
-            let hidden = known.unwrap_or_else(|| DroppedRun::unknown(at - 1, u64::MAX));
+            // it hid nothing, or what it hid is forgotten with others: then each reader from before that is told
+            let hidden = known.unwrap_or_else(|| DroppedRun::unknown(self.forgotten.0.min(at - 1), u64::MAX));
             Outlived { topic: topic.to_string(), at: *at, hidden }
         });
         outlived.collect()

@@ -115,7 +115,7 @@ impl World {
         for _ in 0..100 {
             match self.dice.below(12) {
                 // what one class keeps of what another has deleted is another matter
-                0 if self.setup.classes.len() == 1 && self.dice.one_in(3) => self.delete(),
+                0 if self.dice.one_in(3) => self.delete(),
                 0..=2 => self.publish(),
                 3 => self.pass_time(),
                 4 => self.keep(seen),

@@ -271,7 +271,8 @@ impl Oracle {
     /// Is something missing behind a gap that ends here? Then another class has kept what is older than what this one has lost, and
     /// it is told again.
     pub(super) fn is_uneven(&self, end: u64, matchers: &[&str]) -> bool {
-        self.matching(end, self.head, matchers).any(|at| self.all[&at].is_gone())
+        let bits = topic_bits(matchers);
+        self.all.range(end + 1..).any(|(_, entry)| entry.all_bits & bits != 0 && entry.is_gone())
     }
 
     /// Could it be read when something had left the disk so often?
