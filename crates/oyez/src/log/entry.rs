@@ -49,7 +49,41 @@ pub(crate) struct Extras {
     pub(crate) once: Option<Once>,
 }
 
+/// What an entry means for others: some of these.
+#[cfg(unix)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) u32);
+
+#[cfg(unix)]
+impl Mark {
+    /// It counts as long as it is in the history: a value, or the hub's word about its topic.
+    pub(crate) const LASTING: Self = Self(1);
+    /// It counts while its idempotency key is known.
+    pub(crate) const ONCE: Self = Self(2);
+    /// It has a time after which it is hidden.
+    pub(crate) const EXPIRING: Self = Self(4);
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Is it one of those?
+    pub(crate) fn is_any_of(self, marks: Self) -> bool {
+        self.0 & marks.0 != 0
+    }
+}
+
 impl Extras {
+    #[cfg(unix)]
+    pub(crate) fn mark(&self) -> Mark {
+        let marks = [
+            (Mark::LASTING, self.key.is_some() || self.end || self.deletes.is_some()),
+            (Mark::ONCE, self.once.is_some()),
+            (Mark::EXPIRING, self.ttl_ms.is_some()),
+        ];
+        marks.into_iter().filter(|(_, has)| *has).fold(Mark(0), |all, (mark, _)| all.or(mark))
+    }
+
     fn cost(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.len());
         size_of::<Self>() + key + self.once.as_ref().map_or(0, Once::cost) + ALLOCATION_BYTES

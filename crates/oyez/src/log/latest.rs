@@ -123,10 +123,6 @@ impl Latest {
         entry.topics.iter().any(|topic| self.compacts(topic) && self.is_value_of(topic, entry))
     }
 
-    pub(crate) fn compact(&self) -> &Matchers {
-        &self.compact
-    }
-
     /// Is it the newest of its key in this topic?
     pub(crate) fn is_value_of(&self, topic: &Topic, entry: &Entry) -> bool {
         self.topics.get(topic).is_some_and(|values| values.has(entry, &self.hasher))

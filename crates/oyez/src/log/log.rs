@@ -140,9 +140,8 @@ impl Log {
         let mut ring = log.ring.write();
         let (remains, gone_through) = store.remains().map_err(unreadable)?;
         ring.recall_remains(remains, gone_through);
-        for entry in store.special(ring.latest.compact()).map_err(unreadable)? {
-            ring.recall(&entry);
-        }
+        store.each_marked(|entry| ring.recall(entry)).map_err(unreadable)?;
+        ring.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, Ordering::AcqRel);
         ring.skip(store.opened.head);
         drop(ring);
         log.history = Some(History::new(store).map_err(unreadable)?);

@@ -12,8 +12,9 @@ use super::segment::{Before, Checked, Damage, Page, Segment, SegmentHead, index_
 use super::store::{Opened, Saying, refused, unreadable, unwritable};
 use super::volume::{Volume, VolumeFile};
 use crate::clock;
+use crate::limits::ONCE_WINDOW;
 use crate::limits::disk::SEGMENTS_OF_HISTORY;
-use crate::log::entry::Entry;
+use crate::log::entry::{Entry, Mark};
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -51,6 +52,43 @@ pub(crate) struct StoredPage {
     pub(crate) cursor: u64,
     /// There is more below what was asked for.
     pub(crate) more: bool,
+}
+
+/// The entries of a chain that mean something for what comes behind them, read by segments.
+pub(super) struct Marked<'a> {
+    segments: VecDeque<Arc<Segment>>,
+    entries: VecDeque<Arc<Entry>>,
+    epoch: Epoch,
+    newest_ms: u64,
+    compact: &'a Matchers,
+}
+
+impl<'a> Marked<'a> {
+    /// `newest_ms` is the time of the newest entry of all, and of the topics `compact` the newest entry without a key is read too.
+    pub(super) fn new(chain: &Chain, epoch: Epoch, newest_ms: u64, compact: &'a Matchers) -> Self {
+        Self { segments: chain.behind(0).into(), entries: VecDeque::new(), epoch, newest_ms, compact }
+    }
+
+    /// The number of the next one.
+    pub(super) fn peek(&mut self) -> io::Result<Option<u64>> {
+        while self.entries.is_empty() {
+            let Some(segment) = self.segments.pop_front() else { return Ok(None) };
+            let is_recent = segment.contents().last_ms + ONCE_WINDOW.as_millis() as u64 > self.newest_ms;
+            let wanted = if is_recent { Mark::LASTING.or(Mark::ONCE) } else { Mark::LASTING };
+            let mut entries = segment.marked(wanted, self.epoch)?;
+            if self.compact.len() > 0 {
+                entries.extend(segment.newest_without_key(self.compact, self.epoch)?);
+                entries.sort_unstable_by_key(|entry| entry.sequence);
+                entries.dedup_by_key(|entry| entry.sequence);
+            }
+            self.entries = entries.into();
+        }
+        Ok(self.entries.front().map(|entry| entry.sequence))
+    }
+
+    pub(super) fn next(&mut self) -> Option<Arc<Entry>> {
+        self.entries.pop_front()
+    }
 }
 
 impl Chain {

@@ -17,6 +17,7 @@ use super::unfinished::Unfinished;
 use super::values::{self, FoundValues, VALUES};
 use super::volume::{Volume, VolumeFile, read_all};
 use super::walk::{Expected, Numbers, Walked, each_record, walk};
+use crate::log::Extras;
 use crate::{Error, ErrorKind};
 
 /// Something that is not as it should be.
@@ -460,7 +461,7 @@ fn index_of(segment: &FoundSegment, head: SegmentHead) -> Result<MemoryIndex, Er
             len: record.head.len,
             topics: own_topics(&topics, extras.as_deref()),
             publisher_id: id.as_deref(),
-            special: extras.is_some(),
+            mark: extras.as_deref().map(Extras::mark),
         });
         Ok(())
     });

@@ -16,6 +16,7 @@ use super::volume::VolumeFile;
 use crate::Topic;
 use crate::limits::disk::SAMPLED_RECORDS;
 use crate::log::dropped::DroppedRun;
+use crate::log::entry::Mark;
 
 /// What a segment holds, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,8 +45,7 @@ pub(crate) struct Noted<'a> {
     pub(crate) len: u32,
     pub(crate) topics: &'a [Topic],
     pub(crate) publisher_id: Option<&'a str>,
-    /// It means something for what comes behind it.
-    pub(crate) special: bool,
+    pub(crate) mark: Option<Mark>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub(crate) struct MemoryIndex {
     topics: HashMap<Topic, MemoryRun>,
     /// Hashes of publisher ids, and where they are used.
     ids: HashMap<u64, SmallVec<[u32; 2]>>,
-    special: Vec<u32>,
+    marked: Vec<(Mark, u32)>,
     salt: u64,
 }
 
@@ -115,8 +115,8 @@ impl MemoryIndex {
         if let Some(id) = noted.publisher_id {
             self.ids.entry(hash(self.salt, id)).or_default().push(offset);
         }
-        if noted.special {
-            self.special.push(offset);
+        if let Some(mark) = noted.mark {
+            self.marked.push((mark, offset));
         }
     }
 
@@ -135,7 +135,7 @@ impl MemoryIndex {
         let Contents { entries, end, first, last, first_ms, last_ms } = self.contents;
         push(&mut out, &[entries, end]);
         push64(&mut out, &[first, last, first_ms, last_ms]);
-        let numbers = [self.samples.len(), topics.len(), ids.len(), positions, self.special.len(), names_len];
+        let numbers = [self.samples.len(), topics.len(), ids.len(), positions, self.marked.len(), names_len];
         push(&mut out, &numbers.map(|number| number as u32));
         for sample in &self.samples {
             push64(&mut out, &[sample.sequence, sample.time_ms, sample.offset.into()]);
@@ -150,7 +150,7 @@ impl MemoryIndex {
         }
         ids.iter().for_each(|(hash, at)| push64(&mut out, &[*hash, u64::from(*at)]));
         topics.iter().for_each(|(_, _, known)| push(&mut out, &known.positions));
-        push(&mut out, &self.special);
+        self.marked.iter().for_each(|(mark, at)| push(&mut out, &[mark.0, *at]));
         topics.iter().for_each(|(_, name, _)| out.extend_from_slice(name.as_bytes()));
         let crc = record::checksum(self.salt, &out);
         push(&mut out, &[crc]);
@@ -180,7 +180,7 @@ pub(crate) struct FileIndex {
     topics: Table,
     ids: Table,
     positions: Table,
-    special: Table,
+    marked: Table,
     names: Table,
 }
 
@@ -249,7 +249,7 @@ impl FileIndex {
         for number in &mut numbers {
             *number = fields.u32()?;
         }
-        let [samples, topics, ids, positions, special, names] = numbers;
+        let [samples, topics, ids, positions, marked, names] = numbers;
         let mut table = |rows: u32, row_bytes: u32| {
             let table = Table { at, rows, row_bytes };
             at += u64::from(rows) * u64::from(row_bytes);
@@ -260,7 +260,7 @@ impl FileIndex {
             topics: table(topics, TOPIC_BYTES),
             ids: table(ids, 16),
             positions: table(positions, 4),
-            special: table(special, 4),
+            marked: table(marked, 8),
             names: table(names, 1),
             file,
             salt,
@@ -340,6 +340,13 @@ impl FileIndex {
             }
         }
         Ok(found)
+    }
+
+    fn marked(&self) -> io::Result<Vec<(Mark, u32)>> {
+        let bytes = self.rows(self.marked, 0, self.marked.rows)?;
+        let mut rows = Fields(&bytes);
+        let rows = std::iter::from_fn(|| rows.u32().zip(rows.u32()));
+        Ok(rows.map(|(mark, at)| (Mark(mark), at)).collect())
     }
 
     fn id_offsets(&self) -> io::Result<Vec<u32>> {
@@ -495,10 +502,10 @@ impl Index {
     }
 
     /// The offsets of records that mean something for what comes behind them.
-    pub(crate) fn special(&self) -> io::Result<Vec<u32>> {
+    pub(crate) fn marked(&self) -> io::Result<Vec<(Mark, u32)>> {
         match self {
-            Self::Memory(index) => Ok(index.special.clone()),
-            Self::File(index) => offsets(&index.rows(index.special, 0, index.special.rows)?),
+            Self::Memory(index) => Ok(index.marked.clone()),
+            Self::File(index) => index.marked(),
         }
     }
 }
@@ -510,7 +517,7 @@ fn offsets(bytes: &[u8]) -> io::Result<Vec<u32>> {
 }
 
 const MAGIC: &[u8] = b"oyezidx\n";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEAD_BYTES: usize = 8 + 4 + 8 + 8 + 32 + 24;
 const TOPIC_BYTES: u32 = 8 + 16 + 24;
 /// Read at a time when a file is checked.

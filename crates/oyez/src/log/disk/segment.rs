@@ -18,7 +18,7 @@ use super::volume::{Volume, VolumeFile};
 use crate::Topic;
 use crate::limits::disk::{PAGE_BYTES, PAGE_ENTRIES, SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
-use crate::log::entry::{Entry, Extras, Stored};
+use crate::log::entry::{Entry, Extras, Mark, Stored};
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
@@ -179,7 +179,7 @@ impl Segment {
                 len,
                 topics: own_topics(&topics, extras.as_deref()),
                 publisher_id: id.as_deref(),
-                special: extras.is_some(),
+                mark: extras.as_deref().map(Extras::mark),
             });
             at += len;
         }
@@ -387,19 +387,36 @@ impl Segment {
         Ok(found)
     }
 
-    /// Reads the entries that mean something for what comes behind them.
-    pub(crate) fn special(&self, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
-        let offsets = self.index.read().special()?;
-        let mut span = Span::new(self.head, &*self.file, self.contents().end);
+    /// Reads the entries that mean something for what comes behind them, those with one of these marks.
+    pub(crate) fn marked(&self, wanted: Mark, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
         let matchers = Matchers::default();
-        let mut found = Vec::with_capacity(offsets.len());
-        for at in offsets {
-            let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
+        let mut found = Vec::new();
+        self.each_marked(wanted, |record| {
             let mut page = Page::new(epoch, &matchers, 0, ONE);
-            page.push(&record).map_err(|_| self.damaged(at))?;
+            page.push(record)?;
             found.extend(page.finish());
-        }
+            Ok(())
+        })?;
         Ok(found)
+    }
+
+    pub(crate) fn each_marked(
+        &self,
+        wanted: Mark,
+        mut each: impl FnMut(&Record<'_>) -> Result<(), NotARecord>,
+    ) -> io::Result<()> {
+        let marked = self.index.read().marked()?;
+        let mut span = Span::new(self.head, &*self.file, self.contents().end);
+        for (_, at) in marked.into_iter().filter(|(mark, _)| mark.is_any_of(wanted)) {
+            let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
+            each(&record).map_err(|_| self.damaged(at))?;
+        }
+        Ok(())
+    }
+
+    /// Has it an entry with this mark?
+    pub(crate) fn has_marked(&self, wanted: Mark) -> io::Result<bool> {
+        Ok(self.index.read().marked()?.iter().any(|(mark, _)| mark.is_any_of(wanted)))
     }
 
     fn damaged(&self, at: u32) -> io::Error {
@@ -624,7 +641,8 @@ impl<'a> Page<'a> {
 
 /// What a read from disk takes at most.
 pub(crate) const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
-const ONE: Retained = Retained { entries: 1, bytes: usize::MAX };
+/// An entry that may be held for long: with no more room than it takes.
+const ONE: Retained = Retained { entries: 1, bytes: 0 };
 
 const MAGIC: &[u8] = b"oyezseg\n";
 pub(crate) const FORMAT: u32 = 1;

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
 
-use super::chain::{Chain, Class, Room, StoredPage, newest_of, open_chain, read_chain};
+use super::chain::{Chain, Class, Marked, Room, StoredPage, newest_of, open_chain, read_chain};
 use super::gone::{DroppedSegment, Gone, GoneBounds, Saved as SavedGone};
 use super::index::{Contents, FileIndex, Index};
 use super::segment::{self, Damage, Segment, SegmentHead, index_name, parse_name, segment_name};
@@ -30,7 +30,7 @@ use crate::gap::Reason;
 use crate::limits::EVENT_ID_BYTES_MAX;
 use crate::limits::disk::SKIPS_KEPT;
 use crate::log::dropped::{After, DroppedRun, Missed};
-use crate::log::entry::Entry;
+use crate::log::entry::{Entry, Mark};
 use crate::log::memory::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
@@ -378,20 +378,35 @@ impl Store {
         self.chains.iter().filter_map(topics).max().unwrap_or_default() as usize
     }
 
-    /// All entries that mean something for what comes behind them, in order; of these topics the values as well.
-    pub(crate) fn special(&self, compact: &Matchers) -> io::Result<Vec<Arc<Entry>>> {
-        let mut found = Vec::new();
-        for chain in &self.chains {
-            for segment in chain.behind(0) {
-                found.extend(segment.special(self.epoch)?);
-                if compact.len() > 0 {
-                    found.extend(segment.newest_without_key(compact, self.epoch)?);
+    /// Reads all entries that mean something for what comes behind them, in order.
+    pub(crate) fn each_marked(&self, mut each: impl FnMut(&Arc<Entry>)) -> io::Result<()> {
+        let compact = self.gone.read().compact.clone();
+        let mut chains: Vec<_> =
+            self.chains.iter().map(|chain| Marked::new(chain, self.epoch, self.opened.newest_ms, &compact)).collect();
+        loop {
+            let mut next: Option<(u64, &mut Marked<'_>)> = None;
+            for chain in &mut chains {
+                if let Some(number) = chain.peek()? {
+                    if next.as_ref().is_none_or(|(other, _)| number < *other) {
+                        next = Some((number, chain));
+                    }
                 }
             }
+            match next.and_then(|(_, chain)| chain.next()) {
+                Some(entry) => each(&entry),
+                None => return Ok(()),
+            }
         }
-        found.sort_unstable_by_key(|entry| entry.sequence);
-        found.dedup_by_key(|entry| entry.sequence);
-        Ok(found)
+    }
+
+    /// Has any entry a time after which it is hidden?
+    pub(crate) fn has_expiring(&self) -> io::Result<bool> {
+        for segment in self.chains.iter().flat_map(|chain| chain.behind(0)) {
+            if segment.has_marked(Mark::EXPIRING)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What is kept of entries that have left the history, and up to which number some have.
@@ -467,9 +482,12 @@ impl Store {
     /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
     fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn Witness) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
-        let special = segment.special(self.epoch)?;
-        let deletes = special.iter().any(|entry| entry.deletes());
-        let mut marks: HashSet<u64> = special.iter().map(|entry| entry.sequence).collect();
+        let (mut marks, mut deletes) = (HashSet::new(), false);
+        segment.each_marked(Mark::LASTING, |record| {
+            marks.insert(record.head.place.sequence);
+            deletes |= record.extras()?.0.is_some_and(|extras| extras.deletes.is_some());
+            Ok(())
+        })?;
         let mut topics = Vec::new();
         segment.index.read().each_topic(|name, run| topics.push((Topic::known(name), run.as_dropped())))?;
         let mut ids = Vec::new();

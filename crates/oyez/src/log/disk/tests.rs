@@ -13,9 +13,11 @@ use super::simulated::{Dice, SimulatedDisk};
 use super::store::{Settings, Store, StoredRead, Witness};
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
+use crate::limits::ONCE_WINDOW;
 use crate::log::dropped::{After, Missed};
 use crate::log::entry::{Draft, Entry};
-use crate::log::{Departure, Remains, Retained, Retention};
+use crate::log::once::Once;
+use crate::log::{Departure, IdempotencyKey, Remains, Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::publish::Publish;
@@ -660,4 +662,36 @@ fn a_segment_that_is_dropped_at_the_second_try_is_counted_once() {
         failed
     });
     assert!(failures.count() > 5);
+}
+
+#[test]
+fn a_start_reads_what_still_means_something() {
+    let forever = || vec![Class { topics: None, retention: Retention::default() }];
+    let disk = SimulatedDisk::default();
+    let open = || Arc::new(Store::open(Arc::new(disk.clone()), settings(forever())).unwrap());
+    let store = open();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    let mut marked = Vec::new();
+    let late = ONCE_WINDOW.as_millis() as u64 + 1;
+    let plain = || Publish::new(Topic::new("a").unwrap(), Event::data("x".repeat(1_000)));
+    for time_ms in [0, late] {
+        let mut once = plain().ttl(Duration::from_secs(1)).unwrap();
+        once.extras.once = Some(Once::new(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));
+        let expiring = plain().ttl(Duration::from_secs(1)).unwrap();
+        for (publish, counts) in [(plain().key("k").unwrap(), true), (once, time_ms == late), (expiring, false)] {
+            let batch = vec![Draft::new(publish)];
+            assert!(writer.make_room(&batch).unwrap());
+            marked.extend(writer.push(batch, time_ms).iter().filter(|_| counts).map(|entry| entry.sequence));
+            writer.write().unwrap();
+        }
+        for _ in 0..30 {
+            publish(&mut writer, &["a"], 1_000);
+        }
+        store.keep(time_ms, &Nobody).unwrap();
+    }
+    let store = open();
+    let mut read = Vec::new();
+    store.each_marked(|entry| read.push(entry.sequence)).unwrap();
+    assert_eq!(read, marked);
+    assert!(store.has_expiring().unwrap());
 }

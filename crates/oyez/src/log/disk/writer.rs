@@ -10,7 +10,7 @@ use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::{Clean, End, Store};
 use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
-use crate::log::entry::{Draft, Entry};
+use crate::log::entry::{Draft, Entry, Extras, Mark};
 use crate::position::Position;
 
 /// When a publish is acknowledged.
@@ -65,7 +65,7 @@ struct Note {
     len: u32,
     entry: Arc<Entry>,
     publisher_id: Option<EventId>,
-    special: bool,
+    mark: Option<Mark>,
 }
 
 impl Writer {
@@ -149,11 +149,11 @@ impl Writer {
             self.next += 1;
             let place = Place { sequence, time_ms: self.newest_ms, synced: chain.synced, rest: rest as u16 };
             record::write(&mut chain.bytes, &draft, place, salt);
-            let (special, publisher_id) = (draft.extras().is_some(), draft.publisher_id().cloned());
+            let (mark, publisher_id) = (draft.extras().map(Extras::mark), draft.publisher_id().cloned());
             let entry = Arc::new(draft.place(Position { epoch: self.store.epoch, sequence }, self.newest_ms));
             let at = Sample { sequence, time_ms: self.newest_ms, offset: chain.end + start as u32 };
             let len = (chain.bytes.len() - start) as u32;
-            chain.noted.push(Note { at, len, entry: Arc::clone(&entry), publisher_id, special });
+            chain.noted.push(Note { at, len, entry: Arc::clone(&entry), publisher_id, mark });
             entry
         });
         entries.collect()
@@ -307,9 +307,9 @@ impl Written {
 
 impl Note {
     fn tell(self, index: &mut MemoryIndex) {
-        let Self { at, len, entry, publisher_id, special } = self;
+        let Self { at, len, entry, publisher_id, mark } = self;
         let topics = if entry.deletes() { &[][..] } else { &entry.topics[..] };
-        index.note(&Noted { at, len, topics, publisher_id: publisher_id.as_deref(), special });
+        index.note(&Noted { at, len, topics, publisher_id: publisher_id.as_deref(), mark });
     }
 }
 
