@@ -101,10 +101,14 @@ fn verify(dir: &Path) -> Result<(), Failure> {
     say(&verification.findings)?;
     match verification.findings.len() {
         0 => say([format!("all is well: {} in {}", entries(verification.entries), segments(verification.segments))]),
-        1 => Err(Failure::failed("one finding; `oyez log repair DIR` says what can be done about it")),
-        more => {
-            Err(Failure::failed(format!("{more} findings; `oyez log repair DIR` says what can be done about them")))
-        }
+        1 => Err(Failure::failed(format!(
+            "one finding; `oyez log repair {}` says what can be done about it",
+            dir.display()
+        ))),
+        more => Err(Failure::failed(format!(
+            "{more} findings; `oyez log repair {}` says what can be done about them",
+            dir.display()
+        ))),
     }
 }
 

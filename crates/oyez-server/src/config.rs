@@ -237,7 +237,7 @@ impl Settings {
         }
         let storage = storage(self.data.as_deref(), self.durability.as_deref())?;
         let bytes = if storage.is_some() { STORED_BYTES } else { HISTORY_BYTES };
-        let mut history = Retention::default().bytes(number("keep_bytes", self.keep_bytes, bytes)?);
+        let mut history = Retention::default().bytes(size("keep_bytes", self.keep_bytes, bytes)?);
         if storage.is_some() {
             history = history.age(STORED_AGE);
         }
@@ -385,12 +385,25 @@ fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Durati
 }
 
 fn number(key: &str, value: Option<Text>, default: usize) -> Result<usize, ConfigError> {
-    let refused =
-        |text: &dyn std::fmt::Display| ConfigError::new(format!("{key} = {text} is not a size such as 1000 or 64MiB"));
+    quantity(key, value, default, "a number such as 1000", |text| text.parse().ok())
+}
+
+fn size(key: &str, value: Option<Text>, default: usize) -> Result<usize, ConfigError> {
+    quantity(key, value, default, "a size such as 1000 or 64MiB", units::bytes)
+}
+
+fn quantity(
+    key: &str,
+    value: Option<Text>,
+    default: usize,
+    what: &str,
+    parse: impl FnOnce(&str) -> Option<usize>,
+) -> Result<usize, ConfigError> {
+    let refused = |text: &dyn std::fmt::Display| ConfigError::new(format!("{key} = {text} is not {what}"));
     match value {
         None => Ok(default),
         Some(Text::Number(number)) => usize::try_from(number).map_err(|_| refused(&number)),
-        Some(Text::Text(text)) => units::bytes(&text).ok_or_else(|| refused(&format!("{text:?}"))),
+        Some(Text::Text(text)) => parse(&text).ok_or_else(|| refused(&format!("{text:?}"))),
     }
 }
 
@@ -412,22 +425,23 @@ fn classes(
     let Some(mut storage) = storage else {
         return match classes.first() {
             None => Ok(None),
-            Some(ClassSettings { topics, .. }) => {
-                Err(ConfigError::new(format!("class {topics:?} is for a history on disk; name a directory with data")))
-            }
+            Some(ClassSettings { topics, .. }) => Err(ConfigError::new(format!(
+                "class {topics:?} is for a history on disk; name its directory (--data DIR, or data = \"DIR\")"
+            ))),
         };
     };
     for ClassSettings { topics, keep, keep_bytes, keep_events } in classes {
-        let refused = |error: oyez::Error| ConfigError::new(format!("class: {error}"));
+        let refused = |error: oyez::Error| ConfigError::new(format!("class {topics:?}: {error}"));
+        let key = |name: &str| format!("class {topics:?}: {name}");
         let mut retention = rest;
         if let Some(age) = keep {
-            retention = retention.age(duration("class.keep", Some(age), Duration::ZERO)?);
+            retention = retention.age(duration(&key("keep"), Some(age), Duration::ZERO)?);
         }
         if let Some(bytes) = keep_bytes {
-            retention = retention.bytes(number("class.keep_bytes", Some(bytes), 0)?);
+            retention = retention.bytes(size(&key("keep_bytes"), Some(bytes), 0)?);
         }
         if let Some(events) = keep_events {
-            retention = retention.events(number("class.keep_events", Some(events), 0)?);
+            retention = retention.events(number(&key("keep_events"), Some(events), 0)?);
         }
         storage = storage.class(topics.parse().map_err(refused)?, retention).map_err(refused)?;
     }
@@ -450,10 +464,16 @@ fn storage(data: Option<&str>, durability: Option<&str>) -> Result<Option<Storag
             Err(ConfigError::new("data is empty; name a directory, or leave it out for history in memory"))
         }
         (Some(data), Some(level)) => Ok(Some(Storage::new(data).durability(level))),
-        (_, None) => Ok(None),
+        (None, None) => Ok(None),
+        // a directory that nothing is written to would be found out after the next restart
+        (Some(data), None) => Err(ConfigError::new(format!(
+            "durability = \"memory\" writes nothing to data = {data:?}; leave one of the two out"
+        ))),
         (None, Some(_)) => {
             let level = durability.unwrap_or_default();
-            Err(ConfigError::new(format!("durability = {level:?} needs a directory; name it with data")))
+            Err(ConfigError::new(format!(
+                "durability = {level:?} needs a directory; name it (--data DIR, or data = \"DIR\")"
+            )))
         }
     }
 }
@@ -528,8 +548,7 @@ mod tests {
             ("listn = 1", "listn"),
             ("data = ''", "data is empty"),
             ("[[class]]\ntopics = 'jobs/*'", "class \"jobs/*\" is for a history on disk"),
-            ("data = 'd'\n[[class]]\ntopics = ''", "class: topic is empty"),
-            ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep = 'long'", "class.keep = \"long\""),
+            ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep = 'long'", "class \"a\": keep = \"long\""),
             ("tls_cert = 'a'", "tls_cert is not in this build yet"),
             ("listen = '8888'", "listen = \"8888\""),
             ("listen = '0.0.0.0:80'", "not loopback"),
@@ -540,6 +559,11 @@ mod tests {
             ("slow = 'drop'", "slow = \"drop\""),
             ("durability = 'fsync'", "data"),
             ("durability = 'twice'", "durability = \"twice\""),
+            ("data = 'd'\ndurability = 'memory'", "durability = \"memory\" writes nothing to data = \"d\""),
+            ("keep_events = '64MiB'", "keep_events = \"64MiB\" is not a number"),
+            ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep_events = 'x'", "class \"a\": keep_events = \"x\""),
+            ("data = 'd'\n[[class]]\ntopics = ''", "class \"\": topic is empty"),
+            ("data = 'd'\n[[class]]\nkeep = '1h'", "topics"),
             ("cors = ['https://a.example/']", "https://a.example/"),
             ("cors = ['null']", "null"),
             ("publish_origins = ['a.example']", "a.example"),

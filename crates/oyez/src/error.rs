@@ -76,6 +76,11 @@ impl Error {
         Self { kind: self.kind, message: self.message.clone(), source: None }
     }
 
+    /// The same error in other words.
+    pub(crate) fn in_words(self, message: String) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
     /// The same error, naming the event of a batch that it is about.
     pub(crate) fn at(self, index: usize) -> Self {
         Self { message: format!("event {} of the batch: {}", index + 1, self.message).into(), ..self }

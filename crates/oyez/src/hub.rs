@@ -24,7 +24,7 @@ use crate::random::Random;
 use crate::shard::Shard;
 use crate::stats::{Counters, HubStats, StreamStats};
 #[cfg(unix)]
-use crate::storage::Storage;
+use crate::storage::{Storage, located};
 use crate::subscribe::Subscribe;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -383,8 +383,9 @@ impl Core {
     #[cfg(unix)]
     fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
         let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
+        let directory = storage.directory().to_owned();
         let (store, writer) = storage.open(&compact)?;
-        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES)?;
+        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
         let bell = Arc::new(KeeperBell::default());
         let epoch = log.epoch;
         let mut started = Ok(());

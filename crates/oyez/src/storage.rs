@@ -1,5 +1,7 @@
 //! A hub whose history is on disk.
 
+use std::error::Error as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -97,7 +99,8 @@ impl Storage {
     /// Opens what is there.
     pub(crate) fn open(self, compact: &Matchers) -> Result<(Arc<Store>, Writer), Error> {
         let volume = Arc::new(Directory::open(&self.directory)?);
-        Unfinished::refuse(&*volume)?;
+        let located = |error| located(error, &self.directory);
+        Unfinished::refuse(&*volume).map_err(located)?;
         let settings = Settings {
             classes: self.classes,
             summary_bytes: DROPPED_SUMMARY_BYTES,
@@ -105,10 +108,24 @@ impl Storage {
             epoch: Epoch::draw(clock::wall_ns()),
             compact: compact.clone(),
         };
-        let store = Arc::new(Store::open(volume, settings)?);
+        let store = Arc::new(Store::open(volume, settings).map_err(located)?);
         let writer = Writer::new(Arc::clone(&store), self.durability);
         Ok((store, writer))
     }
+}
+
+/// The same error with the directory that it is about and, when something in it is damaged, with what helps.
+pub(crate) fn located(error: Error, directory: &Path) -> Error {
+    let name = directory.display();
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let help = match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            format!("; `oyez log verify {name}` says what is wrong, and `oyez log repair {name}` what can be kept")
+        }
+        _ => String::new(),
+    };
+    let message = format!("{name}: {error}{help}");
+    error.in_words(message)
 }
 
 /// Classes beside the one for the rest: each has a file open and is read by every subscriber.

@@ -143,13 +143,14 @@ fn a_damaged_history_is_refused_until_it_is_repaired_and_old_ids_are_told() {
 
     let refused =
         Oyez::start(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", &data]).fails(78);
-    assert!(refused.contains("oyez log verify DIR") && refused.contains("oyez log repair DIR"), "{refused}");
+    let commands = [format!("`oyez log verify {data}`"), format!("`oyez log repair {data}`")];
+    assert!(commands.iter().all(|command| refused.contains(command)), "{refused}");
 
     let (found, told) = prints(1, &["log", "verify", &data], "");
     let place = found.strip_prefix(&format!("{name}, byte ")).expect("the file").split(':').next().unwrap();
     // the record begins before its text
     assert!((byte - 200..byte).contains(&place.parse::<usize>().unwrap()), "{found}");
-    assert!(told.contains("one finding"), "{told}");
+    assert!(told.contains("one finding") && told.contains(&commands[1]), "{told}");
     assert!(prints(0, &["log", "inspect", &data], "").0.contains("wrong: "));
 
     let (would, told) = prints(1, &["log", "repair", &data], "");

@@ -1,12 +1,12 @@
 //! A real directory as the volume of a log.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 
 use super::volume::{Volume, VolumeFile};
 use crate::sync::Mutex;
@@ -29,27 +29,63 @@ impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let name = path.display();
         let failed = |what: &str, error: io::Error| Error::storage(format!("{name}: {what}: {error}"), error);
+        refuse_other_than_directory(path)?;
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed("cannot be made", error))?;
         let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::DIRECTORY).bits() as i32;
         let directory = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let directory = directory.map_err(|error| failed("cannot be opened", error))?;
+        let directory = directory.map_err(|error| match std::fs::metadata(path) {
+            // whose it is may be why
+            Ok(about) => refuse_others(path, &about).err().unwrap_or_else(|| failed("cannot be opened", error)),
+            Err(_) => failed("cannot be opened", error),
+        })?;
         let about = directory.metadata().map_err(|error| failed("cannot be looked at", error))?;
-        let own = rustix::process::geteuid().as_raw();
-        if about.uid() != own {
-            let owner = about.uid();
-            return Err(Error::invalid(format!(
-                "{name} belongs to user {owner}, and this process is user {own}: run it as {owner} or chown {own} {name}"
-            )));
-        }
-        if about.mode() & 0o022 != 0 {
-            let mode = about.mode() & 0o777;
-            return Err(Error::invalid(format!(
-                "{name} may be written to by others (mode {mode:o}); say chmod 700 {name}"
-            )));
-        }
+        refuse_others(path, &about)?;
+        access(path, Access::WRITE_OK).map_err(|error| failed("cannot be written to", error.into()))?;
         let lock = lock(path)?;
         Ok(Self { path: path.to_owned(), directory, lock: Mutex::new(Some(lock)) })
     }
+}
+
+/// What has this name must be a directory. It may also not be there.
+fn refuse_other_than_directory(path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    match std::fs::symlink_metadata(path) {
+        // a link could be made to lead elsewhere
+        Ok(about) if about.is_symlink() => Err(Error::invalid(match std::fs::canonicalize(path) {
+            Ok(target) => {
+                format!("{name} is a symbolic link; name the directory that it leads to, {}", target.display())
+            }
+            Err(_) => format!("{name} is a symbolic link that leads nowhere; name a directory"),
+        })),
+        Ok(about) if !about.is_dir() => Err(Error::invalid(format!("{name} is not a directory; name one"))),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// It must be this user's alone.
+fn refuse_others(path: &Path, about: &Metadata) -> Result<(), Error> {
+    refuse_mode(path, about.uid(), about.mode() & 0o777, rustix::process::geteuid().as_raw())
+}
+
+fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
+    let name = path.display();
+    if owner != own {
+        return Err(Error::invalid(format!(
+            "{name} belongs to user {owner}, and this process is user {own}: run it as {owner} or chown {own} {name}"
+        )));
+    }
+    if mode & 0o022 != 0 {
+        return Err(Error::invalid(format!(
+            "{name} may be written to by others (mode {mode:o}); say chmod 700 {name}"
+        )));
+    }
+    // the first publish would find out
+    if mode & 0o700 != 0o700 && own != ROOT {
+        return Err(Error::invalid(format!(
+            "{name} is not for its owner to use (mode {mode:o}); say chmod 700 {name}"
+        )));
+    }
+    Ok(())
 }
 
 /// How files are opened: no links are followed, and new ones are for this user alone.
@@ -87,12 +123,13 @@ impl Volume for Directory {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn VolumeFile>> {
-        Ok(Arc::new(DirectoryFile(options().open(self.path.join(name))?)))
+        let file = options().open(self.path.join(name)).map_err(|error| named(name, &error))?;
+        Ok(Arc::new(DirectoryFile(file)))
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn VolumeFile>> {
         let path = self.path.join(name);
-        let file = options().create(true).truncate(true).open(&path)?;
+        let file = options().create(true).truncate(true).open(&path).map_err(|error| named(name, &error))?;
         // real zeros: a file whose blocks were only promised writes its metadata at each sync, and may run out of room
         // when nobody expects it
         let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
@@ -101,7 +138,7 @@ impl Volume for Directory {
             let part = &zeros[..zeros.len().min(usize::try_from(len - at).unwrap_or(ZEROS))];
             if let Err(error) = file.write_all_at(part, at) {
                 let _ = std::fs::remove_file(&path);
-                return Err(error);
+                return Err(named(name, &error));
             }
             at += part.len() as u64;
         }
@@ -109,11 +146,11 @@ impl Volume for Directory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(from), self.path.join(to))
+        std::fs::rename(self.path.join(from), self.path.join(to)).map_err(|error| named(to, &error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path.join(name))
+        std::fs::remove_file(self.path.join(name)).map_err(|error| named(name, &error))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -125,6 +162,7 @@ impl Volume for Directory {
     }
 }
 
+// without its name: a file that is used again for another segment is renamed while it is open
 struct DirectoryFile(File);
 
 impl VolumeFile for DirectoryFile {
@@ -145,5 +183,56 @@ impl VolumeFile for DirectoryFile {
     }
 }
 
+/// The same error with the name of the file that it is about, which the system does not say.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
 /// Zeros written at a time.
 const ZEROS: usize = 1 << 20;
+const ROOT: u32 = 0; // whom no mode keeps away
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_directory_of_this_user_is_refused_by_name() {
+        let place = std::env::temp_dir().join(format!("oyez-directory-{}", std::process::id()));
+        std::fs::create_dir_all(place.join("directory")).unwrap();
+        std::fs::write(place.join("file"), "").unwrap();
+        for (target, link) in [("directory", "link"), ("nowhere", "dangling")] {
+            std::os::unix::fs::symlink(target, place.join(link)).unwrap();
+        }
+        let refused = |name: &str| Directory::open(&place.join(name)).unwrap_err().to_string();
+        let at = place.display();
+        assert_eq!(refused("file"), format!("{at}/file is not a directory; name one"));
+        let target = std::fs::canonicalize(place.join("directory")).unwrap();
+        let target = target.display();
+        assert_eq!(
+            refused("link"),
+            format!("{at}/link is a symbolic link; name the directory that it leads to, {target}")
+        );
+        assert_eq!(
+            refused("dangling"),
+            format!("{at}/dangling is a symbolic link that leads nowhere; name a directory")
+        );
+        assert!(refused("file/below").starts_with(&format!("{at}/file/below: cannot be made: ")));
+        assert_eq!(std::fs::read_dir(&place).unwrap().count(), 4, "nothing was made");
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_others_or_one_that_cannot_be_used_is_refused_with_what_mends_it() {
+        let check = |owner, mode, own, expected: Option<&str>| {
+            let refused = refuse_mode(Path::new("d"), owner, mode, own).err().map(|error| error.to_string());
+            assert_eq!(refused.as_deref(), expected);
+        };
+        check(7, 0o700, 7, None);
+        check(7, 0o755, 7, None);
+        check(ROOT, 0o500, ROOT, None);
+        check(8, 0o700, 7, Some("d belongs to user 8, and this process is user 7: run it as 8 or chown 7 d"));
+        check(7, 0o770, 7, Some("d may be written to by others (mode 770); say chmod 700 d"));
+        check(7, 0o500, 7, Some("d is not for its owner to use (mode 500); say chmod 700 d"));
+    }
+}

@@ -37,7 +37,7 @@ use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
-use crate::{Error, ErrorKind, Topic};
+use crate::{Error, Topic};
 
 /// What a store is opened with.
 pub(crate) struct Settings {
@@ -602,10 +602,9 @@ pub(super) fn refused(damage: Damage) -> Error {
     match damage {
         Damage::Io(error) => unreadable(error),
         newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
-        damage @ Damage::At { .. } => Error::new(
-            ErrorKind::Internal,
-            format!("{damage}; see what is left with `oyez log verify DIR`, and cut it with `oyez log repair DIR`"),
-        ),
+        damage @ Damage::At { .. } => {
+            Error::storage(damage.to_string(), io::Error::new(io::ErrorKind::InvalidData, damage.to_string()))
+        }
     }
 }
 

@@ -100,9 +100,7 @@ pub(super) fn entries(mut records: &[u8], epoch: Epoch) -> io::Result<Vec<Arc<En
 }
 
 fn damaged() -> io::Error {
-    let what =
-        format!("{VALUES} is damaged: its checksum is wrong; what is left of it is kept by `oyez log repair DIR`");
-    io::Error::new(io::ErrorKind::InvalidData, what)
+    io::Error::new(io::ErrorKind::InvalidData, format!("{VALUES} is damaged: its checksum is wrong"))
 }
 
 pub(crate) const VALUES: &str = "values";
