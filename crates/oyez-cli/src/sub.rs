@@ -17,12 +17,13 @@ use crate::failure::{Failure, one_line};
 use crate::output::{self, Line, Output};
 use crate::request::RequestOptions;
 use crate::signals;
+use crate::target::Unended;
 
 /// Subscribe: print the events of one or several streams as they come
 ///
 /// It reconnects and resumes like a browser's EventSource, and runs until it is stopped. In a pipe, or with --json,
-/// each line is one JSON object. Exit status: 0 after 204, --max-events or Ctrl-C; 1 after an answer that is final,
-/// or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once.
+/// each line is one JSON object. Exit status: 0 after 204, the end of all topics that the URL names, --max-events or
+/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once.
 #[derive(Args)]
 pub(crate) struct Sub {
     /// Where to subscribe; several URLs are several streams
@@ -108,10 +109,11 @@ impl Sub {
         outcome
     }
 
-    fn source(&self, url: &str) -> Result<EventSource, Failure> {
+    fn source(&self, url: &str) -> Result<Source, Failure> {
         let invalid = |error: Error| Failure::of(&error);
         EventSource::builder(url).map_err(invalid)?;
-        let mut builder = EventSource::builder(&self.with_parameters(url)?)
+        let url = self.with_parameters(url)?;
+        let mut builder = EventSource::builder(url.as_str())
             .map_err(invalid)?
             .connect(self.request.connect()?)
             .method(self.method()?)
@@ -135,10 +137,10 @@ impl Sub {
             let id = EventId::new(id.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
             builder = builder.last_event_id(id);
         }
-        builder.build().map_err(invalid)
+        Ok(Source { events: builder.build().map_err(invalid)?, unended: Unended::of(&url) })
     }
 
-    fn with_parameters(&self, url: &str) -> Result<String, Failure> {
+    fn with_parameters(&self, url: &str) -> Result<Url, Failure> {
         let mut url = Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {url:?}: {error}")))?;
         let last = self.last.map(|last| last.to_string());
         let parameters =
@@ -148,7 +150,7 @@ impl Sub {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
-        Ok(url.into())
+        Ok(url)
     }
 
     fn method(&self) -> Result<Method, Failure> {
@@ -159,7 +161,7 @@ impl Sub {
         }
     }
 
-    async fn print(&self, sources: Vec<EventSource>) -> Result<(), Failure> {
+    async fn print(&self, sources: Vec<Source>) -> Result<(), Failure> {
         let mut stop = signals::stop(GRACE, 0);
         let mut reader_gone = pin!(signals::reader_gone());
         let mut items = read(sources);
@@ -197,8 +199,33 @@ impl Sub {
     }
 }
 
+/// A stream, and what it is to end with.
+struct Source {
+    events: EventSource,
+    unended: Unended,
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Result<Item, Error>> {
+        self.events.next().await
+    }
+
+    /// Does nothing follow this item? The hub would say so in its next answer, 204, but that comes a reconnection time later.
+    fn ends_with(&mut self, item: &Result<Item, Error>) -> bool {
+        match item {
+            Ok(Item::End(event)) => self.unended.was_last(event.data_str()),
+            Ok(Item::Line { text, event_type }) if event_type.as_deref() == Some(END) => {
+                let line: Option<serde_json::Value> = serde_json::from_str(text).ok();
+                let data = line.as_ref().and_then(|line| line.get("data")).and_then(serde_json::Value::as_str);
+                data.is_some_and(|data| self.unended.was_last(data))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Reads all streams at once, each in a task; the index says which. Bounded, so a slow terminal slows the servers.
-fn read(sources: Vec<EventSource>) -> mpsc::Receiver<(usize, Result<Item, Error>)> {
+fn read(sources: Vec<Source>) -> mpsc::Receiver<(usize, Result<Item, Error>)> {
     let (sender, receiver) = mpsc::channel(ITEMS_AHEAD);
     for (index, mut source) in sources.into_iter().enumerate() {
         let sender = sender.clone();
@@ -207,13 +234,14 @@ fn read(sources: Vec<EventSource>) -> mpsc::Receiver<(usize, Result<Item, Error>
             loop {
                 let item = tokio::select! {
                     () = reconnect.next() => {
-                        source.reconnect_now();
+                        source.events.reconnect_now();
                         continue;
                     }
                     item = source.next() => item,
                 };
                 let Some(item) = item else { return };
-                if sender.send((index, item)).await.is_err() {
+                let is_last = source.ends_with(&item);
+                if sender.send((index, item)).await.is_err() || is_last {
                     return;
                 }
             }
@@ -279,3 +307,4 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 
 const ITEMS_AHEAD: usize = 64; // enough to keep the writer busy; more would only be older when it is printed
 const GRACE: Duration = Duration::from_millis(500);
+const END: &str = "oyez.end";

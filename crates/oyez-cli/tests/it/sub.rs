@@ -44,7 +44,7 @@ fn a_stream_from_the_first_event_to_204() {
     oyez.prints(&[r#"{"kind":"event","type":"message","data":"\"é\u001b","id":"k:2","retry":100}"#]);
     connection.send(
         "event: oyez.gap\nid: k:4\ndata: {\"reason\":\"expired\",\"requested\":\"k:2\",\"oldest\":\"k:5\",\"missed\":2}\n\n\
-         event: oyez.gap\ndata: {\"reason\":\"epoch\",\"missed\":null}\n\nevent: oyez.end\nid: k:9\ndata: {\"topic\":\"x\"}\n\n",
+         event: oyez.gap\ndata: {\"reason\":\"epoch\",\"missed\":null}\n\nevent: oyez.end\nid: k:9\ndata: {\"topic\":\"y\"}\n\n",
     );
     oyez.prints(&[
         r#"{"kind":"gap","reason":"expired","requested":"k:2","oldest":"k:5","missed":2}"#,
@@ -56,6 +56,31 @@ fn a_stream_from_the_first_event_to_204() {
     let mut connection = server.accept();
     assert_eq!(connection.header("last-event-id"), Some("k:9"));
     connection.answer("204 No Content", "", "");
+    oyez.ends(0, "");
+}
+
+#[test]
+fn the_end_of_all_topics_of_the_url_is_the_end_whether_or_not_the_server_says_so_again() {
+    let end = |topic: &str| format!("event: oyez.end\nid: k:{topic}\ndata: {{\"topic\":\"{topic}\"}}\n\n");
+    let server = Server::new();
+    let oyez = sub([server.url("/events/1?topic=2").as_str()]);
+    let mut connection = server.accept();
+    connection.open_with("content-type: text/event-stream\r\noyez: 1\r\n");
+    connection.send(format!("retry: 100\n\n{}", end("2")));
+    oyez.prints(&[OPEN, r#"{"kind":"end"}"#]);
+    drop(connection); // the other has not ended, so it comes back
+    oyez.prints(&[ENDED]);
+    let mut connection = server.accept();
+    connection.open_with("content-type: text/event-stream\r\noyez: 1\r\n");
+    connection.send(format!("data: x\n\n{}", end("1")));
+    oyez.prints(&[OPEN, r#"{"kind":"event","type":"message","data":"x","id":"k:2"}"#, r#"{"kind":"end"}"#]);
+    oyez.ends(0, ""); // the connection is still open
+
+    let oyez = sub([server.url("/events/1").as_str(), "--format", "ndjson"]);
+    let mut connection = server.accept();
+    connection.open_with("content-type: application/x-ndjson\r\n");
+    connection.send("{\"type\":\"oyez.end\",\"id\":\"k:1\",\"data\":\"{\\\"topic\\\":\\\"1\\\"}\"}\n");
+    oyez.prints(&[OPEN, r#"{"kind":"end","type":"oyez.end","id":"k:1","data":"{\"topic\":\"1\"}"}"#]);
     oyez.ends(0, "");
 }
 
