@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::clock;
 use crate::frame::Format;
 use crate::subscriber::{Output, Subscriber, Turn};
 use crate::timer::Timer;
+use crate::{Error, ErrorKind, clock};
 
 pub(crate) struct Pump {
     subscriber: Subscriber,
@@ -18,11 +18,13 @@ pub(crate) struct Pump {
     turn: Vec<Output>,
     /// What the last turn said and the reader has not taken yet: at most a page.
     pieces: VecDeque<Bytes>,
+    told_broken: bool,
 }
 
 impl Pump {
     pub(crate) fn new(subscriber: Subscriber, format: Format) -> Self {
-        Self { subscriber, format, timer: Timer::default(), turn: Vec::new(), pieces: VecDeque::new() }
+        let (timer, turn, pieces) = (Timer::default(), Vec::new(), VecDeque::new());
+        Self { subscriber, format, timer, turn, pieces, told_broken: false }
     }
 
     #[cfg(feature = "serve")]
@@ -36,11 +38,11 @@ impl Pump {
         (self.subscriber, self.format)
     }
 
-    /// The next bytes; `None` when the stream has ended.
-    pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// The next bytes; `None` when the stream has ended, an error when it was broken off.
+    pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
-                return Poll::Ready(Some(piece));
+                return Poll::Ready(Some(Ok(piece)));
             }
             match self.subscriber.poll(now, cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
@@ -59,8 +61,16 @@ impl Pump {
                     }
                     Poll::Pending => return Poll::Pending,
                 },
+                Turn::End if self.subscriber.is_broken() && !self.told_broken => {
+                    self.told_broken = true;
+                    return Poll::Ready(Some(Err(unreadable())));
+                }
                 Turn::End => return Poll::Ready(None),
             }
         }
     }
+}
+
+fn unreadable() -> Error {
+    Error::new(ErrorKind::Internal, "the history cannot be read; the log says where")
 }

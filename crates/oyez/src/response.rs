@@ -1,6 +1,5 @@
 //! A stream as an HTTP response, for axum and any framework on `http-body` 1.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -226,27 +225,28 @@ pub(crate) enum Live {
 }
 
 impl Live {
-    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         match self {
             Self::Subscriber(pump) => pump.poll(now, cx),
-            Self::Feed(feed) => feed.poll(now, cx),
+            Self::Feed(feed) => feed.poll(now, cx).map(|bytes| bytes.map(Ok)),
         }
     }
 }
 
 impl Body for SseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    /// [`ErrorKind::Internal`] where the history cannot be read on: a response that ended there would look complete.
+    type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let bytes = match &mut self.0 {
             Source::Live(live) => match &mut *live.lock() {
                 Some(live) => live.poll(clock::now(), cx),
                 None => Poll::Ready(None),
             },
-            Source::Once(bytes) => Poll::Ready(bytes.take()),
+            Source::Once(bytes) => Poll::Ready(bytes.take().map(Ok)),
         };
-        bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -180,6 +180,8 @@ pub(crate) struct Subscriber {
     lost: bool,
     /// It gets what there is and has missed nothing yet: what has expired is not announced until it has come to the tail.
     replaying: bool,
+    /// It has ended where something follows that cannot be read.
+    broken: bool,
     /// Segments that had been dropped when it last knew of all that is gone. With 64 MiB each, these are 256 PiB.
     drops: u32,
 }
@@ -276,8 +278,15 @@ impl Subscriber {
             fed: false,
             lost: false,
             replaying,
+            broken: false,
             drops: u32::try_from(drops).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Did it end where something follows that cannot be read? Then its response must not look complete: who asked for what
+    /// there is would take it for all.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     pub(crate) fn control(&self) -> &StreamControl {
@@ -475,7 +484,8 @@ impl Subscriber {
                 return Some(Turn::Wait(self.next_time(waker)));
             }
             Page::Failed(error) => {
-                error!(%error, source = error.source(), "a stream ends, because what comes next cannot be read");
+                error!(%error, source = error.source(), "a stream breaks off, because what comes next cannot be read");
+                self.broken = true;
                 return Some(self.end(End::Storage));
             }
         };

@@ -306,8 +306,10 @@ impl Thread {
                     return if is_to_be_fed { self.catch_up(key, now) } else { self.flush(key, now) };
                 }
                 Turn::End => {
-                    let end = stream.rest.framing.end();
-                    stream.rest.backlog.push(end);
+                    if !stream.subscriber().is_some_and(|subscriber| subscriber.is_broken()) {
+                        let end = stream.rest.framing.end();
+                        stream.rest.backlog.push(end);
+                    }
                     stream.state = State::Closing;
                     return self.close_when_flushed(key, now);
                 }
