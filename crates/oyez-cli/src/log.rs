@@ -141,8 +141,15 @@ fn what_becomes(repair: &Repair, done: bool) -> Vec<String> {
     if !lost.is_empty() {
         lines.push(format!("at most {} {} lost, of the numbers {}", entries(number), were(number), lost.join(", ")));
     }
+    if let Some(number) = repair.lost_behind() {
+        let would = if done { "are" } else { "would be" };
+        lines.push(format!("entries behind number {number} {would} lost, and nothing says how many there were"));
+    }
     if repair.lost_bytes() > 0 {
         lines.push(format!("{} bytes could not be read", repair.lost_bytes()));
+    }
+    if repair.changes_epoch() && lost.is_empty() && repair.lost_behind().is_none() {
+        lines.push("whether anything is missing, nobody can tell".to_owned());
     }
     lines.push(match repair.changes_epoch() {
         true => format!(
@@ -168,9 +175,13 @@ fn export(dir: &Path, topic: Option<&str>) -> Result<(), Failure> {
         flushed => flushed.map_err(unprintable)?,
     }
     exported.findings.iter().for_each(tell);
-    match exported.findings.len() {
-        0 => Ok(()),
-        _ => Err(Failure::failed("the history is damaged, so what was written is not all of it")),
+    match (exported.findings.len(), exported.is_incomplete) {
+        (0, _) => Ok(()),
+        (_, true) => Err(Failure::failed("the history is damaged, so what was written is perhaps not all of it")),
+        (_, false) => {
+            tell("the history is damaged, but no entry of it: all were written");
+            Ok(())
+        }
     }
 }
 

@@ -130,8 +130,10 @@ pub struct Verification {
 pub struct Exported {
     /// How many lines.
     pub entries: u64,
-    /// What is wrong with the history, so that perhaps not all of it was written.
+    /// What is wrong with the history.
     pub findings: Vec<Finding>,
+    /// Something is lost, or may be, and was not written.
+    pub is_incomplete: bool,
 }
 
 impl StoredLog {
@@ -206,9 +208,11 @@ impl StoredLog {
     /// # Errors
     /// As [`inspect`](Self::inspect), when the epoch is not known, and what `out` says.
     pub fn export(&self, matcher: Option<&Matcher>, out: &mut dyn Write) -> Result<Exported, Error> {
-        let (_, found) = self.examine(Depth::Short, &mut |_, _| ())?;
+        // an index that says that all is there is not believed: half an export would be written before that shows
+        let (_, found) = self.examine(Depth::Records, &mut |_, _| ())?;
         let entries = export(&found, epoch_of(&found)?, matcher, out)?;
-        Ok(Exported { entries, findings: found.findings })
+        let is_incomplete = found.perhaps_lost || !found.lost.is_empty();
+        Ok(Exported { entries, findings: found.findings, is_incomplete })
     }
 
     /// Makes a new history of the lines of an export in `directory`, which is made, or is empty. Entries keep their times and
@@ -314,6 +318,13 @@ impl Repair {
     #[must_use]
     pub fn lost(&self) -> &[(u64, u64)] {
         &self.plan.lost
+    }
+
+    /// Events behind this number are lost as well, and nobody knows how many: the segment that held them does not say, and neither
+    /// does anything else.
+    #[must_use]
+    pub fn lost_behind(&self) -> Option<u64> {
+        self.plan.lost_behind
     }
 
     /// Bytes that do not decode.

@@ -43,6 +43,14 @@ pub(crate) struct Outlived {
     hidden: DroppedRun,
 }
 
+#[cfg(unix)]
+impl Outlived {
+    /// The topic, the place of the deletion, and the number of the last entry that it hides.
+    pub(crate) fn parts(&self) -> (Topic, u64, u64) {
+        (Topic::known(&self.topic), self.at, self.hidden.last())
+    }
+}
+
 /// Entries that a reader passes were hidden before it has read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hidden {

@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use oyez::{
-    Durability, ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Position, Publish, Reason, Retention, Storage,
-    StreamItem, Topic,
+    Durability, ErrorKind, Event, Hub, IdempotencyKey, LastEventId, Position, Publish, Reason, Repair, Retention,
+    Storage, StoredLog, StreamItem, Topic,
 };
 
-use crate::web::within;
+use crate::web::{Server, until, within};
 
 /// A directory that goes with the test.
 struct Directory(PathBuf);
@@ -361,5 +362,158 @@ async fn an_id_that_comes_again_when_its_first_event_has_left_stands_for_no_plac
         hub.close().await;
         drop(hub);
         hub = small(&directory);
+    }
+}
+
+/// A history of which a full segment, whose index is believed at a start, is damaged in its middle: of the number that is
+/// given back.
+async fn damaged(directory: &Directory) -> u64 {
+    let hub = directory.open();
+    for number in 1..=40 {
+        hub.publish("a", Event::data(format!("{number} {}", "x".repeat(50_000)))).await.unwrap();
+    }
+    let segment = directory.0.join("00-000000000001.segment");
+    let index = segment.with_extension("index");
+    until("the first segment has its index", || index.exists()).await;
+    hub.close().await;
+    drop(hub);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(6).position(|window| window == b"10 xxx").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let log = StoredLog::open(&directory.0).unwrap();
+    let findings = log.verify(|_, _| ()).unwrap().findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    let repair = Repair::plan(&directory.0, |_, _| ()).unwrap();
+    let [(first, last)] = repair.lost() else { panic!("{:?}", repair.lost()) };
+    assert_eq!(first, last);
+    *first
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_breaks_off_where_the_history_cannot_be_read() {
+    let directory = Directory::new("unreadable");
+    let lost = damaged(&directory).await;
+    let hub = directory.open();
+    for poll in [true, false] {
+        let subscribe = hub.subscribe("a").earliest();
+        let subscribe = if poll { subscribe.poll() } else { subscribe };
+        let mut body = subscribe.into_response().into_http().into_body();
+        let mut seen = String::new();
+        let error = loop {
+            match within("a frame", body.frame()).await {
+                Some(Ok(frame)) => seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap()),
+                Some(Err(error)) => break error,
+                None => panic!("it looks complete"),
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(within("nothing more", body.frame()).await.is_none());
+        let events = seen.matches("\ndata: ").count() as u64;
+        assert!(events < lost, "{events} events, of which number {lost} is damaged");
+    }
+    assert_eq!(hub.stats().ended.storage, 2);
+
+    // and so it is on a socket: no last chunk
+    let app = axum::Router::new()
+        .route("/a", axum::routing::get(|| async move { hub.subscribe("a").earliest().into_response() }));
+    let server = Server::start(app).await;
+    let answer = server.get("/a").await.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("transfer-encoding: chunked"));
+    assert!(!answer.ends_with("\r\n0\r\n\r\n"), "it looks complete");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_damaged_history_all_that_is_whole_is_exported_and_no_more_is_said_to_be() {
+    let directory = Directory::new("exported");
+    let lost = damaged(&directory).await;
+    let mut lines = Vec::new();
+    let exported = StoredLog::open(&directory.0).unwrap().export(None, &mut lines).unwrap();
+    assert!(exported.is_incomplete && exported.findings.len() == 1, "{:?}", exported.findings);
+    assert_eq!(exported.entries, 39);
+    let lines = String::from_utf8(lines).unwrap();
+    let datas: Vec<&str> =
+        lines.lines().map(|line| line.split("\"data\":\"").nth(1).unwrap().split(' ').next().unwrap()).collect();
+    let expected: Vec<String> = (1..=40).filter(|number| *number != lost).map(|number| number.to_string()).collect();
+    assert_eq!(datas, expected);
+
+    // a damaged index takes nothing from an export
+    let repair = Repair::plan(&directory.0, |_, _| ()).unwrap();
+    repair.carry_out().unwrap();
+    drop(repair);
+    let hub = directory.open();
+    hub.publish("a", Event::data("41 more")).await.unwrap();
+    let index = directory.0.join("00-000000000001.index");
+    until("the first segment has its index again", || index.exists()).await;
+    hub.close().await;
+    drop(hub);
+    let mut bytes = std::fs::read(&index).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&index, bytes).unwrap();
+    let exported = StoredLog::open(&directory.0).unwrap().export(None, &mut Vec::new()).unwrap();
+    assert!(!exported.is_incomplete && exported.findings.len() == 1 && exported.entries == 40, "{exported:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_has_ended_stays_so_in_an_export_when_its_end_has_left_the_history() {
+    let directory = Directory::new("gone-ends-moved");
+    let hub = small(&directory);
+    let first = hub.publish("before", Event::data("x")).await.unwrap();
+    hub.end("answer").await.unwrap();
+    hub.end("other").await.unwrap();
+    push_out(&hub).await;
+    hub.close().await;
+    drop(hub);
+    let export = |topic: Option<&str>| {
+        let mut lines = Vec::new();
+        let matcher = topic.map(|topic| topic.parse().unwrap());
+        StoredLog::open(&directory.0).unwrap().export(matcher.as_ref(), &mut lines).unwrap();
+        String::from_utf8(lines).unwrap()
+    };
+    let lines = export(None);
+    let ends: Vec<bool> = lines.lines().map(|line| line.contains("\"end\":true")).collect();
+    assert_eq!((&ends[..2], ends[2..].contains(&true)), (&[true, true][..], false));
+    let times: Vec<&str> = lines.lines().map(|line| line.split("\"time\":").nth(1).unwrap()).collect();
+    assert!(times.is_sorted(), "times go back");
+    assert_eq!(export(Some("answer")).lines().count(), 1);
+
+    for keep_ids in [false, true] {
+        let other = Directory::new(if keep_ids { "gone-ends-there" } else { "gone-ends-anew" });
+        StoredLog::import(&other.0, &mut lines.as_bytes(), keep_ids).unwrap();
+        let hub = other.open();
+        for topic in ["answer", "other"] {
+            let kind = hub.publish(topic, Event::data("2")).await.err().map(|error| error.kind());
+            assert_eq!(kind, Some(ErrorKind::Conflict), "{topic}, ids kept: {keep_ids}");
+            assert_eq!(all(&hub, topic).await, [format!("end of {topic}")]);
+        }
+        hub.publish("before", Event::data("y")).await.unwrap();
+        if keep_ids {
+            let stream = hub.subscribe("before").resume(LastEventId::new(&*first)).poll();
+            assert_eq!(datas(stream).await, ["gap: expired", "y"]);
+        }
+        hub.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_stays_hidden_in_an_export_when_its_deletion_has_left_the_history() {
+    let directory = Directory::new("outlived-moved");
+    let hub = with_a_longer_class(&directory);
+    hub.publish("kept/a", Event::data("before")).await.unwrap();
+    hub.publish_batch(vec![publish("a", "secret").topic(Topic::new("kept/a").unwrap())]).await.unwrap();
+    hub.delete("a").await.unwrap();
+    hub.publish("mark", Event::data("behind the deletion")).await.unwrap();
+    push_out_of_the_first_class(&hub, "mark").await;
+    hub.close().await;
+    drop(hub);
+    let mut lines = Vec::new();
+    StoredLog::open(&directory.0).unwrap().export(None, &mut lines).unwrap();
+    for keep_ids in [false, true] {
+        let other = Directory::new(if keep_ids { "outlived-there" } else { "outlived-anew" });
+        StoredLog::import(&other.0, &mut &lines[..], keep_ids).unwrap();
+        let hub = with_a_longer_class(&other);
+        assert_eq!(datas(hub.subscribe("kept/a").earliest()).await, ["before", "secret"]);
+        assert_eq!(datas(hub.subscribe("a").earliest()).await, Vec::<String>::new(), "ids kept: {keep_ids}");
+        hub.close().await;
     }
 }

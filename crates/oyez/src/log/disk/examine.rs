@@ -44,6 +44,8 @@ impl fmt::Display for Finding {
 pub(crate) enum Depth {
     /// What indexes say of full segments is taken.
     Short,
+    /// Every record is read.
+    Records,
     /// Every record is read, and every index held against its segment.
     Full,
 }
@@ -78,6 +80,8 @@ pub(crate) struct Examination {
     pub(crate) lost: Vec<(u64, u64)>,
     /// Something may be lost of which not even that is known.
     pub(crate) perhaps_lost: bool,
+    /// Entries behind this number are lost, and nobody knows how many.
+    pub(crate) lost_behind: Option<u64>,
 }
 
 #[derive(Default)]
@@ -139,6 +143,7 @@ pub(crate) fn examine(
         findings: Vec::new(),
         lost: Vec::new(),
         perhaps_lost: false,
+        lost_behind: None,
     };
     examination.judge_files(&names);
     examination.open_chains(volume, &names)?;
@@ -371,23 +376,24 @@ impl Examination {
             self.finds(&segment_name(id, generation), 0, "the segment is missing");
             self.lost.extend(lost.filter(|(first, last)| first <= last));
         }
-        if let Some(lost) = self.lost_with_heads(at) {
-            self.lost.extend(lost);
+        for (first, last) in self.lost_with_heads(at) {
+            match last {
+                Some(last) => self.lost.extend(Some((first, last)).filter(|(first, last)| first <= last)),
+                None => self.lost_behind = self.lost_behind.or(Some(first - 1)),
+            }
         }
     }
 
-    /// What segments held of which nothing decodes: all between their neighbours.
-    fn lost_with_heads(&self, at: usize) -> Option<Vec<(u64, u64)>> {
-        let FoundChain { segments, .. } = self.chains.get(at)?;
-        let mut lost = Vec::new();
-        for (at, segment) in segments.iter().enumerate().filter(|(_, segment)| segment.salt.is_none()) {
-            let first = segments.iter().take(at).map(|segment| segment.walked.contents.last).max().unwrap_or(0) + 1;
-            let last = segment.end.map(|end| end.last);
-            let ceiling = self.saying.read().map(|saying| saying.ceiling.saturating_sub(1));
-            let last = last.or(ceiling).unwrap_or(first);
-            lost.extend(Some((first, last)).filter(|(first, last)| first <= last));
-        }
-        Some(lost)
+    /// What segments held of which nothing decodes: all between their neighbours. Of the last one nobody may know up to where.
+    fn lost_with_heads(&self, at: usize) -> Vec<(u64, Option<u64>)> {
+        let segments = self.chains.get(at).map_or(&[][..], |chain| &chain.segments);
+        let ceiling = self.saying.read().map(|saying| saying.ceiling.saturating_sub(1));
+        let headless = segments.iter().enumerate().filter(|(_, segment)| segment.salt.is_none());
+        let lost = headless.map(|(at, segment)| {
+            let before = segments.iter().take(at).map(|segment| segment.walked.contents.last).max().unwrap_or(0);
+            (before + 1, segment.end.map(|end| end.last).or(ceiling))
+        });
+        lost.collect()
     }
 
     fn judge_indexes(&mut self, volume: &dyn Volume) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use oyez_proto::Event;
 use serde::{Deserialize, Serialize};
 
 use super::examine::{Examination, FoundSegment, unreadable};
@@ -16,7 +17,8 @@ use crate::log::entry::{Entry, rfc3339};
 use crate::log::once::Once;
 use crate::matcher::{Matcher, Matchers};
 use crate::position::{Epoch, Position};
-use crate::{Error, ErrorKind};
+use crate::publish::Publish;
+use crate::{Error, ErrorKind, Topic};
 
 /// One entry. What it does not have is left out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +65,29 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Line {
+    /// What counts on though its entry has left the history, as an entry of this time.
+    fn of_a_gone(sequence: u64, counts: &Counts, epoch: Epoch, time_ms: u64) -> Self {
+        let position = Position { epoch, sequence };
+        let (publish, deletes) = match counts {
+            Counts::End(topic) => (Publish::end(topic.clone()), None),
+            Counts::Deletion(topic, last) => (Publish::new(topic.clone(), Event::data("")), Some(*last)),
+        };
+        Self {
+            id: Some(position.to_string()),
+            event_type: publish.event.event_type().map(|event_type| event_type.to_string()),
+            data: publish.event.data_str().to_owned(),
+            topics: publish.topics.iter().map(ToString::to_string).collect(),
+            time: rfc3339(time_ms),
+            position: Some(position.to_string()),
+            retry: None,
+            key: None,
+            ttl: None,
+            end: publish.extras.end,
+            deletes,
+            once: None,
+        }
+    }
+
     fn of(entry: &Entry, epoch: Epoch) -> Self {
         let event = entry.event();
         // each extra has to be here, or an import would lose it
@@ -96,7 +121,8 @@ impl OnceLine {
     }
 }
 
-/// Writes a line for each entry that is whole and of whose topics `matcher` selects one, in order; tells how many.
+/// Writes a line for each entry that is whole and of whose topics `matcher` selects one, in order; tells how many. Among them,
+/// each in its place, are the ends and deletions that count on though they have left the history.
 pub(crate) fn export(
     found: &Examination,
     epoch: Epoch,
@@ -105,6 +131,7 @@ pub(crate) fn export(
 ) -> Result<u64, Error> {
     let mut chains: Vec<ChainReader<'_>> = found.chains.iter().map(|chain| ChainReader::new(chain, epoch)).collect();
     chains.push(ChainReader::of_values(found, epoch)?);
+    let mut gone = Outlived::of(found, epoch, matcher);
     let (mut written, mut last) = (0, 0);
     loop {
         let mut next: Option<(usize, u64)> = None;
@@ -116,15 +143,65 @@ pub(crate) fn export(
             }
         }
         let entry = next.and_then(|(at, _)| chains.get_mut(at)).and_then(ChainReader::next);
-        let Some(entry) = entry else { return Ok(written) };
+        let Some(entry) = entry else { return Ok(written + gone.write(u64::MAX, u64::MAX, out)?) };
+        written += gone.write(entry.sequence, entry.time_ms, out)?;
         // a value may still be in its segment as well
         let is_new = std::mem::replace(&mut last, entry.sequence) < entry.sequence;
         if is_new && matcher.is_none_or(|matcher| entry.topics.iter().any(|topic| matcher.matches(topic))) {
-            let mut line = serde_json::to_vec(&Line::of(&entry, epoch)).map_err(|error| unwritten(error.into()))?;
-            line.push(b'\n');
-            out.write_all(&line).map_err(unwritten)?;
+            write_line(&Line::of(&entry, epoch), out)?;
             written += 1;
         }
+    }
+}
+
+fn write_line(line: &Line, out: &mut dyn Write) -> Result<(), Error> {
+    let mut bytes = serde_json::to_vec(line).map_err(|error| unwritten(error.into()))?;
+    bytes.push(b'\n');
+    out.write_all(&bytes).map_err(unwritten)
+}
+
+/// What an entry that has left the history still does.
+enum Counts {
+    End(Topic),
+    /// It hides what its topic had up to this number.
+    Deletion(Topic, u64),
+}
+
+/// Ends and deletions whose entries have left the history, in the order of the log.
+struct Outlived {
+    left: VecDeque<(u64, Counts)>,
+    epoch: Epoch,
+    /// When the last entry was published that is gone.
+    last_ms: u64,
+}
+
+impl Outlived {
+    fn of(found: &Examination, epoch: Epoch, matcher: Option<&Matcher>) -> Self {
+        let Some(gone) = found.gone.read() else { return Self { left: VecDeque::new(), epoch, last_ms: 0 } };
+        let ends = gone.ends.iter().map(|(at, topic)| (*at, Counts::End(Topic::known(topic))));
+        let deletions = gone.deletions.iter().map(|deletion| {
+            let (topic, at, last) = deletion.parts();
+            (at, Counts::Deletion(topic, last))
+        });
+        let mut left: Vec<(u64, Counts)> = ends.chain(deletions).collect();
+        left.retain(|(_, Counts::End(topic) | Counts::Deletion(topic, _))| {
+            matcher.is_none_or(|matcher| matcher.matches(topic))
+        });
+        left.sort_unstable_by_key(|(at, _)| *at);
+        Self { left: left.into(), epoch, last_ms: gone.last_ms() }
+    }
+
+    /// Writes those before `sequence`. When they were published is not known any more: not behind what is gone last, nor behind
+    /// what follows them.
+    fn write(&mut self, sequence: u64, time_ms: u64, out: &mut dyn Write) -> Result<u64, Error> {
+        let time_ms = time_ms.min(self.last_ms);
+        let mut written = 0;
+        while self.left.front().is_some_and(|(at, _)| *at < sequence) {
+            let Some((at, counts)) = self.left.pop_front() else { break };
+            write_line(&Line::of_a_gone(at, &counts, self.epoch, time_ms), out)?;
+            written += 1;
+        }
+        Ok(written)
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) damaged: Vec<String>,
     /// Runs of numbers of which events may be lost.
     pub(crate) lost: Vec<(u64, u64)>,
+    /// Entries behind this number are lost as well, and nobody knows how many.
+    pub(crate) lost_behind: Option<u64>,
     /// Bytes in which something was that does not decode.
     pub(crate) lost_bytes: u64,
     /// Entries that are kept.
@@ -74,6 +76,7 @@ impl Plan {
         }
         let mut plan = Self {
             lost: found.lost.clone(),
+            lost_behind: found.lost_behind,
             changes_epoch: found.perhaps_lost || !found.lost.is_empty(),
             goes_on: found.unfinished.is_some(),
             ..Self::default()
@@ -86,7 +89,7 @@ impl Plan {
         let last = found.lost.last().map(|(_, last)| *last);
         let saying = found.saying.read();
         let given = saying.and_then(|saying| saying.clean.as_ref()).map_or(0, |clean| clean.head);
-        plan.next = found.last().max(last.unwrap_or(0)).max(given) + 1;
+        plan.next = found.last().max(last.or(found.lost_behind).unwrap_or(0)).max(given) + 1;
         if plan.changes_epoch {
             // of what is lost without a number it is known only that it was not behind all others
             let through = last.unwrap_or(plan.next - 1);

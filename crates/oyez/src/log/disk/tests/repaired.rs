@@ -351,3 +351,26 @@ fn publisher_numbers(publisher: &Publisher, store: &Store) {
         assert_eq!(given.get(&entry.sequence).map(|data| data.as_str()), Some(&*data(&entry)));
     }
 }
+
+#[test]
+fn where_nothing_says_how_much_is_lost_no_number_is_told() {
+    let (publisher, disk, _) = written(11, true);
+    let mut names: Vec<String> = disk.list().unwrap().into_iter().filter(|name| name.ends_with(".segment")).collect();
+    names.sort_unstable();
+    let last = names.last().unwrap();
+    let after = disk.after_a_kill();
+    after.change(last, |bytes| bytes[10] ^= 1);
+    let told = plan(&look(&after));
+    assert!(!told.lost.is_empty() && told.lost_behind.is_none(), "the clean stop says where it ended: {told:?}");
+
+    after.remove("store").unwrap();
+    let found = look(&after);
+    let before = found.last();
+    let told = plan(&found);
+    assert_eq!((&told.lost[..], told.lost_behind, told.changes_epoch), (&[][..], Some(before), true));
+    repair(&after);
+    let entries = read(&open(&after, 1 << 20).unwrap(), "*");
+    assert_eq!(entries.last().map(|entry| entry.sequence), Some(before));
+    let published: usize = publisher.batches.iter().map(|(datas, _)| datas.len()).sum();
+    assert!(entries.len() < published);
+}
