@@ -46,14 +46,19 @@ impl Ends {
         self.by_topic.get(topic).copied()
     }
 
-    /// Notes that `topic` has ended.
+    /// Notes that `topic` has ended; of several ends, as a deleted topic may have, the newest counts.
     pub(crate) fn note(&mut self, topic: Topic, end: End) {
-        self.by_topic.insert(topic, end);
+        if self.end_of(&topic).is_none_or(|known| known.sequence < end.sequence) {
+            self.by_topic.insert(topic, end);
+        }
     }
 
     /// The topic was deleted, and its end with it: it can be published to again.
     pub(crate) fn forget(&mut self, topic: &Topic) {
-        self.by_topic.remove(topic);
+        if self.by_topic.remove(topic).is_some_and(|end| end.is_gone) {
+            self.gone.retain(|(_, gone)| gone != topic);
+            self.gone_bytes = self.gone.iter().map(|(_, topic)| cost(topic)).sum();
+        }
     }
 
     /// Notes that the end of `topic` with this sequence number has left the history.

@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) from: u64,
     /// How many values had been pushed out when it began; when some had that match, its reader has been told.
     pub(crate) evictions: u64,
+    /// How many values had left with the disk.
+    pub(crate) departures: u64,
     /// Of deletions up to here its reader has been told, or need not be.
     pub(crate) known: u64,
 }
@@ -106,11 +108,6 @@ impl Latest {
         self.keep_bound();
     }
 
-    /// Is it the newest of its key in one of its topics? Then it is not to be dropped, if that topic is compacted.
-    pub(crate) fn is_latest(&self, entry: &Entry) -> bool {
-        self.by_sequence.contains_key(&entry.sequence)
-    }
-
     /// All values up to this sequence number.
     #[cfg(unix)]
     pub(crate) fn up_to(&self, sequence: u64) -> Vec<Arc<Entry>> {
@@ -136,17 +133,17 @@ impl Latest {
         self.keep_bound();
     }
 
-    /// The entry cannot be read from the log any more. Topics that are compacted keep it as their value.
-    pub(crate) fn leave_history(&mut self, entry: &Entry) {
+    /// The entry cannot be read from the log any more. Topics that are compacted keep it as their value; true if it was that of one that
+    /// is not.
+    pub(crate) fn leave_history(&mut self, entry: &Entry) -> bool {
         self.leave_memory(entry);
-        if !self.is_latest(entry) {
-            return;
-        }
+        let mut was_value = false;
         for topic in &entry.topics {
             if self.topics.get(topic).is_some_and(|values| !values.compacted) {
-                self.unset(topic, entry);
+                was_value |= self.unset(topic, entry);
             }
         }
+        was_value
     }
 
     /// Drops all values of a topic: it was deleted. Tells which of them are from before `front`.
@@ -181,6 +178,13 @@ impl Latest {
                 || self.evicted.missed_of_forgotten(after) != Missed::Nothing
         };
         if missed { Missed::Unknown } else { Missed::Nothing }
+    }
+
+    /// The newest value of a topic; 0 when there is none.
+    #[cfg(unix)]
+    pub(crate) fn newest_of(&self, topic: &Topic) -> u64 {
+        let values = self.topics.get(topic).map(|values| values.by_key.iter().map(|entry| entry.sequence));
+        values.and_then(Iterator::max).unwrap_or_default()
     }
 
     /// Reads the values of `snapshot` behind `cursor` that match into `page`, in the order of the log. Gives back the
@@ -238,6 +242,13 @@ impl Latest {
         self.by_sequence.range(low..).next().map_or(upto, |(sequence, _)| (sequence - 1).min(upto))
     }
 
+    /// The newest value that is older than this time; 0 when there is none.
+    #[cfg(unix)]
+    pub(crate) fn last_before(&self, ms: u64) -> u64 {
+        let end = self.before_time(ms, u64::MAX - 1);
+        self.by_sequence.range(..=end).next_back().map_or(0, |(sequence, _)| *sequence)
+    }
+
     fn is_told(&self, entry: &Entry, snapshot: &Snapshot, matchers: &Matchers) -> bool {
         entry.topics.iter().filter(|topic| matchers.matches(topic)).any(|topic| {
             let values = self.topics.get(topic).filter(|values| values.has(entry, &self.hasher));
@@ -281,7 +292,8 @@ impl Latest {
         order.retain(|sequence| by_sequence.get(sequence).is_some_and(|value| has(by_key, &value.entry, hasher)));
     }
 
-    fn unset(&mut self, topic: &Topic, entry: &Entry) -> bool {
+    /// The entry is not the value of this topic any more; true if it was.
+    pub(crate) fn unset(&mut self, topic: &Topic, entry: &Entry) -> bool {
         let Some(values) = self.topics.get_mut(topic) else { return false };
         let hash = self.hasher.hash_one(key_of(entry));
         let Ok(place) = values.by_key.find_entry(hash, |value| value.sequence == entry.sequence) else { return false };
@@ -381,7 +393,7 @@ mod tests {
     fn all(latest: &Latest, matcher: &str, from: u64) -> Vec<u64> {
         let mut matchers = Matchers::default();
         matchers.push(matcher.parse().unwrap());
-        let snapshot = Snapshot { upto: u64::MAX - 1, from, evictions: 0, known: 0 };
+        let snapshot = Snapshot { upto: u64::MAX - 1, from, evictions: 0, departures: 0, known: 0 };
         let page = Retained { entries: 3, bytes: usize::MAX };
         let (mut cursor, mut found) = (0, Vec::new());
         loop {
@@ -405,8 +417,11 @@ mod tests {
         assert_eq!(all(&latest, "*", 1), (31..=40).collect::<Vec<_>>());
         assert_eq!(all(&latest, "kept", 1), [32, 34, 36, 38, 40]);
         assert_eq!(all(&latest, "*", 36), [32, 34, 36, 37, 38, 39, 40]);
-        assert!(latest.is_latest(&entries[30]) && !latest.is_latest(&entries[29]));
-        entries.iter().for_each(|entry| latest.leave_history(entry));
+        let is_value = |at: usize| latest.by_sequence.contains_key(&entries[at].sequence);
+        assert!(is_value(30) && !is_value(29));
+        for entry in &entries {
+            latest.leave_history(entry);
+        }
         assert_eq!(all(&latest, "*", 1), [32, 34, 36, 38, 40]);
         let forgotten = latest.forget_topic(&topic("kept"), 37);
         assert_eq!((forgotten.missed(After::Sequence(0)), forgotten.last()), (Missed::Events(3), 36));

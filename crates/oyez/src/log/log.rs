@@ -139,8 +139,17 @@ impl Log {
         let mut log = Self::new(store.epoch, Retention::default().bytes(tail_bytes), Bounds::of_a_tail(), compact);
         let mut ring = log.ring.write();
         let (remains, gone_through) = store.remains().map_err(unreadable)?;
-        ring.recall_remains(remains, gone_through);
-        store.each_marked(|entry| ring.recall(entry)).map_err(unreadable)?;
+        // in the order of the log: a class that keeps longer may still have older values than those that have left another
+        let mut values = ring.recall_remains(remains, gone_through).into_iter().peekable();
+        let recalled = store.each_marked(|entry| {
+            while let Some(value) = values.next_if(|value| value.sequence < entry.sequence) {
+                ring.recall_value(&value);
+            }
+            let _both = values.next_if(|value| value.sequence == entry.sequence);
+            ring.recall(entry);
+        });
+        recalled.map_err(unreadable)?;
+        values.for_each(|value| ring.recall_value(&value));
         ring.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, Ordering::AcqRel);
         ring.skip(store.opened.head);
         drop(ring);
@@ -258,7 +267,12 @@ impl Log {
                     |lost: Lost| if lost.is_nowhere() && compacts_any { Lost { cursor: 0, ..lost } } else { lost };
                 (resumed.map_err(all), &**id)
             }
-            Start::Time(ms, text) => (history.resume_at(*ms, head, matchers).map_err(unreadable)?, &**text),
+            Start::Time(ms, text) => {
+                let begun = history.resume_at(*ms, head, matchers).map_err(unreadable)?;
+                let before_values = |cursor| self.ring.read().before_values_of(*ms, cursor);
+                let lost = |lost: Lost| Lost { cursor: before_values(lost.cursor), ..lost };
+                (begun.map(before_values).map_err(lost), &**text)
+            }
         };
         let mut begin = Begin { drops, ..self.begun(begun.map(Begin::at), requested, matchers) };
         if let Some(gap) = begin.gap.as_mut().filter(|_| history.store.drops() != drops) {
@@ -447,29 +461,30 @@ impl Log {
     /// in steps, so that a search through all of the history holds nobody up.
     fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> (Gap, Option<Snapshot>) {
         let Lost { reason, mut missed, mut cursor, mut values } = lost;
-        #[cfg(unix)]
-        if let (Some(history), None) = (&self.history, &values) {
-            let last = self.ring.read().front() - 1;
-            let found =
-                history.first_behind(cursor, matchers, last, |entry| self.ring.read().is_match(entry, matchers));
-            match found {
-                Ok((None, end)) if end >= last => cursor = cursor.max(last),
-                Ok((first, end)) => {
-                    let oldest = first.map(|entry| entry.event_id(self.epoch));
-                    return (Gap { reason, requested, oldest, missed, position: self.position(end) }, None);
-                }
-                // whoever reads on meets the error as well
-                Err(_) => {
-                    return (Gap { reason, requested, oldest: None, missed, position: self.position(cursor) }, None);
-                }
-            }
-        }
         loop {
             if let Some((after, snapshot)) = values.take() {
                 if let Some(first) = self.first_value(after, &snapshot, matchers) {
                     let position = self.position(first.sequence - 1);
                     let oldest = Some(first.event_id(self.epoch));
                     return (Gap { reason, requested, oldest, missed, position }, Some(snapshot));
+                }
+            }
+            #[cfg(unix)]
+            if let Some(history) = &self.history {
+                let gap = |oldest, end| Gap {
+                    reason,
+                    requested: requested.clone(),
+                    oldest,
+                    missed,
+                    position: self.position(end),
+                };
+                match self.first_stored(history, cursor, matchers) {
+                    Ok((Some(first), end)) => return (gap(Some(first.event_id(self.epoch)), end), None),
+                    // it was not looked for to the end
+                    Ok((None, end)) if end + 1 < self.ring.read().front() => return (gap(None, end), None),
+                    Ok((None, end)) => cursor = end,
+                    // whoever reads on meets the error as well
+                    Err(_) => return (gap(None, cursor), None),
                 }
             }
             let read = self.ring.read().read(PAGE, Behind { cursor, known: u64::MAX }, matchers);
@@ -495,6 +510,25 @@ impl Log {
                 }
             };
             return (Gap { reason, requested, oldest, missed, position: self.position(sequence) }, None);
+        }
+    }
+
+    /// The first entry behind `cursor` that matches and is on disk, or a value that has left it, but not in memory, and the cursor before
+    /// it; without one the cursor up to which there is none, as far as was looked.
+    #[cfg(unix)]
+    fn first_stored(
+        &self,
+        history: &History,
+        cursor: u64,
+        matchers: &Matchers,
+    ) -> io::Result<(Option<Arc<Entry>>, u64)> {
+        let last = self.ring.read().front() - 1;
+        let is_match = |entry: &Entry| self.ring.read().is_match(entry, matchers);
+        let (first, end) = history.first_behind(cursor, matchers, last, is_match)?;
+        let remaining = self.ring.read().remaining(cursor, end);
+        match remaining.and_then(|remaining| self.first_value(cursor, &remaining, matchers)) {
+            Some(value) => Ok((Some(Arc::clone(&value)), value.sequence - 1)),
+            None => Ok((first, end)),
         }
     }
 
@@ -557,8 +591,10 @@ impl Log {
                 let newest = history.newest_of(topic);
                 let newest =
                     newest.map_err(|error| Error::storage(format!("the history cannot be read: {error}"), error))?;
-                let is_hidden = self.ring.read().deletions.hides(topic, newest);
-                Ok(if is_hidden { 0 } else { newest })
+                let ring = self.ring.read();
+                let newest = if ring.deletions.hides(topic, newest) { 0 } else { newest };
+                // a value may have left the disk
+                Ok(newest.max(ring.latest.newest_of(topic)))
             }
             (None, None) => Ok(0),
         }

@@ -93,6 +93,8 @@ pub(crate) struct Ring {
     is_tail: bool,
     /// Of a tail: everything up to here has left the history, and so has perhaps some of what lies behind.
     gone_through: u64,
+    /// Of a tail: how many values have left it with the disk, and the newest of them.
+    departures: (u64, u64),
 }
 
 /// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
@@ -184,6 +186,7 @@ impl Ring {
             gone_ms: 0,
             is_tail: bounds.is_tail,
             gone_through: 0,
+            departures: (0, 0),
         }
     }
 
@@ -268,6 +271,13 @@ impl Ring {
     pub(crate) fn recall(&mut self, entry: &Arc<Entry>) {
         self.learn(entry);
         self.latest.leave_memory(entry);
+        // by a deletion whose place has left the history before the entry
+        for topic in entry.topics.iter().filter(|topic| self.deletions.hides(topic, entry.sequence)) {
+            self.latest.unset(topic, entry);
+            if self.ends.end_of(topic).is_some_and(|end| end.sequence == entry.sequence) {
+                self.ends.forget(topic);
+            }
+        }
     }
 
     /// Entries leave the history on disk. Gives back what is to be kept of all that have: values of compacted topics, where
@@ -286,8 +296,8 @@ impl Ring {
             self.pop_oldest();
         }
         for entry in self.latest.up_to(through) {
-            if marks.contains(&entry.sequence) {
-                self.latest.leave_history(&entry);
+            if marks.contains(&entry.sequence) && self.latest.leave_history(&entry) {
+                self.departures = (self.departures.0 + 1, self.departures.1.max(entry.sequence));
             }
         }
         for (topic, sequence) in self.ends.up_to(through) {
@@ -303,34 +313,56 @@ impl Ring {
         }
     }
 
-    /// Takes back what [`leave_disk`](Self::leave_disk) kept, when the hub starts.
+    /// Takes back what [`leave_disk`](Self::leave_disk) kept when entries up to `gone_through` left, when the hub starts. The values, which
+    /// it gives back, are to be recalled each at its place among the entries that are on disk.
     #[cfg(unix)]
-    pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) {
+    pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) -> Vec<Arc<Entry>> {
+        let Remains { values, ends, deletions } = remains;
         self.gone_through = gone_through;
-        self.deletions.recall(&remains.deletions);
-        for (sequence, topic) in remains.ends {
+        self.deletions.recall(&deletions);
+        for (sequence, topic) in ends {
             self.ends.note(topic.clone(), End { sequence, expires_ms: None, is_gone: false });
             self.ends.leave_history(&topic, sequence);
         }
-        for entry in remains.values {
-            self.latest.note(&entry);
-            self.latest.leave_history(&entry);
-        }
+        values
+    }
+
+    /// Takes back a value that has left the disk, when the hub starts.
+    #[cfg(unix)]
+    pub(crate) fn recall_value(&mut self, value: &Arc<Entry>) {
+        self.latest.note(value);
+        self.latest.leave_history(value);
     }
 
     /// The values of compacted topics that have left the disk and match, behind `cursor` and up to `upto`.
     #[cfg(unix)]
     pub(crate) fn remaining_values(&self, cursor: u64, upto: u64, matchers: &Matchers) -> Vec<Arc<Entry>> {
-        if !self.latest.compacts_any() || cursor >= self.gone_through.min(upto) {
-            return Vec::new();
-        }
-        let snapshot = Snapshot { upto: upto.min(self.gone_through), from: u64::MAX, evictions: 0, known: u64::MAX };
+        let Some(snapshot) = self.remaining(cursor, upto) else { return Vec::new() };
         self.latest.read(Retained { entries: usize::MAX, bytes: usize::MAX }, cursor, &snapshot, matchers).entries
     }
 
-    /// The first number of which something may still be in the history.
-    fn kept_from(&self) -> u64 {
-        if self.is_tail { self.gone_through + 1 } else { self.history_start }
+    /// Those values, if there may be any.
+    #[cfg(unix)]
+    pub(crate) fn remaining(&self, cursor: u64, upto: u64) -> Option<Snapshot> {
+        let upto = upto.min(self.gone_through);
+        let snapshot = Snapshot { upto, from: u64::MAX, evictions: 0, departures: 0, known: u64::MAX };
+        (self.latest.compacts_any() && cursor < upto).then_some(snapshot)
+    }
+
+    /// Where a reader begins that wants everything from this time on and finds that behind `cursor` on disk: of the values that have
+    /// left it those of this time come as well, and those from before do not.
+    #[cfg(unix)]
+    pub(crate) fn before_values_of(&self, ms: u64, cursor: u64) -> u64 {
+        if !self.latest.compacts_any() {
+            return cursor;
+        }
+        self.latest.before_time(ms, cursor).max(self.latest.last_before(ms))
+    }
+
+    /// Values from before this number are only told of compacted topics. Of a tail, whatever has left the history has left the
+    /// values as well, class by class.
+    fn values_from(&self, start: u64) -> u64 {
+        if self.is_tail { 0 } else { start }
     }
 
     /// Forgets all entries, which are on disk, and goes on behind this number.
@@ -554,14 +586,16 @@ impl Ring {
 
     /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`.
     fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
-        let snapshot = Snapshot { upto, from: upto + 1, evictions: self.latest.evictions(), known: self.head };
+        let (evictions, departures) = (self.latest.evictions(), self.departures.0);
+        let snapshot = Snapshot { upto, from: upto + 1, evictions, departures, known: self.head };
         (self.latest.compacts_any() && cursor < upto).then_some((cursor, snapshot))
     }
 
     /// What a snapshot is taken of now.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let (upto, evictions) = (self.head, self.latest.evictions());
-        Snapshot { upto, from: self.kept_from(), evictions, known: self.head }
+        let (evictions, departures) = (self.latest.evictions(), self.departures.0);
+        let from = self.values_from(self.history_start);
+        Snapshot { upto: self.head, from, evictions, departures, known: self.head }
     }
 
     /// The values of `snapshot` behind `cursor`; nothing of the log behind them.
@@ -573,7 +607,8 @@ impl Ring {
         matchers: &Matchers,
     ) -> Result<Read, Lost> {
         if self.has_lost_values(cursor, snapshot, matchers) {
-            let snapshot = Snapshot { from: self.front(), evictions: u64::MAX, known: self.head, ..*snapshot };
+            let (from, departures) = (self.values_from(self.front()), self.departures.0);
+            let snapshot = Snapshot { from, evictions: u64::MAX, departures, known: self.head, ..*snapshot };
             let values = Some((cursor, snapshot));
             return Err(Lost { reason: Reason::Policy, missed: None, cursor: snapshot.upto, values });
         }
@@ -588,11 +623,13 @@ impl Ring {
 
     /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
     fn has_lost_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> bool {
-        let gone = if self.is_tail { self.gone_through } else { self.front() - 1 }.min(snapshot.upto);
-        let known = cursor.max(snapshot.from - 1);
+        let gone = (self.front() - 1).min(snapshot.upto);
+        let known = cursor.max(snapshot.from.saturating_sub(1));
         let behind = |cursor| After::Sequence(cursor);
-        // what has left the disk meanwhile may have been a value
-        (known < gone && (self.is_tail || self.missed(behind(known), matchers, gone + 1) != Missed::Nothing))
+        let (departures, last) = self.departures;
+        // of values that have left the disk it is not known which topics they were of
+        (self.is_tail && snapshot.departures < departures && cursor < last)
+            || (!self.is_tail && known < gone && self.missed(behind(known), matchers, gone + 1) != Missed::Nothing)
             || (snapshot.evictions < self.latest.evictions()
                 && self.latest.missed(behind(cursor), matchers, true) != Missed::Nothing)
     }

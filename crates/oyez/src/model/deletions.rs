@@ -3,10 +3,13 @@
 use super::topics::topic_bits;
 
 /// A topic that was deleted, at this place of the log, and the last of its entries that could be read until then.
+#[derive(Debug)]
 pub(super) struct Deletion {
     pub(super) topic_bits: u16,
     pub(super) last: u64,
     pub(super) at: u64,
+    /// The log knew of nothing but what it holds when it was opened again, and this it does not hold: nobody is told for sure.
+    pub(super) is_forgotten: bool,
 }
 
 #[derive(Default)]
@@ -15,6 +18,12 @@ pub(super) struct Deletions(Vec<Deletion>);
 impl Deletions {
     pub(super) fn push(&mut self, deletion: Deletion) {
         self.0.push(deletion);
+    }
+
+    /// The log is opened again, and does not hold the places of which `is_gone` says so.
+    #[cfg(unix)]
+    pub(super) fn forget(&mut self, is_gone: impl Fn(u64) -> bool) {
+        self.0.iter_mut().filter(|deletion| is_gone(deletion.at)).for_each(|deletion| deletion.is_forgotten = true);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,7 +53,7 @@ impl Known {
     }
 
     pub(super) fn knows(&self, deletion: &Deletion) -> bool {
-        deletion.at <= self.upto || self.told.iter().any(|(at, _)| *at == deletion.at)
+        deletion.is_forgotten || deletion.at <= self.upto || self.told.iter().any(|(at, _)| *at == deletion.at)
     }
 
     /// The reader is told of these, at least one of which is news.

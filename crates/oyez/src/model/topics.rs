@@ -9,6 +9,8 @@ pub(super) const TOPICS: [&str; 12] = ["a", "a/b", "a/c", "b", "b/c/d", "x1", "x
 pub(super) const MATCHERS: [&str; 16] =
     ["a", "a/b", "a/c", "b", "x1", "x2", "x3", "never", "*", "*", "a/*", "*/c", "x*", "x*1", "*/*/d", "never/*"];
 
+pub(super) const KEYS: [&str; 2] = ["k1", "k2"];
+
 pub(super) fn topic_bits_of(topic: &str) -> u16 {
     TOPICS.iter().position(|name| *name == topic).map_or(0, |at| 1 << at)
 }

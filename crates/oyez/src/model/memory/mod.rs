@@ -223,7 +223,7 @@ impl World {
         // values of other topics leave with their entries
         let kept = kept.filter(|sequence| *sequence >= front || bit & self.compacted != 0);
         if let Some(last) = kept.chain(in_log).max() {
-            self.deletions.push(Deletion { topic_bits: bit, last, at });
+            self.deletions.push(Deletion { topic_bits: bit, last, at, is_forgotten: false });
         }
         self.values.retain(|(name, _), _| *name != topic);
         for entry in &mut self.all[front as usize - 1..] {

@@ -3,15 +3,16 @@
 //! The oracle keeps every entry that was acknowledged, for ever. It asks the store which numbers have left each class, but not whom they
 //! concern: what a stream has to say about them it works out by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::readers::Reader;
+use super::readers::{Reader, Values};
+use super::setup::Setup;
 use crate::gap::Reason;
 use crate::hub::Core;
 use crate::log::Entry;
 use crate::model::begun::Due;
 use crate::model::deletions::{Deletion, Deletions};
-use crate::model::topics::{TOPICS, bits_of_all, topic_bits, topic_bits_of};
+use crate::model::topics::{KEYS, TOPICS, bits_of_all, topic_bits, topic_bits_of};
 use crate::model::wish::is_even;
 use crate::position::{Epoch, Position};
 
@@ -19,12 +20,16 @@ pub(super) struct Oracle {
     pub(super) epoch: Epoch,
     /// Nothing known of what is gone is ever forgotten: a gap is announced only if something is missing.
     pub(super) remembers_all: bool,
+    /// Topics that are compacted.
+    compacted: u16,
     pub(super) all: BTreeMap<u64, Published>,
     /// Numbers that a crash may have taken.
     pub(super) skips: Vec<(u64, u64)>,
     /// How often something has left the disk.
     pub(super) drops: u64,
     pub(super) deletions: Deletions,
+    /// The newest entry of each topic and key, in the history or not; of those without a key only where that is compacted.
+    values: HashMap<(&'static str, Option<&'static str>), u64>,
     pub(super) newest_ms: u64,
     /// The newest number, and the first that is in memory as well.
     pub(super) head: u64,
@@ -32,6 +37,7 @@ pub(super) struct Oracle {
 }
 
 /// An entry as the oracle remembers it.
+#[derive(Debug)]
 pub(super) struct Published {
     pub(super) topics: Vec<&'static str>,
     /// As which topics it can be read: not as those that were deleted.
@@ -41,6 +47,7 @@ pub(super) struct Published {
     pub(super) id: String,
     pub(super) time_ms: u64,
     pub(super) even: bool,
+    key: Option<&'static str>,
     /// The class it was written to.
     chain: usize,
     /// When it left the disk, counted in times that something did.
@@ -54,10 +61,12 @@ impl Published {
 }
 
 impl Oracle {
-    pub(super) fn new(epoch: Epoch, remembers_all: bool) -> Self {
+    pub(super) fn new(setup: &Setup) -> Self {
         Self {
-            epoch,
-            remembers_all,
+            epoch: setup.epoch,
+            remembers_all: setup.remembers_all(),
+            compacted: topic_bits(&setup.compact),
+            values: HashMap::new(),
             all: BTreeMap::new(),
             skips: Vec::new(),
             drops: 0,
@@ -76,8 +85,13 @@ impl Oracle {
     /// An entry is published at this time, to a class.
     pub(super) fn publish(&mut self, entry: &Entry, now_ms: u64, chain: usize) {
         self.newest_ms = self.newest_ms.max(now_ms);
-        let known = |topic: &str| *TOPICS.iter().find(|name| **name == topic).expect("it is one of the world's");
-        let topics: Vec<_> = entry.topics.iter().map(|topic| known(topic)).collect();
+        let topics: Vec<_> = entry.topics.iter().map(|topic| known(topic, &TOPICS)).collect();
+        let key = entry.key().map(|key| known(key, &KEYS));
+        for topic in &topics {
+            if key.is_some() || topic_bits_of(topic) & self.compacted != 0 {
+                self.values.insert((topic, key), entry.sequence);
+            }
+        }
         let bits = bits_of_all(&topics);
         let published = Published {
             topics,
@@ -86,6 +100,7 @@ impl Oracle {
             id: entry.event_id(self.epoch).to_string(),
             time_ms: self.newest_ms,
             even: is_even(&entry.event()),
+            key,
             chain,
             gone_at: None,
         };
@@ -95,14 +110,17 @@ impl Oracle {
     /// A topic is deleted at the place of this entry.
     pub(super) fn delete(&mut self, topic: &str, entry: &Entry, now_ms: u64, chain: usize) {
         let bits = topic_bits_of(topic);
-        let mut last = 0;
-        for (sequence, entry) in self.all.iter_mut().filter(|(_, entry)| entry.topic_bits & bits != 0) {
+        let readable = |(at, entry): (&u64, &Published)| {
+            (entry.topic_bits & bits != 0 && self.is_readable(*at, self.drops, bits)).then_some(*at)
+        };
+        let last = self.all.iter().filter_map(readable).next_back();
+        for entry in self.all.values_mut() {
             // what is gone may be in a page that was read before
             entry.topic_bits &= !bits;
-            last = if entry.is_gone() { last } else { *sequence };
         }
-        if last > 0 {
-            self.deletions.push(Deletion { topic_bits: bits, last, at: entry.sequence });
+        self.values.retain(|(name, _), _| *name != topic);
+        if let Some(last) = last {
+            self.deletions.push(Deletion { topic_bits: bits, last, at: entry.sequence, is_forgotten: false });
         }
         self.newest_ms = self.newest_ms.max(now_ms);
         let place = Published {
@@ -112,6 +130,7 @@ impl Oracle {
             id: entry.event_id(self.epoch).to_string(),
             time_ms: self.newest_ms,
             even: false,
+            key: None,
             chain,
             gone_at: None,
         };
@@ -135,6 +154,19 @@ impl Oracle {
         let newest = self.all.last_key_value().map_or(0, |(newest, _)| *newest);
         if head > newest + 1 {
             self.skips.push((newest.max(self.head) + 1, head - 1));
+        }
+    }
+
+    /// The log is opened again: of a key the newest entry counts that is kept. Another class may have had a newer one that is gone.
+    pub(super) fn open_again(&mut self) {
+        self.deletions.forget(|place| self.all[&place].is_gone());
+        self.values.retain(|(topic, _), _| topic_bits_of(topic) & self.compacted != 0);
+        for (sequence, entry) in self.all.iter().filter(|(_, entry)| !entry.is_gone() && entry.key.is_some()) {
+            for topic in
+                entry.topics.iter().filter(|topic| topic_bits_of(topic) & entry.topic_bits & !self.compacted != 0)
+            {
+                self.values.insert((topic, entry.key), *sequence);
+            }
         }
     }
 
@@ -182,12 +214,23 @@ impl Oracle {
         (after, due.map(|due| Due { missed: None, countable: false, ..due }))
     }
 
-    /// Where the newest so many that match begin.
+    /// Before the oldest entry of the history.
+    pub(super) fn earliest(&self) -> u64 {
+        self.all.iter().find(|(_, entry)| !entry.is_gone()).map_or(self.head, |(oldest, _)| oldest - 1)
+    }
+
+    /// Where the newest so many that match begin, or all there are.
     pub(super) fn before_last(&self, number: usize, matchers: &[&str]) -> u64 {
-        let mut newest: Vec<u64> = self.matching(0, self.head, matchers).filter(|at| !self.all[at].is_gone()).collect();
-        let surplus = newest.len().saturating_sub(number);
-        newest.drain(..surplus);
-        newest.first().map_or(self.head, |first| first - 1)
+        let kept: Vec<u64> = self.matching(0, self.head, matchers).filter(|at| !self.all[at].is_gone()).collect();
+        match kept.len().checked_sub(number) {
+            Some(surplus) => kept.get(surplus).map_or(self.head, |first| first - 1),
+            None => self.earliest(),
+        }
+    }
+
+    /// Has a snapshot of these topics anything to tell now?
+    pub(super) fn has_values(&self, matchers: &[&str]) -> bool {
+        self.all.keys().any(|at| self.is_value(*at, topic_bits(matchers)))
     }
 
     fn is_skipped(&self, sequence: u64) -> bool {
@@ -196,7 +239,7 @@ impl Oracle {
 
     /// What a stream that begins behind `after` has to say, or may; with `must` whatever is gone.
     fn due(&self, reason: Reason, must: bool, requested: &str, after: u64, matchers: &[&str]) -> Option<Due> {
-        let bits = topic_bits(matchers);
+        let bits = topic_bits(matchers) & !self.compacted;
         let gone = || self.all.range(after + 1..).filter(|(_, entry)| entry.is_gone());
         let missed = gone().filter(|(_, entry)| entry.all_bits & bits != 0).count() as u64;
         if !must && missed == 0 && (self.remembers_all || gone().next().is_none()) {
@@ -209,36 +252,49 @@ impl Oracle {
             requested: requested.to_owned(),
             missed: (counts && missed > 0).then_some(missed),
             countable: counts && self.is_countable(after, matchers),
-            first: self.first_behind(after, matchers),
+            first: self.first_behind(after, matchers, None),
             head: self.head,
         })
     }
 
     /// Behind this place, is what is gone nothing but what had been deleted before?
     pub(super) fn is_gone_deleted(&self, after: u64, matchers: &[&str]) -> bool {
-        let bits = topic_bits(matchers);
+        let bits = topic_bits(matchers) & !self.compacted;
         let mut gone = self.all.range(after + 1..).filter(|(_, entry)| entry.is_gone() && entry.all_bits & bits != 0);
         gone.clone().next().is_some() && gone.all(|(_, entry)| entry.topic_bits & bits == 0)
     }
 
     /// What a reader is to be told now that has fallen behind and stands at `cursor`; what it says it read at the time of `view`.
     pub(super) fn due_now(&self, reader: &Reader, cursor: u64, requested: String, view: u64) -> Due {
-        let missed = self.losses(reader, view).count() as u64;
-        assert!(missed > 0 || self.may_have_lost(reader, view), "nothing is missing");
+        let missed = self.losses(reader, self.head, view).count() as u64;
+        assert!(
+            missed > 0 || self.may_have_lost(reader, view),
+            "nothing is missing: {reader:?}, in view of {view} of {}",
+            self.drops
+        );
         Due {
             reason: Reason::Policy,
             must: true,
             requested,
-            // more may have left since it was found out
-            missed: (view == self.drops).then_some(missed),
+            // more may have left since it was found out, and of what was passed over before nobody knows whether it was replaced
+            missed: (view == self.drops && reader.values.is_none()).then_some(missed),
             countable: false,
-            first: self.first_behind(cursor, &reader.wish.matchers),
+            first: self.first_behind(cursor, &reader.wish.matchers, reader.values),
             head: self.head,
         }
     }
 
-    fn first_behind(&self, after: u64, matchers: &[&str]) -> Option<u64> {
-        self.matching(after, self.head, matchers).find(|at| self.is_readable(*at, self.drops))
+    /// The first one that comes, whatever a filter says of it.
+    fn first_behind(&self, after: u64, matchers: &[&str], values: Option<Values>) -> Option<u64> {
+        self.matching(after, self.head, matchers).find(|at| self.comes(*at, topic_bits(matchers), values, self.drops))
+    }
+
+    /// Does it come, as one of these topics?
+    fn comes(&self, sequence: u64, bits: u16, values: Option<Values>, view: u64) -> bool {
+        match values {
+            Some(values) if sequence <= values.upto => self.is_value(sequence, bits),
+            _ => self.is_readable(sequence, view, bits),
+        }
     }
 
     /// Is it known how many are missing behind this place? Of one topic from before the first that is gone.
@@ -250,34 +306,65 @@ impl Oracle {
             && !self.all.range(..=after).any(|(_, entry)| entry.all_bits & topic_bits(matchers) != 0)
     }
 
-    /// Entries behind the reader that have left since it began, or since it was told last; also those that had been deleted.
-    fn losses<'a>(&'a self, reader: &'a Reader, view: u64) -> impl Iterator<Item = u64> + 'a {
-        let bits = topic_bits(&reader.wish.matchers);
-        let front = self.front.max(reader.has + 1);
-        let gone = self.all.range(reader.has + 1..front).filter(move |(_, entry)| {
-            entry.all_bits & bits != 0 && entry.gone_at.is_some_and(|at| at > reader.knows && at <= view)
+    /// Entries behind the reader, up to `end`, that have left since it began, or since it was told last; also those that had been
+    /// deleted.
+    pub(super) fn losses<'a>(&'a self, reader: &'a Reader, end: u64, view: u64) -> impl Iterator<Item = u64> + 'a {
+        let bits = topic_bits(&reader.wish.matchers) & !self.compacted;
+        let end = end.min(self.front - 1).max(reader.has);
+        let gone = self.all.range(reader.has + 1..=end.max(reader.has + 1)).filter(move |(sequence, entry)| {
+            // before its place a snapshot has values only
+            let values = reader.values.filter(|values| **sequence <= values.upto);
+            let knows = values.map_or(reader.knows, |values| values.knows);
+            let is_news = entry.gone_at.is_some_and(|at| at > knows && at <= view);
+            let is_wanted = values.is_none() || self.has_value(**sequence, bits);
+            **sequence <= end && entry.all_bits & bits != 0 && is_news && is_wanted
         });
         gone.map(|(sequence, _)| *sequence)
+    }
+
+    /// Of those one that had not been deleted, of which its reader has to know when it comes to `end`.
+    pub(super) fn lost(&self, reader: &Reader, end: u64, view: u64) -> Option<u64> {
+        let bits = topic_bits(&reader.wish.matchers) & !self.compacted;
+        self.losses(reader, end, view).find(|at| self.all[at].topic_bits & bits != 0)
     }
 
     /// May its reader be told that it has lost something?
     ///
     /// Here is all the tolerance for a store that knows less than the oracle: one whose summary was full.
     pub(super) fn may_have_lost(&self, reader: &Reader, view: u64) -> bool {
-        let has_left_any = || self.all.values().any(|entry| entry.gone_at.is_some());
-        self.losses(reader, view).next().is_some() || (!self.remembers_all && has_left_any())
+        let has_left_since = |drops| self.all.values().any(|entry| entry.gone_at.is_some_and(|at| at > drops));
+        self.losses(reader, self.head, view).next().is_some()
+            // what has left may have been a value
+            || reader.values.is_some_and(|values| reader.has < values.upto && has_left_since(values.knows))
+            || (!self.remembers_all && has_left_since(0))
     }
 
     /// Is something missing behind a gap that ends here? Then another class has kept what is older than what this one has lost, and
     /// it is told again.
     pub(super) fn is_uneven(&self, end: u64, matchers: &[&str]) -> bool {
-        let bits = topic_bits(matchers);
+        let bits = topic_bits(matchers) & !self.compacted;
         self.all.range(end + 1..).any(|(_, entry)| entry.all_bits & bits != 0 && entry.is_gone())
     }
 
-    /// Could it be read when something had left the disk so often?
-    fn is_readable(&self, sequence: u64, view: u64) -> bool {
-        self.all[&sequence].gone_at.is_none_or(|at| at > view) || sequence >= self.front
+    /// Could it be read, as one of the topics `bits`, when something had left the disk so often? Of those that are compacted the values
+    /// stay.
+    fn is_readable(&self, sequence: u64, view: u64, bits: u16) -> bool {
+        self.all[&sequence].gone_at.is_none_or(|at| at > view)
+            || sequence >= self.front
+            || self.has_value(sequence, bits & self.compacted)
+    }
+
+    /// Is it the newest of its key in one of these topics?
+    fn has_value(&self, sequence: u64, bits: u16) -> bool {
+        let entry = &self.all[&sequence];
+        let is_value = |topic: &&str| self.values.get(&(*topic, entry.key)) == Some(&sequence);
+        entry.topics.iter().filter(|topic| topic_bits_of(topic) & bits != 0).any(is_value)
+    }
+
+    /// Is it told as a value of one of these topics? Of those that are not compacted only what is in the history.
+    fn is_value(&self, sequence: u64, bits: u16) -> bool {
+        let bits = if self.all[&sequence].is_gone() { bits & self.compacted } else { bits };
+        self.has_value(sequence, bits)
     }
 
     /// Entries behind `after`, up to `end`, that match.
@@ -295,7 +382,13 @@ impl Oracle {
 
     /// The next entry that the stream has to deliver.
     pub(super) fn next(&self, reader: &Reader, view: u64) -> Option<u64> {
-        let next = self.wanted(reader, reader.has, self.head).find(|at| self.is_readable(*at, view));
+        let bits = topic_bits(&reader.wish.matchers);
+        let next = self.wanted(reader, reader.has, self.head).find(|at| self.comes(*at, bits, reader.values, view));
         next.filter(|next| reader.until.is_none_or(|until| *next <= until))
     }
+}
+
+/// The name in the table.
+fn known(name: &str, table: &[&'static str]) -> &'static str {
+    table.iter().find(|known| **known == name).expect("it is one of the world's")
 }

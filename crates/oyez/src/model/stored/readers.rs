@@ -1,5 +1,6 @@
 //! Streams that begin, are read, and come back, each output held against the oracle.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, UNIX_EPOCH};
@@ -26,6 +27,7 @@ pub(super) struct Reader {
     /// What had left by then it knows of.
     pub(super) knows: u64,
     deletions: Known,
+    pub(super) values: Option<Values>,
     /// Its page was read when something had left the disk so often.
     page_of: Option<u64>,
     pub(super) until: Option<u64>,
@@ -33,11 +35,21 @@ pub(super) struct Reader {
     begun: Begun,
 }
 
+/// What a stream gets before it reads the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values {
+    /// Up to here it gets values only.
+    pub(super) upto: u64,
+    /// Of those that had left by then it knows.
+    pub(super) knows: u64,
+}
+
 /// Where a stream begins.
 enum From {
     Live,
     Earliest,
     Last(usize),
+    Snapshot,
     Time(u64),
     Id(String),
     /// The id that its last stream told, with a header.
@@ -53,10 +65,20 @@ impl From {
             Self::Live => subscribe,
             Self::Earliest => subscribe.earliest(),
             Self::Last(number) => subscribe.last(*number),
+            Self::Snapshot => subscribe.snapshot(),
             Self::Time(ms) => subscribe.since(UNIX_EPOCH + Duration::from_millis(*ms), THEN),
             Self::Id(id) => subscribe.since_id(id),
             Self::Resumed(id) => subscribe.earliest().resume(LastEventId::new(id.as_str())),
         }
+    }
+}
+
+/// What a failure says of it.
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wish, has, knows, values, page_of, until, last_id, .. } = self;
+        write!(f, "a reader of {:?} that has {has}, knows what had left by {knows}", wish.matchers)?;
+        write!(f, " (values up to {values:?}, page of {page_of:?}, until {until:?}, last id {last_id:?})")
     }
 }
 
@@ -89,11 +111,12 @@ impl World {
     }
 
     fn random_start(&mut self) -> From {
-        match self.dice.below(7) {
+        match self.dice.below(8) {
             0 => From::Live,
             1 => From::Earliest,
             2 => From::Last(self.dice.below(30) as usize),
-            3 => From::Time(self.now_ms.saturating_sub(self.dice.below(80))),
+            3 => From::Snapshot,
+            4 => From::Time(self.now_ms.saturating_sub(self.dice.below(80))),
             _ => From::Id(self.random_id()),
         }
     }
@@ -130,15 +153,17 @@ impl World {
             self.comes_back_where_it_was(cut, id);
         }
         let oracle = &self.oracle;
+        let is_snapshot = matches!(from, From::Snapshot) && oracle.has_values(&wish.matchers);
         let (has, due) = match &from {
-            From::Live => (oracle.head, None),
-            From::Earliest => (0, None),
+            From::Snapshot if is_snapshot => (0, None),
+            From::Live | From::Snapshot => (oracle.head, None),
+            From::Earliest => (oracle.earliest(), None),
             From::Last(number) => (oracle.before_last(*number, &wish.matchers), None),
             From::Time(ms) => oracle.resume_at(*ms, THEN, &wish.matchers),
             From::Id(id) | From::Resumed(id) => oracle.resume(id, &wish.matchers),
         };
         let resumes = match &from {
-            From::Live | From::Earliest | From::Last(_) => false,
+            From::Live | From::Earliest | From::Last(_) | From::Snapshot => false,
             From::Time(_) => true,
             From::Id(id) | From::Resumed(id) => oracle.find(id).is_ok(),
         };
@@ -150,10 +175,11 @@ impl World {
             has,
             knows: oracle.drops,
             deletions: Known::upto(if resumes { 0 } else { oracle.head }),
+            values: is_snapshot.then_some(Values { upto: oracle.head, knows: oracle.drops }),
             page_of: None,
             until: poll.then_some(oracle.head),
             last_id: cut.and_then(|cut| cut.last_id.clone()),
-            begun: Begun::Open(due),
+            begun: if is_snapshot { Begun::Snapshot } else { Begun::Open(due) },
             wish,
         };
         self.readers.push(reader);
@@ -211,8 +237,8 @@ impl World {
             Turn::Deliver | Turn::Yield => {}
             Turn::Wait(_) if is_fetching => {}
             Turn::Wait(_) => {
-                assert_eq!(self.oracle.next(&reader, view), None, "sleeps with something to read");
-                self.has_been_told(&reader, self.oracle.head);
+                assert_eq!(self.oracle.next(&reader, view), None, "sleeps with something to read: {reader:?}");
+                self.has_been_told(&reader, self.oracle.head, view);
             }
             Turn::End => {
                 self.check_end(&reader, view, seen);
@@ -231,7 +257,7 @@ impl World {
 
     fn check(&mut self, reader: &mut Reader, output: Output, view: u64, seen: &mut Seen) {
         match output {
-            Output::Open { cursor, .. } => self.check_open(reader, cursor, view),
+            Output::Open { cursor, .. } => self.check_open(reader, cursor, view, seen),
             Output::Gap(gap) => {
                 self.check_gap(reader, &gap, view, seen);
                 reader.has = gap.position.sequence;
@@ -242,12 +268,13 @@ impl World {
                 reader.has = entry.sequence;
                 seen.entries += 1;
                 seen.from_disk += u64::from(entry.sequence < self.oracle.front);
+                seen.left += u64::from(self.oracle.all[&entry.sequence].is_gone());
                 self.told(reader, self.oracle.all[&entry.sequence].id.clone());
             }
             Output::KeepAlive(Some(cursor)) => {
                 self.passes_nothing(reader, cursor, view);
                 assert!(cursor <= self.oracle.head);
-                self.has_been_told(reader, cursor);
+                self.has_been_told(reader, cursor, view);
                 reader.has = reader.has.max(cursor);
                 self.told(reader, self.oracle.position(cursor));
             }
@@ -255,26 +282,34 @@ impl World {
         }
     }
 
-    fn check_open(&mut self, reader: &mut Reader, cursor: Option<u64>, view: u64) {
+    fn check_open(&mut self, reader: &mut Reader, cursor: Option<u64>, view: u64, seen: &mut Seen) {
         match (&reader.begun, cursor) {
+            (Begun::Snapshot, None) => {
+                seen.snapshots += 1;
+                reader.begun = Begun::Said;
+            }
+            (Begun::Snapshot, Some(_)) => panic!("whoever is cut now would not ask for the snapshot again"),
             (Begun::Open(Some(due)), None) => assert!(due.must || !self.oracle.remembers_all),
             (Begun::Open(due), Some(cursor)) => {
                 assert!(due.as_ref().is_none_or(|due| !due.must), "a gap is due before the stream has a place");
                 let next = self.oracle.next(reader, view);
                 reader.has = cursor;
-                assert_eq!(self.oracle.next(reader, view), next, "begins at {cursor}");
+                assert_eq!(self.oracle.next(reader, view), next, "begins at {cursor}: {reader:?}");
                 reader.begun = Begun::Said;
                 self.told(reader, self.oracle.position(cursor));
             }
             (Begun::Open(None), None) => panic!("a gap that nobody needs"),
-            (Begun::Snapshot | Begun::Said, _) => panic!("opened twice"),
+            (Begun::Said, _) => panic!("opened twice"),
         }
     }
 
     fn check_entry(&self, reader: &Reader, entry: &Entry, view: u64) {
-        assert_eq!(self.oracle.next(reader, view), Some(entry.sequence), "behind {}", reader.has);
+        let next = self.oracle.next(reader, view);
+        let Entry { sequence, topics, .. } = entry;
+        let wanted = next.map(|next| &self.oracle.all[&next]);
+        assert_eq!(next, Some(*sequence), "{topics:?} comes, not {wanted:?}: {reader:?}, in view of {view}");
         assert!(matches!(reader.begun, Begun::Said));
-        self.has_been_told(reader, entry.sequence - 1);
+        self.has_been_told(reader, entry.sequence - 1, view);
         let expected = &self.oracle.all[&entry.sequence];
         assert_eq!((entry.time_ms, &*entry.event_id(self.oracle.epoch)), (expected.time_ms, &*expected.id));
         assert!(entry.topics.iter().map(|topic| &**topic).eq(expected.topics.iter().copied()));
@@ -293,7 +328,7 @@ impl World {
                 seen.gaps += 1;
                 seen.exact += u64::from(gap.reason == Reason::Expired && gap.missed.is_some());
                 seen.crash += u64::from(gap.reason == Reason::Crash);
-                due.expect("a gap that nobody needs")
+                due.unwrap_or_else(|| panic!("a gap that nobody needs: {gap:?} {reader:?}"))
             }
             Begun::Snapshot => panic!("a snapshot has all that there is"),
             Begun::Said => {
@@ -303,7 +338,10 @@ impl World {
                 let cursor = Position::parse(&gap.requested).unwrap().sequence;
                 self.passes_nothing(reader, cursor, view);
                 let due = self.oracle.due_now(reader, cursor, gap.requested.clone(), view);
-                reader.knows = view;
+                match &mut reader.values {
+                    Some(values) if reader.has < values.upto => values.knows = view,
+                    _ => reader.knows = view,
+                }
                 due
             }
         };
@@ -337,25 +375,30 @@ impl World {
         let place = gap.position.sequence;
         // the last one may just have come, as one of another topic
         let has = reader.has.saturating_sub(1);
-        let told = self.oracle.deletions.behind(has, place, &reader.wish.matchers);
+        // of what a snapshot does not have any more it is told at once
+        let upto = reader.values.map_or(place, |values| values.upto.max(place));
+        let told = self.oracle.deletions.behind(has, upto, &reader.wish.matchers);
         reader.deletions.tell(told.map(|deletion| (deletion.at, true)));
         // what has left since is in the gap as well
         self.passes_nothing(reader, place, self.oracle.drops);
     }
 
-    /// The reader comes to `end`: of what was hidden before it must know.
-    fn has_been_told(&self, reader: &Reader, end: u64) {
-        for deletion in self.oracle.deletions.behind(reader.has, end, &reader.wish.matchers) {
+    /// The reader comes to `end`: of what was hidden, or has left, before that it must know.
+    fn has_been_told(&self, reader: &Reader, end: u64, view: u64) {
+        let lost = self.oracle.lost(reader, end, view);
+        // the filter may have passed over it before
+        assert!(lost.is_none() || reader.wish.only_even, "{lost:?} left without a word: {reader:?}, in view of {view}");
+        let values = reader.values.map_or(0, |values| values.upto);
+        for deletion in self.oracle.deletions.behind(reader.has.max(values), end, &reader.wish.matchers) {
             let is_known = reader.deletions.knows(deletion);
-            // the filter may have passed over it before
-            assert!(is_known || reader.wish.only_even, "{} was deleted without a word", deletion.last);
+            assert!(is_known || reader.wish.only_even, "{deletion:?} without a word: {reader:?}");
         }
     }
 
     /// Is there nothing to be delivered up to `end`?
     fn passes_nothing(&self, reader: &Reader, end: u64, view: u64) {
         let next = self.oracle.next(reader, view).filter(|next| *next <= end);
-        assert_eq!(next, None, "passes an entry that its reader has not got, behind {}", reader.has);
+        assert_eq!(next, None, "passes an entry: {reader:?}, in view of {view}");
     }
 
     /// May the stream end here?
@@ -363,7 +406,7 @@ impl World {
         let next = self.oracle.next(reader, view);
         let complete = reader.until.is_some_and(|until| next.is_none_or(|next| next > until));
         let behind = reader.wish.slow == SlowPolicy::Disconnect && self.oracle.may_have_lost(reader, view);
-        assert!(complete || behind, "ended for no reason behind {}", reader.has);
+        assert!(complete || behind, "ended for no reason: {reader:?}");
         seen.behind += u64::from(behind && !complete);
     }
 

@@ -16,11 +16,15 @@ use crate::random::Random;
 /// What the hub is started with, each time alike.
 pub(super) struct Setup {
     pub(super) classes: Vec<Class>,
+    /// Topics of which the newest entry of each key stays.
+    pub(super) compact: Vec<&'static str>,
     summary_bytes: usize,
     segment_bytes: (usize, usize),
     tail_bytes: usize,
     pub(super) epoch: Epoch,
 }
+
+const COMPACT: [&str; 8] = ["a", "a/b", "b", "x1", "a/*", "x*", "*/*/d", "*"];
 
 /// What there is of a hub from one start to the next.
 pub(super) struct Life {
@@ -44,9 +48,14 @@ impl Setup {
                 classes.push(Class { topics: Some(topics.parse().unwrap()), retention });
             }
         }
+        let mut compact = Vec::new();
+        while dice.one_in(3) {
+            compact.push(dice.pick(&COMPACT));
+        }
         let smallest = dice.pick(&[5 << 10, 6 << 10, 8 << 10]);
         Self {
             classes,
+            compact,
             summary_bytes: dice.pick(&[0, 600, 1 << 20, 1 << 20, 1 << 20]),
             segment_bytes: (smallest, dice.pick(&[1, 2, 4]) * smallest),
             tail_bytes: dice.pick(&[0, 1_000, 4_000, 1 << 20]),
@@ -60,15 +69,20 @@ impl Setup {
     }
 
     pub(super) fn start(&self, disk: &SimulatedDisk, seed: u64) -> Life {
+        let compact = || {
+            let mut compact = Matchers::default();
+            self.compact.iter().for_each(|matcher| compact.push(matcher.parse().unwrap()));
+            compact
+        };
         let settings = Settings {
             classes: self.classes.clone(),
             summary_bytes: self.summary_bytes,
             segment_bytes: self.segment_bytes,
             epoch: self.epoch,
-            compact: Matchers::default(),
+            compact: compact(),
         };
         let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
-        let log = Log::on_disk(Arc::clone(&store), Matchers::default(), self.tail_bytes).unwrap();
+        let log = Log::on_disk(Arc::clone(&store), compact(), self.tail_bytes).unwrap();
         let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Life { store, writer, core }
