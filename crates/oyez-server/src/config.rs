@@ -133,11 +133,12 @@ impl Settings {
     }
 
     fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::new(one_line(&error)))?;
+        let refused = |error| ConfigError::new(one_line(&error, text));
+        let table: toml::Table = text.parse().map_err(refused)?;
         if let Some(key) = NOT_YET.iter().find(|key| table.contains_key(**key)) {
             return Err(not_yet(key));
         }
-        toml::from_str(text).map_err(|error| ConfigError::new(one_line(&error)))
+        toml::from_str(text).map_err(refused)
     }
 
     /// Reads `OYEZ_…` variables; lists are separated by commas. Returns the names it does not know as well: they may be
@@ -362,8 +363,13 @@ fn not_yet(name: &str) -> ConfigError {
     ConfigError::new(format!("{name} is not in this build yet; leave it out"))
 }
 
-fn one_line(error: &toml::de::Error) -> String {
-    error.message().lines().collect::<Vec<_>>().join(" ")
+/// What is wrong with the file, with its line where it is known.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
 }
 
 fn truth(value: &str) -> Result<bool, ConfigError> {
@@ -571,6 +577,9 @@ mod tests {
             ("demo = 'maybe'", "invalid type"),
             ("connections_max = 1000000000000", "connections_max"),
             ("listen =", "string"),
+            ("demo = true\n\ndata = 'd", "line 3: "),
+            ("data = 'd'\n[class]\ntopics = 'a'", "line 2: invalid type: map, expected a sequence"),
+            ("[[class]]\ntopics = 'a'\ntopic = 'b'", "line 3: unknown field `topic`"),
         ] {
             let error = resolve(toml).expect_err(toml);
             assert!(error.contains(part), "{toml}: {error}");

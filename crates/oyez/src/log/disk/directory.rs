@@ -64,11 +64,17 @@ fn refuse_other_than_directory(path: &Path) -> Result<(), Error> {
 
 /// It must be this user's alone.
 fn refuse_others(path: &Path, about: &Metadata) -> Result<(), Error> {
-    refuse_mode(path, about.uid(), about.mode() & 0o777, rustix::process::geteuid().as_raw())
+    refuse_mode(path, about.uid(), about.mode() & 0o7777, rustix::process::geteuid().as_raw())
 }
 
 fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
     let name = path.display();
+    if mode & STICKY != 0 {
+        // as /tmp has it: whoever took it for themselves would take it from all others
+        return Err(Error::invalid(format!(
+            "{name} is shared by several users (mode {mode:o}); name a directory of its own, such as {name}/oyez"
+        )));
+    }
     if owner != own {
         return Err(Error::invalid(format!(
             "{name} belongs to user {owner}, and this process is user {own}: run it as {owner} or chown {own} {name}"
@@ -191,6 +197,7 @@ fn named(name: &str, error: &io::Error) -> io::Error {
 /// Zeros written at a time.
 const ZEROS: usize = 1 << 20;
 const ROOT: u32 = 0; // whom no mode keeps away
+const STICKY: u32 = 0o1000; // many write there, and each may remove only what is theirs
 
 #[cfg(test)]
 mod tests {
@@ -233,6 +240,12 @@ mod tests {
         check(ROOT, 0o500, ROOT, None);
         check(8, 0o700, 7, Some("d belongs to user 8, and this process is user 7: run it as 8 or chown 7 d"));
         check(7, 0o770, 7, Some("d may be written to by others (mode 770); say chmod 700 d"));
+        check(
+            ROOT,
+            0o1777,
+            7,
+            Some("d is shared by several users (mode 1777); name a directory of its own, such as d/oyez"),
+        );
         check(7, 0o500, 7, Some("d is not for its owner to use (mode 500); say chmod 700 d"));
     }
 }
