@@ -217,6 +217,8 @@ pub(crate) mod disk {
 
     /// How long publishes are refused at once when the disk is full, before it is asked again.
     pub(crate) const FULL_PAUSE: Duration = Duration::from_secs(1);
+    /// While the disk stays full this is said so often: each refused publish is counted, and would fill the log as well.
+    pub(crate) const FULL_TOLD: Duration = Duration::from_secs(60);
 }
 
 /// Bounds of [`oyez::serve`](crate::serve()).

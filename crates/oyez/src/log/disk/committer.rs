@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::keeper::Bell;
 use super::writer::{Unwritten, Writer};
 use crate::clock;
-use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, IDLE, QUEUE_BYTES_MAX};
+use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, FULL_TOLD, IDLE, QUEUE_BYTES_MAX};
 use crate::log::entry::Entry;
 use crate::log::{Admission, Batch, IdempotencyKey, Published};
 use crate::position::Epoch;
@@ -83,6 +83,7 @@ impl Committer {
             failure,
             keeper,
             full_until: None,
+            full_told: None,
             sync_at: clock::now(),
         };
         let thread = std::thread::Builder::new().name("oyez-log".to_owned()).spawn(move || thread.run())?;
@@ -182,6 +183,8 @@ struct Thread {
     keeper: Arc<Bell>,
     /// The disk is not asked for room until then.
     full_until: Option<Instant>,
+    /// When the log was last told that it is full.
+    full_told: Option<Instant>,
     /// When what was written without a sync is synced.
     sync_at: Instant,
 }
@@ -309,7 +312,12 @@ impl Thread {
     fn refusal(&mut self, unwritten: Unwritten) -> Error {
         match unwritten {
             Unwritten::Full(error) => {
-                self.full_until = clock::now().checked_add(FULL_PAUSE);
+                let now = clock::now();
+                self.full_until = now.checked_add(FULL_PAUSE);
+                if self.full_told.is_none_or(|told| now.saturating_duration_since(told) >= FULL_TOLD) {
+                    self.full_told = Some(now);
+                    warn!(%error, "no room for history; publishes are refused until there is, and readers go on");
+                }
                 Error::full(format!("no room for history: {error}; make room on the disk"), error.to_string())
             }
             Unwritten::Failed(error) => {
