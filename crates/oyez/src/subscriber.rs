@@ -448,6 +448,10 @@ impl Subscriber {
         self.lost = true;
         let page = self.hub.log.fetched(read, self.behind(), &self.options.matchers);
         let turn = self.take(page, fetching.hole, now, waker, out);
+        if self.state == State::Reading && self.is_finished(self.cursor) {
+            // the end has left the disk, and of a compacted topic nothing is missed that has
+            self.state = State::Ended;
+        }
         if self.state == State::Reading {
             // while its reader takes this page the next one is read
             let ahead = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops.into(), waker);

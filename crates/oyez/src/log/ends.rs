@@ -53,9 +53,11 @@ impl Ends {
         }
     }
 
-    /// The topic was deleted, and its end with it: it can be published to again.
-    pub(crate) fn forget(&mut self, topic: &Topic) {
-        if self.by_topic.remove(topic).is_some_and(|end| end.is_gone) {
+    /// The topic was deleted at this place, and its end with it, if that was before: it can be published to again.
+    pub(crate) fn forget(&mut self, topic: &Topic, place: u64) {
+        let Some(end) = self.end_of(topic).filter(|end| end.sequence < place) else { return };
+        self.by_topic.remove(topic);
+        if end.is_gone {
             self.gone.retain(|(_, gone)| gone != topic);
             self.gone_bytes = self.gone.iter().map(|(_, topic)| cost(topic)).sum();
         }
@@ -122,5 +124,10 @@ mod tests {
         // what is over is over once
         ends.leave_history(&topic(5), 5);
         assert_eq!(known(&ends), [4, 5]);
+        // of a topic that is deleted nothing stays, unless it has ended again
+        ends.forget(&topic(4), 4);
+        assert_eq!(known(&ends), [4, 5]);
+        ends.forget(&topic(4), 6);
+        assert_eq!((known(&ends), ends.gone_bytes(), ends.gone.len()), (vec![5], cost(&topic(1)), 1));
     }
 }

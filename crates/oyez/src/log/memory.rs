@@ -274,9 +274,7 @@ impl Ring {
         // by a deletion whose place has left the history before the entry
         for topic in entry.topics.iter().filter(|topic| self.deletions.hides(topic, entry.sequence)) {
             self.latest.unset(topic, entry);
-            if self.ends.end_of(topic).is_some_and(|end| end.sequence == entry.sequence) {
-                self.ends.forget(topic);
-            }
+            self.ends.forget(topic, entry.sequence + 1);
         }
     }
 
@@ -393,7 +391,7 @@ impl Ring {
         } else if let Some(gone) = gone.filter(|_| !self.latest.compacts(topic)) {
             self.dropped.remember(topic.clone(), gone);
         }
-        self.ends.forget(topic);
+        self.ends.forget(topic, deletion.sequence);
         self.deletions.note(topic, deletion.sequence, hidden);
     }
 

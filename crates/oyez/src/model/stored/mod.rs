@@ -7,16 +7,17 @@ mod oracle;
 mod readers;
 mod setup;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
 use super::topics::{KEYS, TOPICS};
-use crate::Topic;
-use crate::log::Batch;
 use crate::log::disk::SimulatedDisk;
+use crate::log::{Batch, Entry};
 use crate::publish::Publish;
+use crate::{ErrorKind, Topic};
 use oracle::Oracle;
 use readers::Reader;
 use setup::{Life, Setup};
@@ -40,6 +41,10 @@ fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
         ("power cuts", seen.restarts[2]),
         ("snapshots", seen.snapshots),
         ("values that have left", seen.left),
+        ("finished", seen.finished),
+        ("ended", seen.ended),
+        ("ended and gone", seen.ended_and_gone),
+        ("refused", seen.refused),
         ("drops", seen.drops),
         ("deleted", seen.deleted),
         ("deleted and gone", 40 * seen.deleted_and_gone),
@@ -72,6 +77,12 @@ struct Seen {
     /// Streams that began with values, and values that came though the history does not hold them any more.
     snapshots: u64,
     left: u64,
+    /// Streams that ended with their topics, and those that were refused behind the end, and behind one that is gone.
+    finished: u64,
+    ended: u64,
+    ended_and_gone: u64,
+    /// Publishes behind an end.
+    refused: u64,
     /// Times that something left the disk.
     drops: u64,
     /// Gaps because of deletions.
@@ -81,6 +92,9 @@ struct Seen {
     /// Gaps that were followed by entries older than what is missing.
     uneven: u64,
 }
+
+/// How ids begin that are used more than once.
+const AGAIN: &str = "again-";
 
 struct World {
     dice: Dice,
@@ -120,7 +134,7 @@ impl World {
         for _ in 0..100 {
             match self.dice.below(12) {
                 0 if self.dice.one_in(3) => self.delete(),
-                0..=2 => self.publish(),
+                0..=2 => self.publish(seen),
                 3 => self.pass_time(),
                 4 => self.keep(seen),
                 5 if self.dice.one_in(3) => self.restart(seen),
@@ -139,50 +153,79 @@ impl World {
     }
 
     /// Several batches, written together.
-    fn publish(&mut self) {
+    fn publish(&mut self, seen: &mut Seen) {
         let mut shown = Vec::new();
         for _ in 0..=self.dice.below(3) {
             let number = if self.dice.one_in(20) { 60 } else { 1 + self.dice.below(8) };
-            let batch = Batch::new((0..number).map(|_| self.event()).collect(), None);
-            let writer = &mut self.life.writer;
-            if !writer.make_room(&batch.0).unwrap() {
-                writer.write().unwrap();
-                self.life.core.log.show(std::mem::take(&mut shown), self.now_ms);
-                assert!(writer.make_room(&batch.0).unwrap(), "nothing waits any more");
+            let batch: Vec<_> = (0..number).map(|_| self.event()).collect();
+            if shown.iter().any(|entry: &Arc<Entry>| entry.ended_topic().is_some()) {
+                self.write(&mut shown); // it is judged when the end is visible
             }
-            let entries = writer.push(batch.0, self.now_ms);
+            let is_refused = self.oracle.refuses(&batch);
+            let batch = Batch::new(batch, None);
+            match self.life.core.log.admit(&batch, self.now_ms) {
+                Ok(_) => assert!(!is_refused, "published behind the end of its topic"),
+                Err(error) => {
+                    assert!(is_refused && error.kind() == ErrorKind::Conflict, "{error}");
+                    seen.refused += 1;
+                    continue;
+                }
+            }
+            if !self.life.writer.make_room(&batch.0).unwrap() {
+                self.write(&mut shown);
+                assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits any more");
+            }
+            let entries = self.life.writer.push(batch.0, self.now_ms);
             // a batch is written as one
             let chain = self.life.store.chain_of(entries.iter().flat_map(|entry| &entry.topics));
             entries.iter().for_each(|entry| self.oracle.publish(entry, self.now_ms, chain));
             shown.extend(entries);
         }
-        self.life.writer.write().unwrap();
-        let number = shown.len();
-        self.life.core.log.show(shown, self.now_ms);
-        self.life.core.has_appended(number);
-        self.oracle.look(&self.life.core);
+        self.write(&mut shown);
         assert_eq!(self.oracle.head, self.life.writer.head());
     }
 
+    /// Makes durable and visible what waits.
+    fn write(&mut self, shown: &mut Vec<Arc<Entry>>) {
+        self.life.writer.write().unwrap();
+        let number = shown.len();
+        self.life.core.log.show(std::mem::take(shown), self.now_ms);
+        self.life.core.has_appended(number);
+        self.oracle.look(&self.life.core);
+    }
+
     fn event(&mut self) -> Publish {
+        if self.dice.one_in(60) {
+            return Publish::end(Topic::new(self.dice.pick(&TOPICS[2..])).unwrap());
+        }
         let few = self.dice.one_in(3);
         let topics: &[&str] = if few { &TOPICS[..2] } else { &TOPICS };
         let even = self.dice.one_in(2);
         let data = format!("{even}{}", "x".repeat(self.dice.pick(&[0, 10, 500])));
         let mut event = Event::data(data);
         if self.dice.one_in(6) {
-            event = event.id(format!("p{}", self.dice.below(1 << 40))).unwrap();
+            let id = match self.dice.one_in(3) {
+                true => format!("{AGAIN}{}", self.dice.below(3)),
+                false => format!("p{}", self.dice.below(1 << 40)),
+            };
+            event = event.id(id).unwrap();
         }
-        let first = self.dice.pick(topics);
+        let first = self.open_topic(topics);
         let mut publish = Publish::new(Topic::new(first).unwrap(), event);
         if self.dice.one_in(2) {
             publish = publish.key(self.dice.pick(&KEYS)).unwrap();
         }
-        let second = self.dice.pick(topics);
+        let second = self.open_topic(topics);
         if second != first && self.dice.one_in(4) {
             publish = publish.topic(Topic::new(second).unwrap());
         }
         publish
+    }
+
+    /// Now and then it is one that has ended.
+    fn open_topic(&mut self, topics: &[&'static str]) -> &'static str {
+        let topic = self.dice.pick(topics);
+        if self.oracle.has_ended(topic) && !self.dice.one_in(20) { TOPICS[0] } else { topic }
     }
 
     fn delete(&mut self) {

@@ -3,7 +3,7 @@
 //! The oracle keeps every entry that was acknowledged, for ever. It asks the store which numbers have left each class, but not whom they
 //! concern: what a stream has to say about them it works out by itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::readers::{Reader, Values};
 use super::setup::Setup;
@@ -15,6 +15,7 @@ use crate::model::deletions::{Deletion, Deletions};
 use crate::model::topics::{KEYS, TOPICS, bits_of_all, topic_bits, topic_bits_of};
 use crate::model::wish::is_even;
 use crate::position::{Epoch, Position};
+use crate::publish::Publish;
 
 pub(super) struct Oracle {
     pub(super) epoch: Epoch,
@@ -30,6 +31,8 @@ pub(super) struct Oracle {
     pub(super) deletions: Deletions,
     /// The newest entry of each topic and key, in the history or not; of those without a key only where that is compacted.
     values: HashMap<(&'static str, Option<&'static str>), u64>,
+    /// Where topics ended.
+    ends: HashMap<&'static str, u64>,
     pub(super) newest_ms: u64,
     /// The newest number, and the first that is in memory as well.
     pub(super) head: u64,
@@ -46,6 +49,7 @@ pub(super) struct Published {
     pub(super) all_bits: u16,
     pub(super) id: String,
     pub(super) time_ms: u64,
+    /// A filter lets it pass.
     pub(super) even: bool,
     key: Option<&'static str>,
     /// The class it was written to.
@@ -67,6 +71,7 @@ impl Oracle {
             remembers_all: setup.remembers_all(),
             compacted: topic_bits(&setup.compact),
             values: HashMap::new(),
+            ends: HashMap::new(),
             all: BTreeMap::new(),
             skips: Vec::new(),
             drops: 0,
@@ -87,7 +92,11 @@ impl Oracle {
         self.newest_ms = self.newest_ms.max(now_ms);
         let topics: Vec<_> = entry.topics.iter().map(|topic| known(topic, &TOPICS)).collect();
         let key = entry.key().map(|key| known(key, &KEYS));
-        for topic in &topics {
+        let ended = entry.ended_topic().map(|topic| known(topic, &TOPICS));
+        if let Some(topic) = ended {
+            self.ends.insert(topic, entry.sequence);
+        }
+        for topic in topics.iter().filter(|_| ended.is_none()) {
             if key.is_some() || topic_bits_of(topic) & self.compacted != 0 {
                 self.values.insert((topic, key), entry.sequence);
             }
@@ -99,7 +108,7 @@ impl Oracle {
             all_bits: bits,
             id: entry.event_id(self.epoch).to_string(),
             time_ms: self.newest_ms,
-            even: is_even(&entry.event()),
+            even: ended.is_some() || is_even(&entry.event()),
             key,
             chain,
             gone_at: None,
@@ -119,6 +128,7 @@ impl Oracle {
             entry.topic_bits &= !bits;
         }
         self.values.retain(|(name, _), _| *name != topic);
+        self.ends.remove(topic);
         if let Some(last) = last {
             self.deletions.push(Deletion { topic_bits: bits, last, at: entry.sequence, is_forgotten: false });
         }
@@ -175,6 +185,28 @@ impl Oracle {
         self.all.values().filter(|entry| !entry.is_gone()).count()
     }
 
+    pub(super) fn has_ended(&self, topic: &str) -> bool {
+        self.ends.contains_key(topic)
+    }
+
+    /// Is something of it to be published behind the end of its topic?
+    pub(super) fn refuses(&self, batch: &[Publish]) -> bool {
+        let mut ended: HashSet<&str> = self.ends.keys().copied().collect();
+        batch.iter().any(|publish| {
+            let is_beyond = publish.topics.iter().any(|topic| ended.contains(&**topic));
+            if publish.extras.end {
+                ended.extend(publish.topics.iter().map(|topic| &**topic));
+            }
+            is_beyond
+        })
+    }
+
+    /// The last end of topics that have all ended, behind which nothing can come.
+    pub(super) fn finish(&self, matchers: &[&str]) -> Option<u64> {
+        let ends: Option<Vec<u64>> = matchers.iter().map(|matcher| self.ends.get(matcher).copied()).collect();
+        ends?.into_iter().max()
+    }
+
     pub(super) fn position(&self, sequence: u64) -> String {
         Position { epoch: self.epoch, sequence }.to_string()
     }
@@ -187,8 +219,10 @@ impl Oracle {
             Ok(position) if self.is_skipped(position.sequence) => Err(Reason::Crash),
             Ok(position) => Ok(position.sequence),
             Err(_) => {
-                let mut kept = self.all.iter().filter(|(_, entry)| !entry.is_gone());
-                kept.find(|(_, entry)| entry.id == id).map(|(sequence, _)| *sequence).ok_or(Reason::Unknown)
+                // once one of them has left, nobody can tell which of them its reader has seen
+                let uses = || self.all.iter().filter(|(_, entry)| entry.id == id);
+                let kept = uses().next().filter(|_| !uses().any(|(_, entry)| entry.is_gone()));
+                kept.map(|(sequence, _)| *sequence).ok_or(Reason::Unknown)
             }
         }
     }

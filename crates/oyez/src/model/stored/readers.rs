@@ -6,7 +6,8 @@ use std::task::Waker;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::setup::Bell;
-use super::{Seen, World};
+use super::{AGAIN, Seen, World};
+use crate::ErrorKind;
 use crate::gap::{Gap, Reason};
 use crate::log::Entry;
 use crate::model::begun::{Begun, Due, is_told_once};
@@ -147,16 +148,22 @@ impl World {
         if poll {
             subscribe = subscribe.poll();
         }
-        let subscriber = subscribe.begin(self.now, self.now_ms).unwrap();
+        let begun = subscribe.begin(self.now, self.now_ms);
         seen.begins += 1;
         if let (Some(cut), From::Resumed(id)) = (cut, &from) {
             self.comes_back_where_it_was(cut, id);
         }
         let oracle = &self.oracle;
+        let finish = oracle.finish(&wish.matchers);
+        // a snapshot is taken before the end, which is no value
+        let snapshot = finish.map_or(oracle.head, |last| last - 1);
         let is_snapshot = matches!(from, From::Snapshot) && oracle.has_values(&wish.matchers);
         let (has, due) = match &from {
             From::Snapshot if is_snapshot => (0, None),
-            From::Live | From::Snapshot => (oracle.head, None),
+            From::Snapshot => (snapshot, None),
+            // who comes without an id wants the whole of it
+            From::Live if finish.is_some() => (oracle.earliest(), None),
+            From::Live => (oracle.head, None),
             From::Earliest => (oracle.earliest(), None),
             From::Last(number) => (oracle.before_last(*number, &wish.matchers), None),
             From::Time(ms) => oracle.resume_at(*ms, THEN, &wish.matchers),
@@ -167,6 +174,19 @@ impl World {
             From::Time(_) => true,
             From::Id(id) | From::Resumed(id) => oracle.find(id).is_ok(),
         };
+        if let Some(expected) =
+            finish.map_or(&[][..], |last| self.finished(&from, last, has, due.is_some())).split_first()
+        {
+            let kind = begun.err().map(|error| error.kind());
+            assert!(
+                kind.is_some_and(|kind| kind == *expected.0 || expected.1.contains(&kind)),
+                "{kind:?}, not {expected:?}"
+            );
+            seen.ended += u64::from(kind == Some(ErrorKind::Ended));
+            seen.ended_and_gone += u64::from(kind == Some(ErrorKind::Gone));
+            return;
+        }
+        let subscriber = begun.unwrap();
         if due.is_some() && oracle.is_gone_deleted(has, &wish.matchers) {
             seen.deleted_and_gone += 1;
         }
@@ -175,7 +195,7 @@ impl World {
             has,
             knows: oracle.drops,
             deletions: Known::upto(if resumes { 0 } else { oracle.head }),
-            values: is_snapshot.then_some(Values { upto: oracle.head, knows: oracle.drops }),
+            values: is_snapshot.then_some(Values { upto: snapshot, knows: oracle.drops }),
             page_of: None,
             until: poll.then_some(oracle.head),
             last_id: cut.and_then(|cut| cut.last_id.clone()),
@@ -192,8 +212,33 @@ impl World {
         }
     }
 
+    /// As what a stream is refused whose topics have ended, the last one at `last`, and that would read behind `has`.
+    fn finished(&self, from: &From, last: u64, has: u64, is_due: bool) -> &'static [ErrorKind] {
+        let is_gone = self.oracle.all[&last].is_gone();
+        let has_all = match from {
+            From::Id(id) | From::Resumed(id) => match self.oracle.find(id) {
+                Ok(after) => after >= last,
+                // as a place it is good
+                Err(reason) => reason == Reason::Crash && has >= last,
+            },
+            // of a time from which nothing is left nobody knows whether the end was before it
+            From::Time(_) if has >= last && !is_due && is_gone => return &[ErrorKind::Ended, ErrorKind::Gone],
+            From::Time(_) => has >= last && !is_due,
+            From::Last(number) => *number == 0,
+            From::Live | From::Earliest | From::Snapshot => false,
+        };
+        match (has_all, is_gone) {
+            (true, _) => &[ErrorKind::Ended],
+            (false, true) => &[ErrorKind::Gone],
+            (false, false) => &[],
+        }
+    }
+
     /// The last id that a reader was told stands for what it has.
     fn comes_back_where_it_was(&self, cut: &Reader, id: &str) {
+        if id.starts_with(AGAIN) {
+            return; // it stands for the first that had it
+        }
         let (Ok(after), Begun::Said) = (self.oracle.find(id), &cut.begun) else { return };
         let wanted = |after, end| self.oracle.wanted(cut, after, end).count();
         assert_eq!(wanted(cut.has, after), 0, "{id} skips what its reader has not got");
@@ -237,6 +282,8 @@ impl World {
             Turn::Deliver | Turn::Yield => {}
             Turn::Wait(_) if is_fetching => {}
             Turn::Wait(_) => {
+                let finish = self.oracle.finish(&reader.wish.matchers);
+                assert_eq!(finish, None, "waits for what will never come: {reader:?}");
                 assert_eq!(self.oracle.next(&reader, view), None, "sleeps with something to read: {reader:?}");
                 self.has_been_told(&reader, self.oracle.head, view);
             }
@@ -313,7 +360,7 @@ impl World {
         let expected = &self.oracle.all[&entry.sequence];
         assert_eq!((entry.time_ms, &*entry.event_id(self.oracle.epoch)), (expected.time_ms, &*expected.id));
         assert!(entry.topics.iter().map(|topic| &**topic).eq(expected.topics.iter().copied()));
-        assert_eq!(is_even(&entry.event()), expected.even);
+        assert_eq!(is_even(&entry.event()) || entry.ended_topic().is_some(), expected.even);
     }
 
     fn check_gap(&self, reader: &mut Reader, gap: &Gap, view: u64, seen: &mut Seen) {
@@ -337,6 +384,8 @@ impl World {
                 assert_eq!(reader.wish.slow, SlowPolicy::Skip);
                 let cursor = Position::parse(&gap.requested).unwrap().sequence;
                 self.passes_nothing(reader, cursor, view);
+                self.has_been_told(reader, cursor, view);
+                reader.has = reader.has.max(cursor);
                 let due = self.oracle.due_now(reader, cursor, gap.requested.clone(), view);
                 match &mut reader.values {
                     Some(values) if reader.has < values.upto => values.knows = view,
@@ -406,8 +455,16 @@ impl World {
         let next = self.oracle.next(reader, view);
         let complete = reader.until.is_some_and(|until| next.is_none_or(|next| next > until));
         let behind = reader.wish.slow == SlowPolicy::Disconnect && self.oracle.may_have_lost(reader, view);
-        assert!(complete || behind, "ended for no reason: {reader:?}");
-        seen.behind += u64::from(behind && !complete);
+        let finish = self.oracle.finish(&reader.wish.matchers);
+        // behind an end that is gone nothing comes any more, whether or not that is a loss
+        let finish = finish.filter(|last| reader.has >= *last || self.oracle.all[last].is_gone());
+        let finished = next.is_none() && finish.is_some();
+        assert!(complete || behind || finished, "ended for no reason: {reader:?}");
+        seen.behind += u64::from(behind && !complete && !finished);
+        seen.finished += u64::from(finished);
+        if let Some(last) = finish.filter(|_| finished && !complete && !behind) {
+            self.has_been_told(reader, last, view);
+        }
     }
 
     fn told(&mut self, reader: &mut Reader, id: String) {
