@@ -203,9 +203,8 @@ fn in_words(inspection: &Inspection) -> Vec<String> {
         (false, false, None) => "how it was left is not known".to_owned(),
     });
     lines.extend(inspection.unfinished.map(ToOwned::to_owned));
-    let lost: Vec<String> = inspection.lost_in_crashes.iter().map(|(first, last)| run(*first, *last)).collect();
-    if !lost.is_empty() {
-        lines.push(format!("numbers skipped behind crashes: {}", lost.join(", ")));
+    if !inspection.lost_in_crashes.is_empty() {
+        lines.push(format!("numbers skipped behind crashes: {}", newest_runs(&inspection.lost_in_crashes)));
     }
     let dropped = &inspection.dropped;
     if dropped.through > 0 {
@@ -235,6 +234,16 @@ fn in_words(inspection: &Inspection) -> Vec<String> {
 
 fn run(first: u64, last: u64) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
+/// The newest few, and how many more there are: a history may have seen a thousand crashes. `--json` has them all.
+fn newest_runs(runs: &[(u64, u64)]) -> String {
+    let (older, newest) = runs.split_at(runs.len().saturating_sub(RUNS_SHOWN));
+    let mut words: Vec<String> = newest.iter().map(|(first, last)| run(*first, *last)).collect();
+    if !older.is_empty() {
+        words.insert(0, format!("{} older runs", older.len()));
+    }
+    words.join(", ")
 }
 
 fn entries(number: u64) -> String {
@@ -298,5 +307,19 @@ impl Bar {
 
     fn end(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+const RUNS_SHOWN: usize = 5; // a line of a terminal
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_runs_the_newest_are_shown() {
+        assert_eq!(newest_runs(&[(4, 9), (12, 12)]), "4 to 9, 12");
+        let runs: Vec<(u64, u64)> = (1..=7).map(|number| (number * 10, number * 10 + 1)).collect();
+        assert_eq!(newest_runs(&runs), "2 older runs, 30 to 31, 40 to 41, 50 to 51, 60 to 61, 70 to 71");
     }
 }
