@@ -90,6 +90,39 @@ describe('a disk', { concurrency: 2 }, () => {
     });
   }
 
+  for (const at of LONG ? FAILS_AT : [2, 9]) {
+    test(`write ${at} fails: whether the hub ends with status 70 or goes on, all that was acknowledged is there`, { timeout: 60_000 }, async (t) => {
+      const file = join(await folder(t), 'trace');
+      const hub = await DurableHub.make(t, { through: strace(file, '-e', `inject=pwrite64:error=EIO:when=${at}`) });
+      const history = new History();
+      const started = await hub.start().then(() => true, (error) => {
+        assert.match(error.message, /status 70|input\/output error/i);
+        return false;
+      });
+      const reader = new Reader(hub);
+      t.after(() => reader.stop());
+      if (started) {
+        const publisher = new Publisher(`w${at}`, hub, history, { inFlight: 8 });
+        t.after(() => publisher.stop());
+        const failed = async () => (await calls(file)).some(({ name, error }) => name === 'pwrite64' && error === 'EIO');
+        await until(failed, { what: 'a write has failed', within: 30 });
+        const acknowledged = history.acknowledged;
+        await until(() => hub.server.exited || history.acknowledged > acknowledged + 20, { what: 'it ends or goes on', within: 10 });
+        await publisher.stop();
+        if (hub.server.exited) assert.deepEqual(hub.server.exited, { code: STORAGE, signal: null }, hub.server.logs);
+        assert.doesNotMatch(hub.server.logs, /panicked/);
+        await hub.kill();
+      }
+      hub.through = []; // and with a sound disk
+      await hub.start();
+      history.extend(await hub.read());
+      await reader.stop();
+      history.saw('a reader', reader.events, {});
+      assert.deepEqual(history.faults(), []);
+      assert.equal((await hub.publish('news', 'x')).status, 200);
+    });
+  }
+
   test('a full disk is an answer: 507, readers go on, and it takes events again as soon as there is room', { timeout: 120_000 }, async (t) => {
     const place = await smallDisk(t, '16m');
     const ballast = join(place, 'ballast');
