@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! cargo run --release -p oyez-bench-peers --bin durable -- append DIR [ROUNDS]
+//! cargo run --release -p oyez-bench-peers --bin durable -- cpu DIR [EVENTS] [BATCH] [PUBLISHERS]
 //! cargo run --release -p oyez-bench-peers --bin durable -- fill DIR EVENTS
 //! cargo run --release -p oyez-bench-peers --bin durable -- open DIR
 //! cargo run --release -p oyez-bench-peers --bin durable -- resume HOST:PORT EVENTS [SAMPLES]
 //! cargo run --release -p oyez-bench-peers --bin durable -- publish HOST:PORT BATCH [CONNECTIONS]
 //! ```
-//! `append` interleaves rounds of the loop and of a hub at the same batch sizes; `fill` makes a history of busy topics and of
+//! `append` interleaves rounds of the loop and of a hub at the same batch sizes; `cpu` tells the time on the processor that an
+//! event costs, by thread, which a busy machine changes less than rates; `fill` makes a history of busy topics and of
 //! one that is quiet; `open` opens it, and reads all of it as one subscriber; `resume` asks a server that serves it
 //! for what comes behind random ids, and tells the time to the first event; `publish` sends it events, one request in flight on
 //! each connection, and tells how many it takes a second.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -38,11 +41,15 @@ fn main() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match (arguments.first().map(String::as_str), arguments.get(1)) {
         (Some("append"), Some(directory)) => runtime.block_on(append(Path::new(directory), number(2, 9)?)),
+        (Some("cpu"), Some(directory)) => {
+            let (events, batch, publishers) = (number(2, 2_000_000)?, number(3, 100)?, number(4, 1)?);
+            runtime.block_on(cpu(Path::new(directory), events, batch, publishers))
+        }
         (Some("fill"), Some(directory)) => runtime.block_on(fill(Path::new(directory), number(2, 10_000_000)?)),
         (Some("open"), Some(directory)) => runtime.block_on(open(Path::new(directory))),
         (Some("resume"), Some(address)) => resume(address, number(2, 10_000_000)? as u64, number(3, 1_000)?),
         (Some("publish"), Some(address)) => publish(address, number(2, 1)?, number(3, 64)?),
-        _ => Err("durable append DIR | fill DIR EVENTS | open DIR | resume HOST:PORT EVENTS".into()),
+        _ => Err("durable append DIR | cpu DIR | fill DIR EVENTS | open DIR | resume HOST:PORT EVENTS".into()),
     }
 }
 
@@ -126,10 +133,67 @@ async fn publish_for(hub: &Hub<Event>, batch: usize, time: Duration) -> Result<u
     let (started, mut events) = (Instant::now(), 0);
     let topic = Topic::new("bench")?;
     while started.elapsed() < time {
-        let events_of_batch = (0..batch).map(|_| Publish::new(topic.clone(), Event::data("x".repeat(DATA))));
-        events += hub.publish_batch(events_of_batch.collect()).await?.len();
+        events += hub.publish_batch(batch_of(batch, &topic)).await?.len();
     }
     Ok(events)
+}
+
+async fn cpu(directory: &Path, events: usize, batch: usize, publishers: usize) -> Outcome {
+    let _ = std::fs::remove_dir_all(directory);
+    let hub = Hub::<Event>::builder().open(Storage::new(directory))?;
+    // until the tail in memory is full and segments have their size
+    publish_number(&hub, 1_000, 500).await?;
+    let (started, before) = (Instant::now(), thread_times()?);
+    let tasks: Vec<_> = (0..publishers)
+        .map(|_| {
+            let hub = hub.clone();
+            let number = events / publishers / batch;
+            tokio::spawn(async move { publish_number(&hub, batch, number).await.map_err(|error| error.to_string()) })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    let (elapsed, after) = (started.elapsed(), thread_times()?);
+    hub.close().await;
+    std::fs::remove_dir_all(directory)?;
+    // what this program itself does for an event
+    let own = Instant::now();
+    let topic = Topic::new("bench")?;
+    (0..events / batch).for_each(|_| drop(std::hint::black_box(batch_of(batch, &topic))));
+    let nanoseconds = |time: Duration| time.as_nanos() as f64 / events as f64;
+    let threads = after.iter().map(|(name, time)| (name, *time - before.get(name).copied().unwrap_or_default()));
+    let threads: Vec<_> = threads.filter(|(_, time)| nanoseconds(*time) >= 1.0).collect();
+    print!("{:.0} ns an event", nanoseconds(threads.iter().map(|(_, time)| *time).sum()));
+    threads.iter().for_each(|(name, time)| print!(", {name} {:.0}", nanoseconds(*time)));
+    let rate = events as f64 / elapsed.as_secs_f64();
+    println!("; making the events {:.0}; {rate:.0} events/s", nanoseconds(own.elapsed()));
+    Ok(())
+}
+
+/// Time on the processor of the threads of each name.
+fn thread_times() -> Result<BTreeMap<String, Duration>, Box<dyn Error>> {
+    let mut times = BTreeMap::new();
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        let name = std::fs::read_to_string(thread.join("comm"))?.trim().to_owned();
+        let nanoseconds = std::fs::read_to_string(thread.join("schedstat"))?;
+        let nanoseconds = nanoseconds.split(' ').next().unwrap_or_default().parse()?;
+        *times.entry(name).or_default() += Duration::from_nanos(nanoseconds);
+    }
+    Ok(times)
+}
+
+async fn publish_number(hub: &Hub<Event>, batch: usize, number: usize) -> Result<(), oyez::Error> {
+    let topic = Topic::new("bench")?;
+    for _ in 0..number {
+        hub.publish_batch(batch_of(batch, &topic)).await?;
+    }
+    Ok(())
+}
+
+fn batch_of(batch: usize, topic: &Topic) -> Vec<Publish> {
+    (0..batch).map(|_| Publish::new(topic.clone(), Event::data("x".repeat(DATA)))).collect()
 }
 
 fn storage(directory: &Path) -> Storage {
