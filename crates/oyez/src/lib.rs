@@ -28,6 +28,7 @@ mod clock;
 mod connection;
 mod control;
 #[cfg(any(feature = "serve", shuttle))]
+mod digits;
 mod doorbell;
 mod error;
 mod frame;

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use oyez_proto::{EventId, encode_cursor};
 
 use crate::Error;
+use crate::digits::{DIGITS_MAX, Digits};
 
 /// One life of a log: drawn when the log is new, so that ids of a log that is gone are recognised and no id ever
 /// names two events. Eight characters, `a`–`z` first, then `0`–`9` and `a`–`z`: 40 bits.
@@ -58,7 +59,15 @@ impl Position {
     /// The id of this position as it stands in an `id:` field.
     #[must_use]
     pub fn event_id(&self) -> EventId {
-        EventId::new(self.to_string()).expect("a position holds no line break")
+        EventId::new(self.text().as_str()).expect("a position holds no line break")
+    }
+
+    pub(crate) fn text(&self) -> PositionText {
+        let sequence = Digits::decimal(self.sequence);
+        let mut text = PositionText { bytes: [b':'; POSITION_LEN_MAX], len: EPOCH_LEN + 1 + sequence.as_bytes().len() };
+        text.bytes[..EPOCH_LEN].copy_from_slice(&self.epoch.0);
+        text.bytes[EPOCH_LEN + 1..text.len].copy_from_slice(sequence.as_bytes());
+        text
     }
 
     /// The block that tells a reader this place, and when to come back if that is said. It dispatches nothing.
@@ -66,6 +75,22 @@ impl Position {
         let mut frame = BytesMut::with_capacity(64);
         encode_cursor(&self.event_id(), reconnection_time, &mut frame);
         frame.freeze()
+    }
+}
+
+/// The text of a position, on the stack.
+pub(crate) struct PositionText {
+    bytes: [u8; POSITION_LEN_MAX],
+    len: usize,
+}
+
+impl PositionText {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("a position is ASCII")
     }
 }
 
@@ -83,7 +108,7 @@ impl fmt::Debug for Epoch {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.epoch, self.sequence)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -125,9 +150,9 @@ pub(crate) fn is_shaped_like_a_position(id: &str) -> bool {
         && sequence.bytes().all(|b| b.is_ascii_digit())
 }
 
-pub(crate) const EPOCH_LEN: usize = 8;
-/// Digits of the largest sequence number.
-pub(crate) const SEQUENCE_LEN_MAX: usize = 20;
+const EPOCH_LEN: usize = 8;
+/// Bytes of the longest text of a position.
+pub(crate) const POSITION_LEN_MAX: usize = EPOCH_LEN + 1 + DIGITS_MAX;
 const EPOCH_BITS: u32 = 40;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 

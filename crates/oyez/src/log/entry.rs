@@ -1,7 +1,6 @@
 //! An event as the log holds it.
 
 use std::any::Any;
-use std::fmt::Display;
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -10,9 +9,10 @@ use oyez_proto::{Decoder, Event, EventId, Item};
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::digits::Digits;
 use crate::log::ends;
 use crate::log::once::Once;
-use crate::position::{EPOCH_LEN, Position, SEQUENCE_LEN_MAX};
+use crate::position::{POSITION_LEN_MAX, Position};
 use crate::publish::Publish;
 use crate::{Epoch, Topic};
 
@@ -139,8 +139,8 @@ impl Draft {
     pub(crate) fn new(publish: Publish) -> Self {
         let publisher_id = publish.event.event_id().cloned();
         let event = publish.event.without_id();
-        let id_len = publisher_id.as_ref().map_or(EPOCH_LEN + 1 + SEQUENCE_LEN_MAX, |id| id.len());
-        let room = CHUNK_HEAD_MAX + b"id: \n".len() + id_len;
+        let id_len = publisher_id.as_ref().map_or(POSITION_LEN_MAX, |id| id.len());
+        let room = CHUNK_HEAD_MAX + ID_FIELD.len() + id_len + b"\n".len();
         let mut bytes = Vec::with_capacity(room + event.encoded_len() + CHUNK_END.len());
         bytes.resize(room, 0);
         event.encode(&mut bytes);
@@ -172,12 +172,11 @@ impl Draft {
 
     /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
     pub(crate) fn place(mut self, position: Position, time_ms: u64) -> Entry {
-        let mut line = Line::default();
-        line.push_id(self.publisher_id.as_ref(), position);
-        let frame_start = line.write_before(&mut self.bytes, self.room);
-        let mut size = Line::default();
-        size.push_text(format_args!("{:x}\r\n", self.bytes.len() - CHUNK_END.len() - frame_start));
-        let start = size.write_before(&mut self.bytes, frame_start);
+        let text = position.text();
+        let id = self.publisher_id.as_ref().map_or(text.as_bytes(), |id| id.as_bytes());
+        let frame_start = write_before(&mut self.bytes, self.room, &[ID_FIELD, id, b"\n"]);
+        let size = Digits::hex(self.bytes.len() - CHUNK_END.len() - frame_start);
+        let start = write_before(&mut self.bytes, frame_start, &[size.as_bytes(), CHUNK_END]);
         let mut chunk = Bytes::from(self.bytes);
         chunk.advance(start);
         Entry {
@@ -205,14 +204,13 @@ pub(crate) struct Stored {
 impl Stored {
     /// Appends its chunk to `out`, made of the fields but for the id; gives back the bytes of the chunk's size and CRLF.
     pub(crate) fn push_chunk(&self, epoch: Epoch, fields: &[u8], out: &mut Vec<u8>) -> u8 {
-        let mut line = Line::default();
-        line.push_id(self.publisher_id.as_ref(), Position { epoch, sequence: self.sequence });
-        let mut size = Line::default();
-        size.push_text(format_args!("{:x}\r\n", line.0.len() + fields.len()));
-        for part in [&size.0[..], &line.0, fields, CHUNK_END] {
+        let text = Position { epoch, sequence: self.sequence }.text();
+        let id = self.publisher_id.as_ref().map_or(text.as_bytes(), |id| id.as_bytes());
+        let size = Digits::hex(ID_FIELD.len() + id.len() + b"\n".len() + fields.len());
+        for part in [size.as_bytes(), CHUNK_END, ID_FIELD, id, b"\n", fields, CHUNK_END] {
             out.extend_from_slice(part);
         }
-        size.0.len() as u8
+        (size.as_bytes().len() + CHUNK_END.len()) as u8
     }
 
     pub(crate) fn with_chunk(self, chunk: Bytes, chunk_head: u8) -> Entry {
@@ -221,35 +219,13 @@ impl Stored {
     }
 }
 
-/// The bytes of one line, on the stack.
-#[derive(Default)]
-struct Line(SmallVec<[u8; 256]>);
-
-impl Line {
-    fn push_id(&mut self, publisher_id: Option<&EventId>, position: Position) {
-        self.push(b"id: ");
-        match publisher_id {
-            Some(id) => self.push(id.as_bytes()),
-            None => self.push_text(position),
-        }
-        self.push(b"\n");
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn push_text(&mut self, text: impl Display) {
-        use std::io::Write;
-        write!(self.0, "{text}").expect("a vector takes every byte");
-    }
-
-    /// Writes the line into `bytes` so that it ends at `end`; tells where it begins.
-    fn write_before(&self, bytes: &mut [u8], end: usize) -> usize {
-        let start = end - self.0.len();
-        bytes[start..end].copy_from_slice(&self.0);
+/// Writes the parts into `bytes` so that they end at `end`; tells where they begin.
+fn write_before(bytes: &mut [u8], end: usize, parts: &[&[u8]]) -> usize {
+    parts.iter().rev().fold(end, |end, part| {
+        let start = end - part.len();
+        bytes[start..end].copy_from_slice(part);
         start
-    }
+    })
 }
 
 impl Entry {
@@ -420,4 +396,6 @@ const ID_INDEX_BYTES: usize = 140;
 
 /// Eight digits and CRLF: no event is longer.
 const CHUNK_HEAD_MAX: usize = 10;
+/// Behind the size, and behind the chunk.
 const CHUNK_END: &[u8] = b"\r\n";
+const ID_FIELD: &[u8] = b"id: ";
