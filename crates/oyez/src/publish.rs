@@ -30,20 +30,21 @@ pub struct Publish {
     pub(crate) topics: SmallVec<[Topic; 1]>,
     pub(crate) event: Event,
     pub(crate) payload: Option<Arc<dyn Any + Send + Sync>>,
-    pub(crate) extras: Extras,
+    /// Apart, because few have any: a batch is moved more than once.
+    pub(crate) extras: Option<Box<Extras>>,
 }
 
 impl Publish {
     /// `event` to `topic`.
     #[must_use]
     pub fn new(topic: Topic, event: Event) -> Self {
-        Self { topics: smallvec![topic], event, payload: None, extras: Extras::default() }
+        Self { topics: smallvec![topic], event, payload: None, extras: None }
     }
 
     /// The same event to one topic more. A subscriber of several of its topics gets it once. An end is that of one topic, and stays so.
     #[must_use]
     pub fn topic(mut self, topic: Topic) -> Self {
-        if !self.topics.contains(&topic) && !self.extras.end {
+        if !self.topics.contains(&topic) && !self.is_end() {
             self.topics.push(topic);
         }
         self
@@ -56,7 +57,7 @@ impl Publish {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when `key` is empty, too long or holds a control character.
     pub fn key(mut self, key: &str) -> Result<Self, Error> {
         check_text("key", key, KEY_BYTES_MAX)?;
-        self.extras.key = Some(key.into());
+        self.extras_mut().key = Some(key.into());
         Ok(self)
     }
 
@@ -71,7 +72,7 @@ impl Publish {
         if ms == 0 {
             return Err(Error::invalid(format!("ttl {time:?} is less than a millisecond, so nobody could read it")));
         }
-        self.extras.ttl_ms = Some(ms);
+        self.extras_mut().ttl_ms = Some(ms);
         Ok(self)
     }
 
@@ -82,8 +83,20 @@ impl Publish {
         let data = serde_json::json!({ "topic": &*topic }).to_string();
         let event = Event::data(data).with_type(EventType::new(END).expect("a type of ours is one"));
         let mut publish = Self::new(topic, event);
-        publish.extras.end = true;
+        publish.extras_mut().end = true;
         publish
+    }
+
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
+    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        self.extras().is_some_and(|extras| extras.end)
     }
 
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
@@ -91,7 +104,7 @@ impl Publish {
         at_most("bytes of data", self.event.data_str().len(), limits.data_bytes_max)?;
         if let Some(event_type) = self.event.event_type() {
             at_most("bytes of event type", event_type.len(), EVENT_TYPE_BYTES_MAX)?;
-            if event_type.starts_with(RESERVED) && !self.extras.end {
+            if event_type.starts_with(RESERVED) && !self.is_end() {
                 return Err(Error::invalid(format!("event type {event_type:?} is reserved for the hub: oyez.*")));
             }
         }

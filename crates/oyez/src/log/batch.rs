@@ -39,7 +39,7 @@ impl Batch {
         if let Some(key) = key {
             let once = Once::new(key, &batch);
             if let Some(first) = batch.first_mut() {
-                first.extras.once = Some(once);
+                first.extras_mut().once = Some(once);
             }
         }
         Self(batch.into_iter().map(Draft::new).collect())
@@ -48,7 +48,7 @@ impl Batch {
     /// The place at which a topic is deleted, whose newest entry on disk is this one, as far as is known.
     pub(crate) fn deletion(topic: Topic, last_on_disk: u64) -> Self {
         let mut publish = Publish::new(topic, Event::data(""));
-        publish.extras.deletes = Some(last_on_disk);
+        publish.extras_mut().deletes = Some(last_on_disk);
         Self::new(vec![publish], None)
     }
 

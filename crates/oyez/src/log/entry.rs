@@ -145,7 +145,7 @@ impl Draft {
         bytes.resize(room, 0);
         event.encode(&mut bytes);
         bytes.extend_from_slice(CHUNK_END);
-        let extras = Some(publish.extras).filter(|extras| *extras != Extras::default()).map(Box::new);
+        let extras = publish.extras.filter(|extras| **extras != Extras::default());
         Self { topics: publish.topics, publisher_id, payload: publish.payload, extras, bytes, room }
     }
 

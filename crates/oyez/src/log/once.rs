@@ -216,9 +216,10 @@ fn hash(batch: &[Publish]) -> u128 {
         hash.optional(event.event_id().map(|id| &**id));
         hash.duration(event.reconnection_time());
         hash.text(event.data_str());
-        hash.optional(publish.extras.key.as_deref());
-        hash.duration(publish.extras.ttl_ms.map(Duration::from_millis));
-        hash.number(u64::from(publish.extras.end));
+        let extras = publish.extras();
+        hash.optional(extras.and_then(|extras| extras.key.as_deref()));
+        hash.duration(extras.and_then(|extras| extras.ttl_ms).map(Duration::from_millis));
+        hash.number(u64::from(extras.is_some_and(|extras| extras.end)));
     }
     hash.0.finish128().as_u128()
 }
@@ -335,7 +336,7 @@ mod tests {
         let topic = |name| Topic::new(name).unwrap();
         let of = |name, event| Publish::new(topic(name), event);
         let event = || Event::data("x");
-        let with = |extras| Publish { extras, ..of("a", event()) };
+        let with = |extras| Publish { extras: Some(Box::new(extras)), ..of("a", event()) };
         let batches = [
             vec![of("a", event())],
             vec![of("a", Event::data("y"))],

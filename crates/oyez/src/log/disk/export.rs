@@ -82,7 +82,7 @@ impl Line {
             retry: None,
             key: None,
             ttl: None,
-            end: publish.extras.end,
+            end: publish.is_end(),
             deletes,
             once: None,
         }

@@ -275,12 +275,13 @@ fn publish_of(line: Line) -> Result<Publish, Error> {
     if let Some(key) = &line.key {
         publish = publish.key(key)?;
     }
-    publish.extras.ttl_ms = line.ttl;
-    publish.extras.end = line.end;
-    publish.extras.deletes = line.deletes;
+    let extras = publish.extras_mut();
+    extras.ttl_ms = line.ttl;
+    extras.end = line.end;
+    extras.deletes = line.deletes;
     if let Some(once) = line.once {
         let once = once.once().ok_or_else(|| Error::invalid(format!("hash {:?} is not hexadecimal", once.hash)))?;
-        publish.extras.once = Some(once);
+        extras.once = Some(once);
     }
     // what one hub took another takes, whatever their bounds are
     let limits = Limits { data_bytes_max: usize::MAX, publish_topics_max: u16::MAX.into(), ..Limits::default() };

@@ -676,7 +676,7 @@ fn a_start_reads_what_still_means_something() {
     let plain = || Publish::new(Topic::new("a").unwrap(), Event::data("x".repeat(1_000)));
     for time_ms in [0, late] {
         let mut once = plain().ttl(Duration::from_secs(1)).unwrap();
-        once.extras.once = Some(Once::new(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));
+        once.extras_mut().once = Some(Once::new(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));
         let expiring = plain().ttl(Duration::from_secs(1)).unwrap();
         for (publish, counts) in [(plain().key("k").unwrap(), true), (once, time_ms == late), (expiring, false)] {
             let batch = vec![Draft::new(publish)];

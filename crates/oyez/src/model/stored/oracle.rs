@@ -194,7 +194,7 @@ impl Oracle {
         let mut ended: HashSet<&str> = self.ends.keys().copied().collect();
         batch.iter().any(|publish| {
             let is_beyond = publish.topics.iter().any(|topic| ended.contains(&**topic));
-            if publish.extras.end {
+            if publish.is_end() {
                 ended.extend(publish.topics.iter().map(|topic| &**topic));
             }
             is_beyond

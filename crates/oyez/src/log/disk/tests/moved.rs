@@ -55,10 +55,10 @@ fn colourful() -> (SimulatedDisk, usize) {
         ]);
         push(vec![Publish::new(topic("a"), event("keyed")).key("k 1").unwrap().ttl(Duration::from_secs(9)).unwrap()]);
         let mut batch = vec![Publish::new(topic("a"), event("once")), Publish::new(topic("a"), Event::data(""))];
-        batch[0].extras.once = Some(Once::new(IdempotencyKey::scoped("me", "key").unwrap(), &batch));
+        batch[0].extras_mut().once = Some(Once::new(IdempotencyKey::scoped("me", "key").unwrap(), &batch));
         push(batch);
         let mut deletion = Publish::new(topic("c/1"), Event::data(""));
-        deletion.extras.deletes = Some(round as u64 * 8 + 2);
+        deletion.extras_mut().deletes = Some(round as u64 * 8 + 2);
         push(vec![deletion]);
         push(vec![Publish::end(topic(&format!("c/end-{round}")))]);
     }
