@@ -546,8 +546,14 @@ impl Tail for Shown {
     fn show(&self, entries: Vec<Arc<Entry>>) {
         if let Some(core) = self.0.upgrade() {
             let number = entries.iter().filter(|entry| !entry.deletes()).count();
-            core.log.show(entries, clock::wall_ms());
+            core.log.show(entries);
             core.has_appended(number);
+        }
+    }
+
+    fn trim(&self) {
+        if let Some(core) = self.0.upgrade() {
+            core.log.trim(clock::wall_ms());
         }
     }
 

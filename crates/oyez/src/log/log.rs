@@ -165,10 +165,15 @@ impl Log {
 
     /// Shows entries that are on disk.
     #[cfg(unix)]
-    pub(crate) fn show(&self, entries: Vec<Arc<Entry>>, now_ms: u64) {
+    pub(crate) fn show(&self, entries: Vec<Arc<Entry>>) {
         let mut ring = self.ring.write();
         entries.into_iter().for_each(|entry| ring.take(entry));
-        ring.trim(now_ms);
+    }
+
+    /// Lets go of what is beyond the retention.
+    #[cfg(unix)]
+    pub(crate) fn trim(&self, now_ms: u64) {
+        self.ring.write().trim(now_ms);
     }
 
     /// Entries leave the disk; see [`Ring::leave_disk`].

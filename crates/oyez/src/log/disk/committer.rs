@@ -25,6 +25,9 @@ pub(crate) trait Tail: Send + Sync {
     /// Shows entries to all readers, in order.
     fn show(&self, entries: Vec<Arc<Entry>>);
 
+    /// Lets go of what need not be in memory any more.
+    fn trim(&self);
+
     /// Numbers up to here were given out and name nothing.
     fn skip(&self, sequence: u64);
 }
@@ -164,7 +167,7 @@ impl Shared {
 }
 
 enum Pushed {
-    Pending(Vec<Arc<Entry>>),
+    Pending { first: u64 },
     Replayed { first: u64 },
 }
 
@@ -172,8 +175,8 @@ struct Thread {
     shared: Arc<Shared>,
     writer: Writer,
     tail: Box<dyn Tail>,
-    /// What is written next, and who waits for it.
-    pending: Vec<(Vec<Arc<Entry>>, Answer)>,
+    /// The first numbers of the batches that are written next, and who waits for them.
+    pending: Vec<(u64, Answer)>,
     events: usize,
     /// Under which keys: a key that is used twice is judged when the first use is visible.
     keys: HashSet<IdempotencyKey>,
@@ -218,13 +221,13 @@ impl Thread {
         if self.events + batch.0.len() > COMMIT_EVENTS_MAX || is_known || is_beyond {
             self.commit();
         }
-        let now_ms = clock::wall_ms();
-        match self.push(batch, now_ms) {
-            Ok(Pushed::Pending(entries)) => {
-                self.events += entries.len();
+        let (number, ended) = (batch.0.len(), batch.ended_topics());
+        match self.push(batch, clock::wall_ms()) {
+            Ok(Pushed::Pending { first }) => {
+                self.events += number;
                 self.keys.extend(key);
-                self.ended.extend(entries.iter().filter_map(|entry| entry.ended_topic().cloned()));
-                self.pending.push((entries, done));
+                self.ended.extend(ended);
+                self.pending.push((first, done));
             }
             // nobody may be waiting any more
             Ok(Pushed::Replayed { first }) => drop(done.send(Ok(Appended { first, replayed: true }))),
@@ -249,7 +252,11 @@ impl Thread {
             return Err(failed(reason));
         }
         match room {
-            Ok(_) => Ok(Pushed::Pending(self.writer.push(batch.0, now_ms))),
+            Ok(_) => {
+                let first = self.writer.head() + 1;
+                self.writer.push(batch.0, now_ms);
+                Ok(Pushed::Pending { first })
+            }
             Err(unwritten) => Err(self.refusal(unwritten)),
         }
     }
@@ -263,27 +270,26 @@ impl Thread {
         self.keys.clear();
         self.ended.clear();
         let pending = std::mem::take(&mut self.pending);
-        if let Err(unwritten) = self.writer.write() {
-            let error = self.refusal(unwritten);
-            self.tail.skip(self.writer.head());
-            for (_, done) in pending {
-                let _ = done.send(Err(error.again()));
+        let entries = match self.writer.write() {
+            Ok(entries) => entries,
+            Err(unwritten) => {
+                let error = self.refusal(unwritten);
+                self.tail.skip(self.writer.head());
+                for (_, done) in pending {
+                    let _ = done.send(Err(error.again()));
+                }
+                return;
             }
-            return;
-        }
-        let mut dones = Vec::with_capacity(pending.len());
-        let mut entries = Vec::with_capacity(pending.iter().map(|(entries, _)| entries.len()).sum());
-        for (shown, done) in pending {
-            dones.push((done, shown.first().map_or(0, |entry| entry.sequence)));
-            entries.extend(shown);
-        }
+        };
         self.tail.show(entries);
         if self.writer.has_news() {
             self.keeper.ring();
         }
-        for (done, first) in dones {
+        for (first, done) in pending {
             let _ = done.send(Ok(Appended { first, replayed: false }));
         }
+        // behind the answers: the publishers make their next batches meanwhile
+        self.tail.trim();
     }
 
     /// Nobody publishes: there is time for what need not be done at once.

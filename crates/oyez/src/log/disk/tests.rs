@@ -23,6 +23,7 @@ use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::{Error, Topic};
 
+mod committed;
 mod moved;
 mod repaired;
 

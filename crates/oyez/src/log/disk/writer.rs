@@ -3,14 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use oyez_proto::EventId;
-
 use super::index::{Index, MemoryIndex, Noted, Sample};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::{Clean, End, Store};
 use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
-use crate::log::entry::{Draft, Entry, Extras, Mark};
+use crate::log::entry::{Draft, Entry, Extras};
 use crate::position::Position;
 
 /// When a publish is acknowledged.
@@ -42,6 +40,8 @@ pub(crate) struct Writer {
     newest_ms: u64,
     generation: u64,
     chains: Vec<Written>,
+    /// The entries that are to be written together, in order.
+    waiting: Vec<Arc<Entry>>,
     /// The chain in which room was made last.
     room_in: usize,
     /// A segment was begun, or is half full.
@@ -61,11 +61,10 @@ struct Written {
 
 /// What the index is told when a record is durable.
 struct Note {
-    at: Sample,
+    offset: u32,
     len: u32,
-    entry: Arc<Entry>,
-    publisher_id: Option<EventId>,
-    mark: Option<Mark>,
+    /// Which of those that wait.
+    entry: usize,
 }
 
 impl Writer {
@@ -86,6 +85,7 @@ impl Writer {
             newest_ms: opened.newest_ms,
             generation: opened.newest_generation,
             chains,
+            waiting: Vec::new(),
             room_in: 0,
             news: false,
             store,
@@ -130,33 +130,34 @@ impl Writer {
         Ok(true)
     }
 
-    /// Gives the batch its numbers; it is written with what waits. There is room for it.
+    /// Gives the batch its numbers; it is written with what waits. There is room for it. Gives back its entries.
     pub(crate) fn push(
         &mut self,
         batch: impl IntoIterator<Item = Draft, IntoIter: ExactSizeIterator>,
         now_ms: u64,
-    ) -> Vec<Arc<Entry>> {
+    ) -> &[Arc<Entry>] {
         // a clock that is set back must not put entries out of order
         self.newest_ms = self.newest_ms.max(now_ms);
         let batch = batch.into_iter();
         let chain = &mut self.chains[self.room_in];
         let salt = chain.segment.as_ref().map_or(0, |segment| segment.head.salt);
+        let first = self.waiting.len();
         let mut rest = batch.len();
-        let entries = batch.into_iter().map(|draft| {
+        self.waiting.reserve(rest);
+        chain.noted.reserve(rest);
+        for draft in batch {
             rest -= 1;
             let start = chain.bytes.len();
             let sequence = self.next;
             self.next += 1;
             let place = Place { sequence, time_ms: self.newest_ms, synced: chain.synced, rest: rest as u16 };
             record::write(&mut chain.bytes, &draft, place, salt);
-            let (mark, publisher_id) = (draft.extras().map(Extras::mark), draft.publisher_id().cloned());
-            let entry = Arc::new(draft.place(Position { epoch: self.store.epoch, sequence }, self.newest_ms));
-            let at = Sample { sequence, time_ms: self.newest_ms, offset: chain.end + start as u32 };
             let len = (chain.bytes.len() - start) as u32;
-            chain.noted.push(Note { at, len, entry: Arc::clone(&entry), publisher_id, mark });
-            entry
-        });
-        entries.collect()
+            chain.noted.push(Note { offset: chain.end + start as u32, len, entry: self.waiting.len() });
+            let position = Position { epoch: self.store.epoch, sequence };
+            self.waiting.push(Arc::new(draft.place(position, self.newest_ms)));
+        }
+        &self.waiting[first..]
     }
 
     /// The next number is this one, or a later one that was given out already.
@@ -164,8 +165,9 @@ impl Writer {
         self.next = self.next.max(next);
     }
 
-    /// Writes what waits and makes it as durable as configured. After an error nothing of it is in the log.
-    pub(crate) fn write(&mut self) -> Result<(), Unwritten> {
+    /// Writes what waits and makes it as durable as configured; gives it back. After an error nothing of it is in the log.
+    pub(crate) fn write(&mut self) -> Result<Vec<Arc<Entry>>, Unwritten> {
+        let entries = std::mem::take(&mut self.waiting);
         let mut written = Ok(());
         for chain in self.chains.iter_mut().filter(|chain| !chain.bytes.is_empty()) {
             if written.is_ok() {
@@ -179,10 +181,10 @@ impl Writer {
         for chain in &mut self.chains {
             let half = chain.segment.as_ref().map_or(u32::MAX, |segment| segment.capacity / 2);
             let before = chain.end;
-            chain.settle(written.is_ok());
+            chain.settle(&entries, written.is_ok());
             self.news |= before <= half && half < chain.end;
         }
-        written
+        written.map(|()| entries)
     }
 
     /// Lets a segment whose entries are all too old be dropped though nothing more is written.
@@ -293,11 +295,11 @@ impl Written {
     }
 
     /// What was written counts, or it never was.
-    fn settle(&mut self, written: bool) {
+    fn settle(&mut self, entries: &[Arc<Entry>], written: bool) {
         let notes = self.noted.drain(..);
         if let Some(segment) = self.segment.as_ref().filter(|_| written) {
             if let Index::Memory(index) = &mut *segment.index.write() {
-                notes.for_each(|note| note.tell(index));
+                notes.for_each(|note| note.tell(entries, index));
             }
             self.end += self.bytes.len() as u32;
         }
@@ -306,10 +308,13 @@ impl Written {
 }
 
 impl Note {
-    fn tell(self, index: &mut MemoryIndex) {
-        let Self { at, len, entry, publisher_id, mark } = self;
+    fn tell(self, entries: &[Arc<Entry>], index: &mut MemoryIndex) {
+        let Self { offset, len, entry } = self;
+        let Some(entry) = entries.get(entry) else { return };
+        let at = Sample { sequence: entry.sequence, time_ms: entry.time_ms, offset };
         let topics = if entry.deletes() { &[][..] } else { &entry.topics[..] };
-        index.note(&Noted { at, len, topics, publisher_id: publisher_id.as_deref(), mark });
+        let publisher_id = entry.publisher_id.as_deref();
+        index.note(&Noted { at, len, topics, publisher_id, mark: entry.extras().map(Extras::mark) });
     }
 }
 
