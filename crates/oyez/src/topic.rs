@@ -1,8 +1,10 @@
 //! What an event is published to.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::Error;
 use crate::limits::TOPIC_BYTES_MAX;
@@ -15,8 +17,15 @@ use crate::limits::TOPIC_BYTES_MAX;
 /// assert!(Topic::new("orders/42").is_ok());
 /// assert!(Topic::new("orders/*").is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(Arc<str>);
+#[derive(Clone)]
+pub struct Topic {
+    name: Arc<str>,
+    /// Made once: an entry's topic is looked up four times on its way through ring and index.
+    hash: u64,
+}
+
+/// One for all tables of the process. Drawn at random, so that nobody can choose names that collide.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl Topic {
     /// Takes `name` if it can be a topic.
@@ -30,12 +39,44 @@ impl Topic {
                 "topic {name:?} holds '*', which only a subscription may (it is a pattern there)"
             )));
         }
-        Ok(Self(name.into()))
+        Ok(Self::known(name))
     }
 
     /// A name that was a topic before.
     pub(crate) fn known(name: &str) -> Self {
-        Self(name.into())
+        Self { name: name.into(), hash: HASHER.hash_one(name) }
+    }
+
+    /// For tables of topics; another one in each process.
+    pub(crate) fn table_hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && (Arc::ptr_eq(&self.name, &other.name) || self.name == other.name)
+    }
+}
+
+impl Eq for Topic {}
+
+impl PartialOrd for Topic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Topic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl Hash for Topic {
+    // as its name, because it can be borrowed as that
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
     }
 }
 
@@ -56,31 +97,31 @@ pub(crate) fn check_text(what: &str, text: &str, bytes_max: usize) -> Result<(),
 impl Deref for Topic {
     type Target = str;
     fn deref(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
 impl std::borrow::Borrow<str> for Topic {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
 impl AsRef<str> for Topic {
     fn as_ref(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(&*self.name, f)
     }
 }
 

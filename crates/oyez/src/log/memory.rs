@@ -219,8 +219,7 @@ impl Ring {
                 // of what compacted topics lose nothing is missed, so nothing is known
                 if self.latest.compacts(topic) { DroppedRun::default() } else { self.dropped.recall(topic) }
             };
-            let shared = self.topics.add(topic.clone(), sequence, self.history_start, recall);
-            *topic = shared;
+            *topic = self.topics.add(topic, sequence, self.history_start, recall).clone();
         }
         self.push(Arc::new(draft.place(Position { epoch, sequence }, self.newest_ms)))
     }
@@ -229,7 +228,7 @@ impl Ring {
     pub(crate) fn take(&mut self, entry: Arc<Entry>) {
         self.newest_ms = self.newest_ms.max(entry.time_ms);
         for topic in entry.topics.iter().filter(|_| !entry.deletes()) {
-            self.topics.add(topic.clone(), entry.sequence, self.history_start, |_| DroppedRun::default());
+            self.topics.add(topic, entry.sequence, self.history_start, |_| DroppedRun::default());
         }
         self.push(entry);
     }

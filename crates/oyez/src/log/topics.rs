@@ -1,7 +1,6 @@
 //! The index from topic to positions, so that a quiet topic is read without passing the busy ones.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::mem::size_of;
 
 use hashbrown::HashTable;
@@ -15,7 +14,6 @@ use crate::log::dropped::DroppedRun;
 pub(crate) struct Topics {
     /// Of pointers alone: a table under churn is mostly empty, and there twice when it grows.
     slots: HashTable<Box<Slot>>,
-    hasher: RandomState,
     history: Names,
     slack: Names,
 }
@@ -37,37 +35,36 @@ struct Slot {
 }
 
 impl Topics {
-    /// Adds the newest entry of `topic` and gives back the name that all its entries share. `recall` tells what is
+    /// Adds the newest entry of `topic` and tells the name that all its entries share. `recall` tells what is
     /// known of a topic that has no place yet.
     pub(crate) fn add(
         &mut self,
-        topic: Topic,
+        topic: &Topic,
         sequence: u64,
         history_start: u64,
         recall: impl FnOnce(&Topic) -> DroppedRun,
-    ) -> Topic {
-        let hash = self.hasher.hash_one(&topic);
-        match self.slots.entry(hash, |slot| slot.name == topic, |slot| self.hasher.hash_one(&slot.name)) {
-            Place::Occupied(mut place) => {
-                let Slot { name, positions, .. } = &mut **place.get_mut();
+    ) -> &Topic {
+        match self.slots.entry(topic.table_hash(), |slot| slot.name == *topic, |slot| slot.name.table_hash()) {
+            Place::Occupied(place) => {
+                let Slot { name, positions, .. } = &mut **place.into_mut();
                 if positions.back().is_some_and(|newest| *newest < history_start) {
                     self.slack.remove(name);
                     self.history.add(name);
                 }
                 positions.push_back(sequence);
-                name.clone()
+                name
             }
             Place::Vacant(place) => {
-                self.history.add(&topic);
-                let gone = Some(recall(&topic)).filter(|run| *run != DroppedRun::default()).map(Box::new);
-                place.insert(Box::new(Slot { name: topic.clone(), positions: VecDeque::from([sequence]), gone }));
-                topic
+                self.history.add(topic);
+                let gone = Some(recall(topic)).filter(|run| *run != DroppedRun::default()).map(Box::new);
+                let slot = Slot { name: topic.clone(), positions: VecDeque::from([sequence]), gone };
+                &place.insert(Box::new(slot)).into_mut().name
             }
         }
     }
 
     fn slot(&self, topic: &Topic) -> Option<&Slot> {
-        self.slots.find(self.hasher.hash_one(topic), |slot| slot.name == *topic).map(|slot| &**slot)
+        self.slots.find(topic.table_hash(), |slot| slot.name == *topic).map(|slot| &**slot)
     }
 
     /// Notes that an entry of `topic` has left the history. It stays in the ring.
@@ -88,8 +85,9 @@ impl Topics {
         hidden: DroppedRun,
         time_of: impl Fn(u64) -> u64,
     ) -> (DroppedRun, Option<DroppedRun>) {
-        let hash = self.hasher.hash_one(topic);
-        let Ok(place) = self.slots.find_entry(hash, |slot| slot.name == *topic) else { return (hidden, None) };
+        let Ok(place) = self.slots.find_entry(topic.table_hash(), |slot| slot.name == *topic) else {
+            return (hidden, None);
+        };
         let (slot, _) = place.remove();
         let Slot { positions, gone, .. } = *slot;
         let is_kept = positions.back().is_some_and(|newest| *newest >= history_start);
@@ -104,7 +102,7 @@ impl Topics {
     /// Removes an entry of `topic`, which has left the history before, unless it is hidden; what is known of the topic comes
     /// back with its last one.
     pub(crate) fn pop(&mut self, topic: &Topic, sequence: u64, time_ms: u64) -> Option<(Topic, DroppedRun)> {
-        let mut place = self.slots.find_entry(self.hasher.hash_one(topic), |slot| slot.name == *topic).ok()?;
+        let mut place = self.slots.find_entry(topic.table_hash(), |slot| slot.name == *topic).ok()?;
         let slot = place.get_mut();
         if slot.positions.front() != Some(&sequence) {
             return None;

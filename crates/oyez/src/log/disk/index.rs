@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 use twox_hash::XxHash3_64;
 
@@ -53,7 +54,7 @@ pub(crate) struct MemoryIndex {
     pub(crate) contents: Contents,
     /// Every so many records one.
     samples: Vec<Sample>,
-    topics: HashMap<Topic, MemoryRun>,
+    topics: HashTable<(Topic, MemoryRun)>,
     /// Hashes of publisher ids, and where they are used.
     ids: HashMap<u64, SmallVec<[u32; 2]>>,
     marked: Vec<(Mark, u32)>,
@@ -101,10 +102,9 @@ impl MemoryIndex {
         (contents.last, contents.last_ms) = (sequence, time_ms);
         contents.end = offset + noted.len;
         for topic in noted.topics {
-            let known = match self.topics.get_mut(topic) {
-                Some(known) => known,
-                None => self.topics.entry(topic.clone()).or_default(),
-            };
+            let is_it = |(name, _): &(Topic, MemoryRun)| name == topic;
+            let place = self.topics.entry(topic.table_hash(), is_it, |(name, _)| name.table_hash());
+            let (_, known) = place.or_insert_with(|| (topic.clone(), MemoryRun::default())).into_mut();
             if known.run.count == 0 {
                 known.run.first = sequence;
             }
@@ -118,6 +118,10 @@ impl MemoryIndex {
         if let Some(mark) = noted.mark {
             self.marked.push((mark, offset));
         }
+    }
+
+    fn run(&self, topic: &Topic) -> Option<&MemoryRun> {
+        self.topics.find(topic.table_hash(), |(name, _)| name == topic).map(|(_, known)| known)
     }
 
     /// The index as a file.
@@ -433,7 +437,7 @@ impl Index {
 
     pub(crate) fn topic(&self, name: &Topic) -> io::Result<Option<TopicRun>> {
         match self {
-            Self::Memory(index) => Ok(index.topics.get(name).map(|known| known.run)),
+            Self::Memory(index) => Ok(index.run(name).map(|known| known.run)),
             Self::File(index) => index.topic(name),
         }
     }
@@ -452,7 +456,7 @@ impl Index {
     pub(crate) fn positions(&self, name: &Topic, run: TopicRun, from: u32, max: usize) -> io::Result<Vec<u32>> {
         match self {
             Self::Memory(index) => {
-                let Some(known) = index.topics.get(name) else { return Ok(Vec::new()) };
+                let Some(known) = index.run(name) else { return Ok(Vec::new()) };
                 let first = known.positions.partition_point(|at| *at < from);
                 Ok(known.positions.iter().skip(first).take(max).copied().collect())
             }
@@ -474,7 +478,7 @@ impl Index {
         let skipped = (run.count as usize).saturating_sub(max);
         match self {
             Self::Memory(index) => {
-                let known = index.topics.get(name);
+                let known = index.run(name);
                 Ok(known.map(|known| known.positions.iter().skip(skipped).copied().collect()).unwrap_or_default())
             }
             Self::File(index) => {
