@@ -174,8 +174,9 @@ pub(crate) mod disk {
     /// See [`SEGMENT_BYTES_MIN`].
     pub(crate) const SEGMENTS_OF_HISTORY: usize = 16;
 
-    /// Events that are made durable together. 1,000: what comes behind them waits for one sync more at most.
-    pub(crate) const COMMIT_EVENTS_MAX: usize = 1_000;
+    /// Events that are made durable together, within [`WRITE_BYTES_MAX`]. 8,000: eight publishers with batches of 1,000 share a
+    /// sync, and the first of them waits a few milliseconds for the last to be encoded.
+    pub(crate) const COMMIT_EVENTS_MAX: usize = 8_000;
     /// Bytes that are written together, but for a batch that is larger by itself.
     pub(crate) const WRITE_BYTES_MAX: usize = 1 << 20;
     /// Bytes of publishes that wait for the disk; further ones are refused.
