@@ -1,25 +1,51 @@
 //! Events as JSON: one object, or a batch of them as lines.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use oyez::{EventId, EventType, Publish, Topic};
-use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::limits::BATCH_EVENTS_MAX;
 use crate::problem::Problem;
 use crate::request::{EventTemplate, ttl};
 
 /// The publish that one JSON object describes.
 pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
-    let object: Result<Object, _> = serde_json::from_str(text);
-    object.map_err(|error| Problem::invalid(format!("the JSON is wrong: {error}")))?.into_publish()
+    read(text, &mut Names::default())
 }
 
 /// The publishes of a batch, one object a line; empty lines are passed over. All or none.
 pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, line)| object(line).map_err(|problem| in_line(index + 1, problem))).collect()
+    let mut names = Names::default();
+    let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
+    }
+    Ok(batch)
+}
+
+fn read(text: &str, names: &mut Names) -> Result<Publish, Problem> {
+    let object: Result<Object, _> = serde_json::from_str(text);
+    object.map_err(|error| Problem::invalid(format!("the JSON is wrong: {error}")))?.into_publish(names)
+}
+
+/// The names of topics: lines that follow each other often have the same, which is then made once.
+#[derive(Default)]
+struct Names {
+    last: Option<Topic>,
+}
+
+impl Names {
+    fn topic(&mut self, name: &str) -> Result<Topic, Problem> {
+        match &self.last {
+            Some(last) if **last == *name => Ok(last.clone()),
+            _ => Ok(self.last.insert(Topic::new(name).map_err(Problem::refused)?).clone()),
+        }
+    }
 }
 
 fn in_line(number: usize, problem: Problem) -> Problem {
@@ -30,7 +56,7 @@ fn in_line(number: usize, problem: Problem) -> Problem {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Object<'a> {
     #[serde(borrow)]
@@ -46,24 +72,51 @@ struct Object<'a> {
     ttl: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Topics<'a> {
-    One(#[serde(borrow)] Cow<'a, str>),
+    One(Cow<'a, str>),
     Many(Vec<String>),
 }
 
+// by hand: what serde derives for one of two shapes first takes each value apart
+impl<'de: 'a, 'a> Deserialize<'de> for Topics<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'a> Visitor<'a> for OneOrMany {
+            type Value = Topics<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a topic or a list of topics")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<Topics<'a>, E> {
+                Ok(Topics::One(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Topics<'a>, E> {
+                Ok(Topics::One(Cow::Owned(name.to_owned())))
+            }
+
+            fn visit_seq<A: SeqAccess<'a>>(self, names: A) -> Result<Topics<'a>, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(names)).map(Topics::Many)
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
 impl Object<'_> {
-    fn into_publish(self) -> Result<Publish, Problem> {
+    fn into_publish(self, known: &mut Names) -> Result<Publish, Problem> {
         if self.private {
             return Err(Problem::NotYet { what: "the field private".to_owned() });
         }
-        let names = match self.topics {
-            Topics::One(name) => vec![name.into_owned()],
-            Topics::Many(names) => names,
+        let (first, others) = match &self.topics {
+            Topics::One(name) => (&**name, &[][..]),
+            Topics::Many(names) => {
+                let (first, others) = names.split_first().ok_or_else(|| Problem::invalid("topics is empty"))?;
+                (&**first, others)
+            }
         };
-        let mut topics = names.iter().map(|name| Topic::new(name).map_err(Problem::refused));
-        let first = topics.next().ok_or_else(|| Problem::invalid("topics is empty"))??;
+        let first = known.topic(first)?;
         let template = EventTemplate {
             event_type: self.event.map(EventType::new).transpose().map_err(Problem::refused)?,
             id: self.id.map(EventId::new).transpose().map_err(Problem::refused)?,
@@ -72,15 +125,18 @@ impl Object<'_> {
             ttl: self.ttl.as_deref().map(ttl).transpose()?,
         };
         let publish = template.publish(first, data(self.data)?)?;
-        topics.try_fold(publish, |publish, topic| Ok(publish.topic(topic?)))
+        others.iter().try_fold(publish, |publish, name| Ok(publish.topic(Topic::new(name).map_err(Problem::refused)?)))
     }
 }
 
 /// A string is its own text; any other value is kept as it is written, without the white space.
 fn data(value: &RawValue) -> Result<String, Problem> {
     let json = value.get();
-    if !json.starts_with('"') {
+    let Some(text) = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return Ok(compact(json));
+    };
+    if !text.as_bytes().contains(&b'\\') {
+        return Ok(text.to_owned());
     }
     // JSON's grammar lets half of a surrogate pair pass, but no text has it
     serde_json::from_str(json).map_err(|error| Problem::invalid(format!("data is no text: {error}")))
