@@ -13,11 +13,11 @@ use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
 use super::topics::{KEYS, TOPICS};
-use crate::log::Batch;
 use crate::log::disk::SimulatedDisk;
+use crate::log::{Admission, Batch, IdempotencyKey};
 use crate::publish::Publish;
 use crate::{ErrorKind, Topic};
-use oracle::Oracle;
+use oracle::{Answer, Oracle};
 use readers::Reader;
 use setup::{Life, Setup};
 
@@ -44,6 +44,8 @@ fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
         ("ended", seen.ended),
         ("ended and gone", 2 * seen.ended_and_gone),
         ("refused", seen.refused),
+        ("replayed", seen.replayed),
+        ("mismatched", seen.mismatched),
         ("drops", seen.drops),
         ("deleted", seen.deleted),
         ("deleted and gone", 40 * seen.deleted_and_gone),
@@ -82,6 +84,9 @@ struct Seen {
     ended_and_gone: u64,
     /// Publishes behind an end.
     refused: u64,
+    /// Publishes that were answered with the ids of their first time, and those under a key that stands for others.
+    replayed: u64,
+    mismatched: u64,
     /// Times that something left the disk.
     drops: u64,
     /// Gaps because of deletions.
@@ -145,7 +150,8 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let ms = self.dice.pick(&[1, 3, 10, 60]);
+        // two of the long times are longer than an idempotency key is remembered, one is not, and nothing comes near that
+        let ms = if self.dice.one_in(15) { 301_000 } else { self.dice.pick(&[1, 3, 10, 60]) };
         self.now += Duration::from_millis(ms);
         // the wall clock may be set back meanwhile
         self.now_ms = if self.dice.one_in(10) { self.now_ms - 20 } else { self.now_ms + ms };
@@ -155,20 +161,14 @@ impl World {
     fn publish(&mut self, seen: &mut Seen) {
         let mut has_end = false;
         for _ in 0..=self.dice.below(3) {
-            let number = if self.dice.one_in(20) { 60 } else { 1 + self.dice.below(8) };
-            let batch: Vec<_> = (0..number).map(|_| self.event()).collect();
-            if std::mem::take(&mut has_end) {
-                self.write(); // it is judged when the end is visible
+            let (events, key) = self.batch();
+            if std::mem::take(&mut has_end) || key.is_some() {
+                self.write(); // it is judged when what it may repeat, or an end, is visible
             }
-            let is_refused = self.oracle.refuses(&batch);
-            let batch = Batch::new(batch, None);
-            match self.life.core.log.admit(&batch, self.now_ms) {
-                Ok(_) => assert!(!is_refused, "published behind the end of its topic"),
-                Err(error) => {
-                    assert!(is_refused && error.kind() == ErrorKind::Conflict, "{error}");
-                    seen.refused += 1;
-                    continue;
-                }
+            let batch = Batch::new(events.clone(), key.map(|key| IdempotencyKey::new(key).unwrap()));
+            let once = key.zip(batch.once().map(|once| once.hash));
+            if self.judge(&batch, &self.oracle.answer(&events, once, self.now_ms), seen) != Answer::New {
+                continue;
             }
             if !self.life.writer.make_room(&batch.0).unwrap() {
                 self.write();
@@ -179,9 +179,36 @@ impl World {
             let chain = self.life.store.chain_of(entries.iter().flat_map(|entry| &entry.topics));
             entries.iter().for_each(|entry| self.oracle.publish(entry, self.now_ms, chain));
             has_end = entries.iter().any(|entry| entry.ended_topic().is_some());
+            once.into_iter().for_each(|once| self.oracle.publish_once(events.clone(), once, entries[0].sequence));
         }
         self.write();
         assert_eq!(self.oracle.head, self.life.writer.head());
+    }
+
+    /// Events, now and then under a key that was used before, with the same events or others.
+    fn batch(&mut self) -> (Vec<Publish>, Option<&'static str>) {
+        let key = self.dice.one_in(4).then(|| self.dice.pick(&["o1", "o2", "o3"]));
+        let again = key.filter(|_| !self.dice.one_in(4)).and_then(|key| self.oracle.batch_of(key));
+        let number = if self.dice.one_in(20) { 60 } else { 1 + self.dice.below(8) };
+        (again.unwrap_or_else(|| (0..number).map(|_| self.event()).collect()), key)
+    }
+
+    /// Does the log say of a batch what it is to say?
+    fn judge(&self, batch: &Batch, expected: &Answer, seen: &mut Seen) -> Answer {
+        let answer = match self.life.core.log.admit(batch, self.now_ms) {
+            Ok(Admission::New) => Answer::New,
+            Ok(Admission::Replayed { first }) => {
+                seen.replayed += 1;
+                Answer::Replayed(batch.event_ids(self.setup.epoch, first).iter().map(ToString::to_string).collect())
+            }
+            Err(error) => {
+                seen.refused += u64::from(error.kind() == ErrorKind::Conflict);
+                seen.mismatched += u64::from(error.kind() == ErrorKind::Mismatch);
+                Answer::Refused(error.kind())
+            }
+        };
+        assert_eq!(answer, *expected);
+        answer
     }
 
     /// Makes durable and visible what waits.
@@ -195,7 +222,7 @@ impl World {
     }
 
     fn event(&mut self) -> Publish {
-        if self.dice.one_in(60) {
+        if self.dice.one_in(45) {
             return Publish::end(Topic::new(self.dice.pick(&TOPICS[2..])).unwrap());
         }
         let few = self.dice.one_in(3);

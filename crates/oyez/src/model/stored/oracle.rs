@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::readers::{Reader, Values};
 use super::setup::Setup;
+use crate::ErrorKind;
 use crate::gap::Reason;
 use crate::hub::Core;
+use crate::limits::ONCE_WINDOW;
 use crate::log::Entry;
 use crate::model::begun::Due;
 use crate::model::deletions::{Deletion, Deletions};
@@ -31,12 +33,32 @@ pub(super) struct Oracle {
     pub(super) deletions: Deletions,
     /// The newest entry of each topic and key, in the history or not; of those without a key only where that is compacted.
     values: HashMap<(&'static str, Option<&'static str>), u64>,
+    /// What was published once, by its key.
+    once: HashMap<&'static str, Once>,
     /// Where topics ended.
     ends: HashMap<&'static str, u64>,
     pub(super) newest_ms: u64,
     /// The newest number, and the first that is in memory as well.
     pub(super) head: u64,
     pub(super) front: u64,
+}
+
+/// A batch that was published under an idempotency key.
+struct Once {
+    batch: Vec<Publish>,
+    /// What it is told by from others.
+    hash: u128,
+    ids: Vec<String>,
+    first: u64,
+}
+
+/// What becomes of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    New,
+    /// It was published before, under these ids.
+    Replayed(Vec<String>),
+    Refused(ErrorKind),
 }
 
 /// An entry as the oracle remembers it.
@@ -71,6 +93,7 @@ impl Oracle {
             remembers_all: setup.remembers_all(),
             compacted: topic_bits(&setup.compact),
             values: HashMap::new(),
+            once: HashMap::new(),
             ends: HashMap::new(),
             all: BTreeMap::new(),
             skips: Vec::new(),
@@ -170,6 +193,8 @@ impl Oracle {
     /// The log is opened again: of a key the newest entry counts that is kept. Another class may have had a newer one that is gone.
     pub(super) fn open_again(&mut self) {
         self.deletions.forget(|place| self.all[&place].is_gone());
+        // a key is stored with the first entry of its batch
+        self.once.retain(|_, once| !self.all[&once.first].is_gone());
         self.values.retain(|(topic, _), _| topic_bits_of(topic) & self.compacted != 0);
         for (sequence, entry) in self.all.iter().filter(|(_, entry)| !entry.is_gone() && entry.key.is_some()) {
             for topic in
@@ -185,12 +210,36 @@ impl Oracle {
         self.all.values().filter(|entry| !entry.is_gone()).count()
     }
 
+    /// What was published under this key.
+    pub(super) fn batch_of(&self, key: &str) -> Option<Vec<Publish>> {
+        self.once.get(key).map(|once| once.batch.clone())
+    }
+
+    /// What is to become of a batch now that is published under this key, with this hash.
+    pub(super) fn answer(&self, batch: &[Publish], once: Option<(&'static str, u128)>, now_ms: u64) -> Answer {
+        let used = once.and_then(|(key, hash)| Some((self.once.get(key)?, hash)));
+        let is_recent =
+            |once: &Once| now_ms.saturating_sub(self.all[&once.first].time_ms) < ONCE_WINDOW.as_millis() as u64;
+        match used.filter(|(once, _)| is_recent(once)) {
+            Some((once, hash)) if once.hash == hash => Answer::Replayed(once.ids.clone()),
+            Some(_) => Answer::Refused(ErrorKind::Mismatch),
+            None if self.refuses(batch) => Answer::Refused(ErrorKind::Conflict),
+            None => Answer::New,
+        }
+    }
+
+    /// It was published under this key, as the entries from `first` on.
+    pub(super) fn publish_once(&mut self, batch: Vec<Publish>, (key, hash): (&'static str, u128), first: u64) {
+        let ids = self.all.range(first..).take(batch.len()).map(|(_, entry)| entry.id.clone()).collect();
+        self.once.insert(key, Once { batch, hash, ids, first });
+    }
+
     pub(super) fn has_ended(&self, topic: &str) -> bool {
         self.ends.contains_key(topic)
     }
 
     /// Is something of it to be published behind the end of its topic?
-    pub(super) fn refuses(&self, batch: &[Publish]) -> bool {
+    fn refuses(&self, batch: &[Publish]) -> bool {
         let mut ended: HashSet<&str> = self.ends.keys().copied().collect();
         batch.iter().any(|publish| {
             let is_beyond = publish.topics.iter().any(|topic| ended.contains(&**topic));
