@@ -270,7 +270,12 @@ impl Ring {
     pub(crate) fn recall(&mut self, entry: &Arc<Entry>) {
         self.learn(entry);
         self.latest.leave_memory(entry);
-        // by a deletion whose place has left the history before the entry
+        self.hide_again(entry);
+    }
+
+    /// A deletion whose place has left the history before the entry, when the hub starts.
+    #[cfg(unix)]
+    fn hide_again(&mut self, entry: &Entry) {
         for topic in entry.topics.iter().filter(|topic| self.deletions.hides(topic, entry.sequence)) {
             self.latest.unset(topic, entry);
             self.ends.forget(topic, entry.sequence + 1);
@@ -302,11 +307,14 @@ impl Ring {
                 self.ends.leave_history(&topic, sequence);
             }
         }
-        let values = self.latest.up_to(self.gone_through);
+        let mut values = self.latest.up_to(self.gone_through);
+        values.retain(|entry| self.latest.is_compacted(entry));
+        // a value of one topic may have been another's as well, which was deleted
+        let oldest = values.first().map_or(*oldest, |value| value.sequence.min(*oldest));
         Remains {
-            values: values.into_iter().filter(|entry| self.latest.is_compacted(entry)).collect(),
+            values,
             ends: self.ends.gone().cloned().collect(),
-            deletions: self.deletions.outlived(self.gone_through, *oldest),
+            deletions: self.deletions.outlived(self.gone_through, oldest),
         }
     }
 
@@ -329,6 +337,7 @@ impl Ring {
     pub(crate) fn recall_value(&mut self, value: &Arc<Entry>) {
         self.latest.note(value);
         self.latest.leave_history(value);
+        self.hide_again(value); // it may be that of one of its topics only
     }
 
     /// The values of compacted topics that have left the disk and match, behind `cursor` and up to `upto`.
