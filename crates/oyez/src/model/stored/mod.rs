@@ -13,8 +13,9 @@ use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
 use super::topics::{KEYS, TOPICS};
-use crate::log::disk::SimulatedDisk;
-use crate::log::{Admission, Batch, IdempotencyKey};
+use crate::log::disk::{SimulatedDisk, StoredPage, StoredRead};
+use crate::log::{Admission, Batch, IdempotencyKey, Retained};
+use crate::matcher::Matchers;
 use crate::publish::Publish;
 use crate::{ErrorKind, Topic};
 use oracle::{Answer, Oracle};
@@ -44,6 +45,8 @@ fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
         ("ended", seen.ended),
         ("ended and gone", 2 * seen.ended_and_gone),
         ("refused", seen.refused),
+        ("torn and gone", seen.torn[0]),
+        ("torn and there", 3 * seen.torn[1]),
         ("replayed", seen.replayed),
         ("mismatched", seen.mismatched),
         ("drops", seen.drops),
@@ -86,6 +89,8 @@ struct Seen {
     refused: u64,
     /// Publishes that were answered with the ids of their first time, and those under a key that stands for others.
     replayed: u64,
+    /// Batches that nobody was told of when the power failed: those that are gone, and those that are there.
+    torn: [u64; 2],
     mismatched: u64,
     /// Times that something left the disk.
     drops: u64,
@@ -95,6 +100,15 @@ struct Seen {
     deleted_and_gone: u64,
     /// Gaps that were followed by entries older than what is missing.
     uneven: u64,
+}
+
+/// A batch that was being written when the power failed.
+#[derive(Debug)]
+struct Torn {
+    ids: Vec<String>,
+    chain: usize,
+    /// The power failed behind it.
+    is_acknowledged: bool,
 }
 
 /// How ids begin that are used more than once.
@@ -255,6 +269,35 @@ impl World {
         if self.oracle.has_ended(topic) && !self.dice.one_in(20) { TOPICS[0] } else { topic }
     }
 
+    /// Publishes a batch with power that may fail at any step of its write.
+    fn publish_without_power(&mut self) -> Option<Torn> {
+        let events: Vec<_> = (0..=self.dice.below(30)).map(|_| self.event()).collect();
+        if self.oracle.answer(&events, None, self.now_ms) != Answer::New {
+            return None;
+        }
+        let batch = Batch::new(events, None);
+        assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
+        let entries = self.life.writer.push(batch.0, self.now_ms);
+        let chain = self.life.store.chain_of(entries.iter().flat_map(|entry| &entry.topics));
+        let ids = entries.iter().map(|entry| entry.event_id(self.setup.epoch).to_string()).collect();
+        self.disk.cut_power_at(self.disk.steps() + self.dice.below(3));
+        let is_acknowledged = self.life.writer.write().is_ok();
+        Some(Torn { ids, chain, is_acknowledged })
+    }
+
+    /// Of what was being written when the power failed all is there, or nothing.
+    fn find_torn(&mut self, torn: &Torn, seen: &mut Seen) {
+        let mut all = Matchers::default();
+        all.push("*".parse().unwrap());
+        let page = Retained { entries: usize::MAX, bytes: usize::MAX };
+        let read = self.life.store.read(page, self.oracle.head, &all, u64::MAX, u64::MAX).unwrap();
+        let StoredRead::Page(StoredPage { entries, .. }) = read else { panic!("something has left meanwhile") };
+        let ids: Vec<_> = entries.iter().map(|entry| entry.event_id(self.setup.epoch).to_string()).collect();
+        assert!(ids == torn.ids || (ids.is_empty() && !torn.is_acknowledged), "{ids:?} is left of {torn:?}");
+        entries.iter().for_each(|entry| self.oracle.publish(entry, entry.time_ms, torn.chain));
+        seen.torn[usize::from(!ids.is_empty())] += u64::from(!torn.is_acknowledged);
+    }
+
     fn delete(&mut self) {
         let name = self.dice.pick(&TOPICS);
         let topic = Topic::new(name).unwrap();
@@ -292,6 +335,7 @@ impl World {
         self.cut.extend(stopped);
         let how = self.dice.below(3);
         let is_clean = how == 0;
+        let torn = if how == 2 { self.publish_without_power() } else { None };
         if is_clean {
             self.life.writer.stop().unwrap();
         }
@@ -305,6 +349,7 @@ impl World {
         self.life = self.setup.start(&self.disk, self.dice.below(1 << 40));
         assert_eq!(self.life.store.firsts(), firsts, "something has gone, or come back, with a restart");
         self.oracle.open_again();
+        torn.into_iter().for_each(|torn| self.find_torn(&torn, seen));
         let head = self.life.core.log.head();
         if is_clean {
             assert_eq!(head, self.oracle.head, "a clean stop skips no number");
