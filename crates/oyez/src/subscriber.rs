@@ -2,7 +2,6 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::any::Any;
-use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -488,7 +487,7 @@ impl Subscriber {
                 return Some(Turn::Wait(self.next_time(waker)));
             }
             Page::Failed(error) => {
-                error!(%error, source = error.source(), "a stream breaks off, because what comes next cannot be read");
+                error!(%error, "a stream breaks off, because what comes next cannot be read; `oyez log verify` on the directory says more");
                 self.broken = true;
                 return Some(self.end(End::Storage));
             }
