@@ -486,6 +486,7 @@ impl Core {
     }
 
     /// Rings `bell` behind each append from now on, for as long as it is there.
+    #[cfg(any(feature = "serve", shuttle))]
     pub(crate) fn hang(&self, bell: Weak<dyn Bell>) {
         let mut bells = self.bells.write();
         bells.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&bell));

@@ -27,8 +27,8 @@ mod access;
 mod clock;
 mod connection;
 mod control;
-#[cfg(any(feature = "serve", shuttle))]
 mod digits;
+#[cfg(any(feature = "serve", shuttle))]
 mod doorbell;
 mod error;
 mod frame;

@@ -61,6 +61,7 @@ pub(crate) struct Hidden {
 
 impl Deletions {
     /// Where a topic was deleted last; 0 when none was.
+    #[cfg(any(feature = "serve", shuttle))]
     pub(crate) fn newest(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.newest)
     }

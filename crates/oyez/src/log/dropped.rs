@@ -130,6 +130,9 @@ impl DroppedRun {
     /// This run and what is gone behind it, with the segment that was dropped as this one.
     #[cfg(unix)]
     pub(crate) fn join(&mut self, behind: &Self, drop: u64) {
+        if behind.last() == 0 {
+            return; // what was gone before is not gone again
+        }
         self.drop = self.drop.max(drop);
         self.unknown = self.unknown.max(behind.unknown);
         self.unknown_ms = self.unknown_ms.max(behind.unknown_ms);
@@ -279,4 +282,18 @@ impl Dropped {
 /// A name in two maps, with what they keep beside it.
 fn cost(topic: &Topic) -> usize {
     topic.len() + 240
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_not_gone_again_with_a_segment_that_held_nothing_of_it() {
+        let mut run = DroppedRun::of(22, 29, 0, 8);
+        run.join(&DroppedRun::of(30, 30, 0, 1), 1);
+        run.join(&DroppedRun::default(), 2);
+        let missed = |after, drops| run.missed_since(After::Sequence(after), drops);
+        assert_eq!((missed(7, 0), missed(7, 1), missed(30, 0)), (Missed::Events(9), Missed::Nothing, Missed::Nothing));
+    }
 }

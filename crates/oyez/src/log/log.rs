@@ -25,7 +25,9 @@ use crate::log::memory::{Departure, Remains};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(any(feature = "serve", shuttle))]
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, ErrorKind, Topic};
 
@@ -45,6 +47,7 @@ pub(crate) struct Log {
     #[cfg(unix)]
     history: Option<History>,
     /// Where a topic was deleted last.
+    #[cfg(any(feature = "serve", shuttle))]
     newest_deletion: Arc<AtomicU64>,
 }
 
@@ -122,6 +125,7 @@ impl Log {
             epoch,
             expiring: Arc::clone(&ring.expiring),
             expiry_clock: ExpiryClock::default(),
+            #[cfg(any(feature = "serve", shuttle))]
             newest_deletion: ring.deletions.newest(),
             ring: RwLock::new(ring),
             lines: Lines::default(),
@@ -617,6 +621,7 @@ impl Log {
     }
 
     /// Where a topic was deleted last; 0 when none was.
+    #[cfg(any(feature = "serve", shuttle))]
     pub(crate) fn newest_deletion(&self) -> u64 {
         self.newest_deletion.load(Ordering::Acquire)
     }
