@@ -13,7 +13,7 @@ use super::store::{Opened, Saying, refused, unreadable, unwritable};
 use super::volume::{Volume, VolumeFile};
 use crate::clock;
 use crate::limits::ONCE_WINDOW;
-use crate::limits::disk::SEGMENTS_OF_HISTORY;
+use crate::limits::disk::{PAGE_ENTRIES, SEGMENTS_OF_HISTORY};
 use crate::log::entry::{Entry, Mark};
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
@@ -54,40 +54,78 @@ pub(crate) struct StoredPage {
     pub(crate) more: bool,
 }
 
-/// The entries of a chain that mean something for what comes behind them, read by segments.
+/// The entries of a chain that mean something for what comes behind them, read a few at a time.
 pub(super) struct Marked<'a> {
     segments: VecDeque<Arc<Segment>>,
+    reading: Option<Reading>,
     entries: VecDeque<Arc<Entry>>,
     epoch: Epoch,
     newest_ms: u64,
     compact: &'a Matchers,
 }
 
+/// What is left of a segment.
+struct Reading {
+    segment: Arc<Segment>,
+    /// Of marked records.
+    places: VecDeque<u32>,
+    /// The newest entries of topics that have no key.
+    others: VecDeque<Arc<Entry>>,
+}
+
 impl<'a> Marked<'a> {
     /// `newest_ms` is the time of the newest entry of all, and of the topics `compact` the newest entry without a key is read too.
     pub(super) fn new(chain: &Chain, epoch: Epoch, newest_ms: u64, compact: &'a Matchers) -> Self {
-        Self { segments: chain.behind(0).into(), entries: VecDeque::new(), epoch, newest_ms, compact }
+        let segments = chain.behind(0).into();
+        Self { segments, reading: None, entries: VecDeque::new(), epoch, newest_ms, compact }
     }
 
     /// The number of the next one.
     pub(super) fn peek(&mut self) -> io::Result<Option<u64>> {
         while self.entries.is_empty() {
-            let Some(segment) = self.segments.pop_front() else { return Ok(None) };
-            let is_recent = segment.contents().last_ms + ONCE_WINDOW.as_millis() as u64 > self.newest_ms;
-            let wanted = if is_recent { Mark::LASTING.or(Mark::ONCE) } else { Mark::LASTING };
-            let mut entries = segment.marked(wanted, self.epoch)?;
-            if self.compact.len() > 0 {
-                entries.extend(segment.newest_without_key(self.compact, self.epoch)?);
-                entries.sort_unstable_by_key(|entry| entry.sequence);
-                entries.dedup_by_key(|entry| entry.sequence);
+            if !self.read()? {
+                return Ok(None);
             }
-            self.entries = entries.into();
         }
         Ok(self.entries.front().map(|entry| entry.sequence))
     }
 
     pub(super) fn next(&mut self) -> Option<Arc<Entry>> {
         self.entries.pop_front()
+    }
+
+    /// Reads some more. False at the end.
+    fn read(&mut self) -> io::Result<bool> {
+        let Reading { segment, mut places, mut others } = match self.reading.take() {
+            Some(reading) => reading,
+            None => match self.segments.pop_front() {
+                Some(segment) => self.begin(segment)?,
+                None => return Ok(false),
+            },
+        };
+        let some: Vec<u32> = places.drain(..places.len().min(PAGE_ENTRIES)).collect();
+        let mut entries = segment.entries_at(&some, self.epoch)?;
+        let is_last = places.is_empty();
+        let end = entries.last().map_or(0, |entry| entry.sequence);
+        let due = others.partition_point(|other| is_last || other.sequence <= end);
+        entries.extend(others.drain(..due));
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        entries.dedup_by_key(|entry| entry.sequence);
+        self.entries = entries.into();
+        self.reading = Some(Reading { segment, places, others }).filter(|_| !is_last);
+        Ok(true)
+    }
+
+    fn begin(&self, segment: Arc<Segment>) -> io::Result<Reading> {
+        let is_recent = segment.contents().last_ms + ONCE_WINDOW.as_millis() as u64 > self.newest_ms;
+        let wanted = if is_recent { Mark::LASTING.or(Mark::ONCE) } else { Mark::LASTING };
+        let places = segment.marked(wanted)?.into();
+        let mut others = Vec::new();
+        if self.compact.len() > 0 {
+            others = segment.newest_without_key(self.compact, self.epoch)?;
+            others.sort_unstable_by_key(|entry| entry.sequence);
+        }
+        Ok(Reading { segment, places, others: others.into() })
     }
 }
 

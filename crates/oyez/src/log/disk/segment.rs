@@ -270,14 +270,12 @@ impl Segment {
 
     /// All publishers' ids, in the order of the log.
     pub(crate) fn each_publisher_id(&self, mut each: impl FnMut(EventId)) -> io::Result<()> {
-        let offsets = self.index.read().id_offsets()?;
-        let mut span = Span::new(self.head, &*self.file, self.contents().end);
-        for at in offsets {
-            let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
-            let (_, own) = record.extras().map_err(|_| self.damaged(at))?;
+        let places = self.index.read().id_offsets()?;
+        self.each_at(&places, |record| {
+            let (_, own) = record.extras()?;
             own.into_iter().for_each(&mut each);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The numbers of the newest entries of exact topics, at most so many of each.
@@ -387,36 +385,37 @@ impl Segment {
         Ok(found)
     }
 
-    /// Reads the entries that mean something for what comes behind them, those with one of these marks.
-    pub(crate) fn marked(&self, wanted: Mark, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
+    /// The places of records that mean something for what comes behind them, with one of these marks.
+    pub(crate) fn marked(&self, wanted: Mark) -> io::Result<Vec<u32>> {
+        let marked = self.index.read().marked()?;
+        Ok(marked.into_iter().filter(|(mark, _)| mark.is_any_of(wanted)).map(|(_, at)| at).collect())
+    }
+
+    /// The entries at these places, each in no more room than it takes: they may be held for long.
+    pub(crate) fn entries_at(&self, places: &[u32], epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
         let matchers = Matchers::default();
-        let mut found = Vec::new();
-        self.each_marked(wanted, |record| {
+        let mut entries = Vec::with_capacity(places.len());
+        self.each_at(places, |record| {
             let mut page = Page::new(epoch, &matchers, 0, ONE);
             page.push(record)?;
-            found.extend(page.finish());
+            entries.extend(page.finish());
             Ok(())
         })?;
-        Ok(found)
+        Ok(entries)
     }
 
-    pub(crate) fn each_marked(
+    /// Reads the records at these places.
+    pub(crate) fn each_at(
         &self,
-        wanted: Mark,
+        places: &[u32],
         mut each: impl FnMut(&Record<'_>) -> Result<(), NotARecord>,
     ) -> io::Result<()> {
-        let marked = self.index.read().marked()?;
         let mut span = Span::new(self.head, &*self.file, self.contents().end);
-        for (_, at) in marked.into_iter().filter(|(mark, _)| mark.is_any_of(wanted)) {
-            let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
-            each(&record).map_err(|_| self.damaged(at))?;
+        for at in places {
+            let record = span.record(*at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(*at))?;
+            each(&record).map_err(|_| self.damaged(*at))?;
         }
         Ok(())
-    }
-
-    /// Has it an entry with this mark?
-    pub(crate) fn has_marked(&self, wanted: Mark) -> io::Result<bool> {
-        Ok(self.index.read().marked()?.iter().any(|(mark, _)| mark.is_any_of(wanted)))
     }
 
     fn damaged(&self, at: u32) -> io::Error {

@@ -402,7 +402,7 @@ impl Store {
     /// Has any entry a time after which it is hidden?
     pub(crate) fn has_expiring(&self) -> io::Result<bool> {
         for segment in self.chains.iter().flat_map(|chain| chain.behind(0)) {
-            if segment.has_marked(Mark::EXPIRING)? {
+            if !segment.marked(Mark::EXPIRING)?.is_empty() {
                 return Ok(true);
             }
         }
@@ -483,7 +483,7 @@ impl Store {
     fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn Witness) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
         let (mut marks, mut deletes) = (HashSet::new(), false);
-        segment.each_marked(Mark::LASTING, |record| {
+        segment.each_at(&segment.marked(Mark::LASTING)?, |record| {
             marks.insert(record.head.place.sequence);
             deletes |= record.extras()?.0.is_some_and(|extras| extras.deletes.is_some());
             Ok(())
