@@ -16,6 +16,8 @@ pub(crate) struct Gone {
     classes: Vec<GoneOfClass>,
     /// How many segments have been dropped.
     drops: u64,
+    /// The newest time of an entry that is gone.
+    newest_ms: u64,
     /// Where topics ended whose end is gone.
     pub(crate) ends: Vec<(u64, String)>,
     /// Deletions that are gone, while something that they hide may be left.
@@ -59,6 +61,8 @@ pub(crate) struct DroppedSegment {
     pub(crate) generation: u64,
     /// The number of its last entry.
     pub(crate) through: u64,
+    /// And its time.
+    pub(crate) last_ms: u64,
     pub(crate) entries: DroppedRun,
 }
 
@@ -67,6 +71,7 @@ pub(crate) struct DroppedSegment {
 pub(crate) struct Saved {
     classes: Vec<SavedClass>,
     drops: u64,
+    newest_ms: u64,
     ends: Vec<(u64, String)>,
     deletions: Vec<Outlived>,
     ids: (u64, Vec<u64>),
@@ -88,6 +93,7 @@ impl Gone {
         Self {
             classes: Vec::new(),
             drops: 0,
+            newest_ms: 0,
             ends: Vec::new(),
             deletions: Vec::new(),
             ids: LeftIds::new(history_bytes),
@@ -98,7 +104,7 @@ impl Gone {
 
     pub(crate) fn from_saved(saved: Saved, bounds: GoneBounds) -> Self {
         let GoneBounds { summary_bytes, history_bytes } = bounds;
-        let Saved { classes, drops, ends, deletions, ids } = saved;
+        let Saved { classes, drops, newest_ms, ends, deletions, ids } = saved;
         let classes = classes.into_iter().map(|class| {
             let SavedClass { topics, forgotten, all, generation, through } = class;
             let topics = topics.into_iter().map(|(topic, run)| (Topic::known(&topic), run));
@@ -107,7 +113,7 @@ impl Gone {
         });
         let classes = classes.collect();
         let ids = LeftIds::of(history_bytes, ids);
-        Self { classes, drops, ends, deletions, ids, compact: Matchers::default(), summary_bytes }
+        Self { classes, drops, newest_ms, ends, deletions, ids, compact: Matchers::default(), summary_bytes }
     }
 
     pub(crate) fn saved(&self) -> Saved {
@@ -121,6 +127,7 @@ impl Gone {
         Saved {
             classes: classes.collect(),
             drops: self.drops,
+            newest_ms: self.newest_ms,
             ends: self.ends.clone(),
             deletions: self.deletions.clone(),
             ids: self.ids.saved(),
@@ -131,6 +138,7 @@ impl Gone {
     pub(crate) fn add(&mut self, leaving: &DroppedSegment, topics: impl Iterator<Item = (Topic, DroppedRun)>) {
         self.drops += 1;
         let drop = self.drops;
+        self.newest_ms = self.newest_ms.max(leaving.last_ms);
         let class = self.class_mut(leaving.chain);
         class.generation = class.generation.max(leaving.generation);
         class.through = class.through.max(leaving.through);
@@ -166,6 +174,11 @@ impl Gone {
     /// Is nothing of this topic ever missed?
     pub(crate) fn compacts(&self, topic: &Topic) -> bool {
         self.compact.len() > 0 && self.compact.matches(topic)
+    }
+
+    /// The newest time of an entry that is gone.
+    pub(crate) fn newest_ms(&self) -> u64 {
+        self.newest_ms
     }
 
     /// How many segments have been dropped.

@@ -217,6 +217,7 @@ impl Plan {
                 chain: *chain,
                 generation: *generation,
                 through: *last,
+                last_ms: 0,
                 entries: DroppedRun::default(),
             };
             gone.add(&leaving, std::iter::empty());

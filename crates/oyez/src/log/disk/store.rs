@@ -137,7 +137,7 @@ impl Store {
         let history_bytes = classes.iter().fold(0, |bytes: usize, class| bytes.saturating_add(class.retention.bytes));
         let mut gone = read_gone(&*volume, &names, GoneBounds { summary_bytes, history_bytes })?;
         gone.compact = compact;
-        let mut opened = Opened::default();
+        let mut opened = Opened { newest_ms: gone.newest_ms(), ..Opened::default() };
         let mut chains = Vec::new();
         for (id, class) in (0..).zip(classes) {
             let segments = open_chain(&*volume, &names, id, &saying, &gone, &mut opened)?;
@@ -517,7 +517,10 @@ impl Store {
                 } else {
                     DroppedRun::of(first, last, last_ms, entries.into())
                 };
-                gone.add(&DroppedSegment { chain: id, generation, through: last, entries }, topics.into_iter());
+                gone.add(
+                    &DroppedSegment { chain: id, generation, through: last, last_ms, entries },
+                    topics.into_iter(),
+                );
             }
             gone.saved()
         };
