@@ -765,7 +765,7 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
     }
     Ok(match start {
         // who comes without an id wants the whole of it
-        Start::Live if begin.cursor >= last => Begin { drops: begin.drops, ..Begin::at(oldest) },
+        Start::Live if begin.cursor >= last => Begin { drops: begin.drops, known: begin.known, ..Begin::at(oldest) },
         Start::Snapshot => snapshot_before(last, begin),
         _ => begin,
     })
