@@ -355,12 +355,13 @@ impl Oracle {
             "nothing is missing: {reader:?}, in view of {view} of {}",
             self.drops
         );
+        let is_in_snapshot = reader.values.is_some_and(|values| cursor < values.upto);
         Due {
             reason: Reason::Policy,
             must: true,
             requested,
             // more may have left since it was found out, and of what was passed over before nobody knows whether it was replaced
-            missed: (view == self.drops && reader.values.is_none()).then_some(missed),
+            missed: (view == self.drops && !is_in_snapshot).then_some(missed),
             countable: false,
             first: self.first_behind(cursor, &reader.wish.matchers, reader.values),
             head: self.head,
