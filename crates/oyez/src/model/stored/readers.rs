@@ -221,8 +221,8 @@ impl World {
                 // as a place it is good
                 Err(reason) => reason == Reason::Crash && has >= last,
             },
-            // of a time from which nothing is left nobody knows whether the end was before it
-            From::Time(_) if has >= last && !is_due && is_gone => return &[ErrorKind::Ended, ErrorKind::Gone],
+            // when the end has left, nobody knows whether it was before that time
+            From::Time(_) if !is_due && is_gone => return &[ErrorKind::Ended, ErrorKind::Gone],
             From::Time(_) => has >= last && !is_due,
             From::Last(number) => *number == 0,
             From::Live | From::Earliest | From::Snapshot => false,
