@@ -175,7 +175,7 @@ impl World {
             From::Id(id) | From::Resumed(id) => oracle.find(id).is_ok(),
         };
         if let Some(expected) =
-            finish.map_or(&[][..], |last| self.finished(&from, last, has, due.is_some())).split_first()
+            finish.map_or(&[][..], |last| self.finished(&from, last, has, due.as_ref())).split_first()
         {
             let kind = begun.err().map(|error| error.kind());
             assert!(
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// As what a stream is refused whose topics have ended, the last one at `last`, and that would read behind `has`.
-    fn finished(&self, from: &From, last: u64, has: u64, is_due: bool) -> &'static [ErrorKind] {
+    fn finished(&self, from: &From, last: u64, has: u64, due: Option<&Due>) -> &'static [ErrorKind] {
         let is_gone = self.oracle.all[&last].is_gone();
         let has_all = match from {
             From::Id(id) | From::Resumed(id) => match self.oracle.find(id) {
@@ -222,8 +222,8 @@ impl World {
                 Err(reason) => reason == Reason::Crash && has >= last,
             },
             // when the end has left, nobody knows whether it was before that time
-            From::Time(_) if !is_due && is_gone => return &[ErrorKind::Ended, ErrorKind::Gone],
-            From::Time(_) => has >= last && !is_due,
+            From::Time(_) if is_gone && due.is_none_or(|due| !due.must) => return &[ErrorKind::Ended, ErrorKind::Gone],
+            From::Time(_) => has >= last && due.is_none(),
             From::Last(number) => *number == 0,
             From::Live | From::Earliest | From::Snapshot => false,
         };
