@@ -26,6 +26,11 @@ use std::time::{Duration, Instant};
 
 use oyez::{Durability, Event, Hub, Publish, Retention, Storage, StreamItem, Topic};
 
+/// As in the binary.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Bytes of data of each event.
