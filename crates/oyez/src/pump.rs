@@ -71,6 +71,7 @@ impl Pump {
     }
 }
 
-fn unreadable() -> Error {
+/// Why a stream breaks off.
+pub(crate) fn unreadable() -> Error {
     Error::new(ErrorKind::Internal, "the history cannot be read; the log says where")
 }

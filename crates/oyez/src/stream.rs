@@ -16,10 +16,11 @@ use crate::clock;
 use crate::gap::Gap;
 use crate::hub::Core;
 use crate::log::Entry;
+use crate::pump::unreadable;
 use crate::subscriber::{Output, Subscriber, Turn};
 use crate::timer::Timer;
 use crate::typed::Payload;
-use crate::{Position, Topic};
+use crate::{Error, Position, Topic};
 
 /// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but
 /// its cursor, and meets its [`SlowPolicy`](crate::SlowPolicy) when it falls behind what is kept.
@@ -92,9 +93,16 @@ impl<T: Payload> EventStream<T> {
         Self { core, subscriber, timer: Timer::default(), turn, ready, payload: PhantomData }
     }
 
-    /// The next item; `None` when the stream has ended. Cancel-safe: an item is not lost with a call that is dropped.
+    /// The next item; `None` when the stream has ended, or has broken off ([`error`](Self::error)). Cancel-safe: an item is not lost with a call that is dropped.
     pub async fn next(&mut self) -> Option<StreamItem<T>> {
         poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    /// Behind the last item: why it broke off, if it did. Then more follows, in a part of the history that cannot be read; a stream that
+    /// has come to its end has no error.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        self.subscriber.is_broken().then(unreadable)
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {

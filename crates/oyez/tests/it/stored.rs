@@ -412,7 +412,16 @@ async fn a_response_breaks_off_where_the_history_cannot_be_read() {
         let events = seen.matches("\ndata: ").count() as u64;
         assert!(events < lost, "{events} events, of which number {lost} is damaged");
     }
-    assert_eq!(hub.stats().ended.storage, 2);
+    let mut stream = hub.subscribe("a").earliest().poll().into_stream().unwrap();
+    let mut events = 0;
+    while let Some(StreamItem::Event(_)) = within("an event", stream.next()).await {
+        assert!(stream.error().is_none());
+        events += 1;
+    }
+    assert_eq!((events < lost, stream.error().map(|error| error.kind())), (true, Some(ErrorKind::Internal)));
+    let mut whole = hub.subscribe("another").poll().into_stream().unwrap();
+    assert!(within("the end", whole.next()).await.is_none() && whole.error().is_none());
+    assert_eq!(hub.stats().ended.storage, 3);
 
     // and so it is on a socket: no last chunk
     let app = axum::Router::new()
