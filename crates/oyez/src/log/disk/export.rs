@@ -188,7 +188,7 @@ impl Outlived {
             matcher.is_none_or(|matcher| matcher.matches(topic))
         });
         left.sort_unstable_by_key(|(at, _)| *at);
-        Self { left: left.into(), epoch, last_ms: gone.last_ms() }
+        Self { left: left.into(), epoch, last_ms: gone.newest_ms() }
     }
 
     /// Writes those before `sequence`. When they were published is not known any more: not behind what is gone last, nor behind

@@ -191,11 +191,6 @@ impl Gone {
         self.classes.iter().map(|class| class.through).max().unwrap_or_default()
     }
 
-    /// When the last entry was published that is gone.
-    pub(crate) fn last_ms(&self) -> u64 {
-        self.classes.iter().map(|class| class.all.last_ms()).max().unwrap_or_default()
-    }
-
     /// The newest generation of a chain that is gone; 0 before the first.
     pub(crate) fn through_generation(&self, chain: u8) -> u64 {
         self.classes.get(usize::from(chain)).map_or(0, |class| class.generation)
