@@ -320,7 +320,10 @@ impl Log {
         match begun {
             Ok(begin) => begin,
             Err(lost) => {
-                let (gap, values) = self.gap(lost, requested.to_owned(), matchers);
+                let (mut gap, values) = self.gap(lost, requested.to_owned(), matchers);
+                if gap.reason == Reason::Policy {
+                    gap.reason = Reason::Expired; // it left while we looked
+                }
                 Begin { gap: Some(gap.clone()), values, ..Begin::at(gap.position.sequence) }
             }
         }
@@ -469,7 +472,7 @@ impl Log {
     /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Looks for it
     /// in steps, so that a search through all of the history holds nobody up.
     fn gap(&self, lost: Lost, requested: String, matchers: &Matchers) -> (Gap, Option<Snapshot>) {
-        let Lost { reason, mut missed, mut cursor, mut values } = lost;
+        let Lost { mut reason, mut missed, mut cursor, mut values } = lost;
         loop {
             if let Some((after, snapshot)) = values.take() {
                 if let Some(first) = self.first_value(after, &snapshot, matchers) {
@@ -513,7 +516,8 @@ impl Log {
                     }
                 }
                 Err(lost) => {
-                    // more has gone while we looked
+                    // more has gone, and that is told with it: as a loss, whatever was deleted as well
+                    reason = if reason == Reason::Deleted { lost.reason } else { reason };
                     (missed, cursor, values) = (None, lost.cursor, lost.values);
                     continue;
                 }
