@@ -16,16 +16,18 @@ use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use crate::Topic;
+use crate::core::{Core, OnAppend};
 use crate::doorbell::Doorbell;
-use crate::hub::{Bell, Core};
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
 use crate::matcher::Matchers;
+use crate::options::SlowPolicy;
+use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
 use crate::subscribe::Subscribe;
-use crate::subscriber::{Output, SlowPolicy, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 
 #[test]
 fn no_wake_up_is_lost_and_nothing_is_lost_doubled_or_reordered() {
@@ -105,7 +107,7 @@ fn follow_by_bell() {
     let core = core(Retention::default(), Bounds::default());
     let sleeper = Arc::new(Sleeper::default());
     let bell: Weak<Sleeper> = Arc::downgrade(&sleeper);
-    core.hang(bell);
+    core.listen(bell);
     let follower = {
         let core = Arc::clone(&core);
         thread::spawn(move || {
@@ -157,7 +159,7 @@ struct Sleeper {
     alarm: Arc<Alarm>,
 }
 
-impl Bell for Sleeper {
+impl OnAppend for Sleeper {
     fn ring(&self) {
         if self.doorbell.ring() {
             Arc::clone(&self.alarm).wake();

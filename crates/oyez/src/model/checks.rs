@@ -8,8 +8,9 @@ use super::wish::{UntilTime, Wish, is_even};
 use super::world::World;
 use crate::gap::{Gap, Reason};
 use crate::log::Entry;
+use crate::options::SlowPolicy;
+use crate::output::Output;
 use crate::position::Position;
-use crate::subscriber::{Output, SlowPolicy};
 
 impl<E: Engine> World<E> {
     /// Is there nothing that a stream could say which waits until it is woken?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bell::Bell;
 use super::dice::Dice;
 use super::oracle::Oracle;
-use crate::hub::Core;
+use crate::core::Core;
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::subscriber::Subscriber;

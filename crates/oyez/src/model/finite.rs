@@ -12,12 +12,13 @@ use super::bell::Bell;
 use super::dice::{Dice, each_world, have_reached};
 use super::engine::{Engine, Stop};
 use crate::gap::{Gap, Reason};
+use crate::last_event_id::LastEventId;
 use crate::matcher::selects;
+use crate::output::{Output, Turn};
 use crate::position::Position;
 use crate::publish::Publish;
-use crate::response::LastEventId;
 use crate::subscribe::Subscribe;
-use crate::subscriber::{Output, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 use crate::{ErrorKind, Topic};
 
 /// Runs worlds on an engine: `short` of them, or ten times as many.

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use oyez_proto::Event;
 
-use crate::response::LastEventId;
+use crate::last_event_id::LastEventId;
 use crate::subscribe::Subscribe;
 
 pub(super) enum Start {

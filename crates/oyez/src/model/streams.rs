@@ -14,8 +14,8 @@ use super::wish::Wish;
 use super::world::{AGAIN, World};
 use crate::ErrorKind;
 use crate::gap::Reason;
+use crate::output::Turn;
 use crate::position::{Epoch, Position};
-use crate::subscriber::Turn;
 
 impl<E: Engine> World<E> {
     fn random_id(&mut self) -> String {

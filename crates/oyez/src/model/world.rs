@@ -10,7 +10,8 @@ use super::oracle::{Answer, Oracle};
 use super::reader::Reader;
 use super::seen::Seen;
 use super::topics::{KEYS, TOPICS};
-use crate::log::{Batch, IdempotencyKey};
+use crate::log::Batch;
+use crate::once::IdempotencyKey;
 use crate::publish::Publish;
 use crate::{ErrorKind, Topic};
 

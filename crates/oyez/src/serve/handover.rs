@@ -1,6 +1,5 @@
 //! How the answer of a stream leaves hyper: what has to be true of it, and what goes along.
 
-use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -11,29 +10,8 @@ use http::header::{
 use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
-use crate::response::Live;
-use crate::sync::Mutex;
-
-/// The stream of a response, for whoever takes it first. It keeps nothing alive: an answer whose body was dropped or
-/// replaced cannot be taken.
-#[derive(Debug, Clone)]
-pub(crate) struct Handover(Weak<Mutex<Option<Live>>>);
-
-impl Handover {
-    pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>) -> Self {
-        Self(Arc::downgrade(live))
-    }
-
-    fn take(&self) -> Option<Live> {
-        let shared = self.0.upgrade()?;
-        let mut live = shared.lock();
-        // a stream with an end leaves its connection to the next request
-        if matches!(&*live, Some(Live::Subscriber(pump)) if pump.is_bounded()) {
-            return None;
-        }
-        live.take()
-    }
-}
+use crate::handover::Handover;
+use crate::live::Live;
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]

@@ -29,7 +29,6 @@ use crate::limits::serve as limits;
 pub use body::BodyTimeout;
 use drain::Drain;
 use fanout::Fanout;
-pub(crate) use handover::Handover;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

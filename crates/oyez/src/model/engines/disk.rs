@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::Core;
+use crate::core::Core;
 use crate::limits::Limits;
 use crate::log::disk::{
     Class, DiskDice, Durability, Settings as StoreSettings, SimulatedDisk, Store, StoredPage, StoredRead, Witness,
     Writer,
 };
-use crate::log::{Admission, Batch, Departure, Entry, IdempotencyKey, Log, Remains, Retained, Retention};
+use crate::log::{Admission, Batch, Departure, Entry, Log, Remains, Retained, Retention};
 use crate::model::bell::Bell;
 use crate::model::dice::{Dice, each_world};
 use crate::model::engine::{Appended, Engine, Extent, Knows, Restarted, Settings, Stop};
@@ -19,6 +19,7 @@ use crate::model::oracle::Oracle;
 use crate::model::seen::Seen;
 use crate::model::topics::{COMPACT, matchers_of};
 use crate::model::world::World;
+use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::random::Random;

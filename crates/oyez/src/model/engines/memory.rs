@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::Core;
+use crate::core::Core;
 use crate::limits::Limits;
-use crate::log::{Bounds, IdempotencyKey, Log, Retained, Retention};
+use crate::log::{Bounds, Log, Retained, Retention};
 use crate::model::dice::{Dice, each_world};
 use crate::model::engine::{Appended, Engine, Extent, Knows, Settings};
 use crate::model::finite::every_stream_is_what_can_still_be_read;
@@ -13,6 +13,7 @@ use crate::model::oracle::Oracle;
 use crate::model::seen::Seen;
 use crate::model::topics::{COMPACT, matchers_of};
 use crate::model::world::World;
+use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::random::Random;

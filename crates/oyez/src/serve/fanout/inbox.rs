@@ -8,9 +8,9 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::core::OnAppend;
 use crate::doorbell::Doorbell;
-use crate::hub::Bell;
-use crate::response::Live;
+use crate::live::Live;
 use crate::serve::drain::Listed;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -125,7 +125,14 @@ impl Inbox {
     }
 }
 
-impl Bell for Inbox {
+impl OnAppend for Inbox {
+    fn appended(&self) {
+        self.ring();
+    }
+}
+
+impl Inbox {
+    /// Wakes the thread, if it sleeps.
     fn ring(&self) {
         if self.doorbell.ring() {
             // the only way to fail is a kernel out of memory; the thread then wakes at its next time

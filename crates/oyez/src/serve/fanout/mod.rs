@@ -24,11 +24,12 @@ use tokio::sync::oneshot;
 use tracing::{debug, error};
 
 use crate::clock;
-use crate::frame::Format;
-use crate::hub::Core;
+use crate::core::Core;
+use crate::format::Format;
 use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, READY_SOCKETS, RUN_BYTES, SLICE_VISITS, VISIT_RUNS};
-use crate::response::Live;
-use crate::subscriber::{Fed, Output, Turn};
+use crate::live::Live;
+use crate::output::{Output, Turn};
+use crate::subscriber::Fed;
 
 pub(crate) use inbox::{Handed, Inbox};
 use inbox::{Id, Key, StreamWaker, Waiting};
@@ -255,7 +256,7 @@ impl Thread {
         }
         // first the bell: what is appended from now on is heard
         let inbox: Weak<Inbox> = Arc::downgrade(&self.inbox);
-        core.hang(inbox);
+        core.listen(inbox);
         let key = self.rooms.insert(Room::new(Arc::clone(core)));
         u32::try_from(key).expect("there are fewer hubs than streams")
     }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::inbox::Key;
 use super::run::{Framing, Run};
-use crate::hub::Core;
+use crate::core::Core;
 use crate::index::{Index, Places};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES, RUN_ENTRIES};
@@ -378,7 +378,7 @@ impl Group {
         let mut bytes = 0;
         let fit = new.iter().take_while(|entry| {
             let fits = bytes < RUN_BYTES;
-            bytes += entry.chunk().len();
+            bytes += entry.frame().chunk().len();
             fits
         });
         let fit = fit.count();
@@ -404,7 +404,7 @@ mod tests {
 
     use super::*;
     use crate::Topic;
-    use crate::frame::Format;
+    use crate::format::Format;
     use crate::limits::Limits;
     use crate::log::{Bounds, Retention};
     use crate::matcher::Matcher;
@@ -594,7 +594,7 @@ mod tests {
             let mut expected = Vec::new();
             let mut last = 0;
             for entry in self.entries.iter().filter(due) {
-                let bytes = if member.chunked { entry.chunk().clone() } else { entry.frame() };
+                let bytes = if member.chunked { entry.frame().chunk().clone() } else { entry.frame().bytes() };
                 let place = expected.len();
                 if let Some(expires_ms) = entry.expires_ms() {
                     if !member.bytes[place..].starts_with(&bytes) {
@@ -644,7 +644,11 @@ mod tests {
                     let expired = log.expired(&entries, &self.matchers);
                     assert!(expired.contains(&true), "nothing has expired here");
                     for (entry, _) in entries.iter().zip(expired).filter(|(_, expired)| !expired) {
-                        self.bytes.extend_from_slice(&if self.chunked { entry.chunk().clone() } else { entry.frame() });
+                        self.bytes.extend_from_slice(&if self.chunked {
+                            entry.frame().chunk().clone()
+                        } else {
+                            entry.frame().bytes()
+                        });
                         self.told = entry.sequence;
                     }
                     self.cursor = cursor;

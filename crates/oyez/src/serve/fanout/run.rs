@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use crate::frame::Format;
+use crate::format::Format;
 use crate::log::{Entry, Log};
 
 /// How a reader's bytes are framed.
@@ -35,8 +35,8 @@ impl Framing {
 
     fn entry(self, entry: &Entry, log: &Log) -> Bytes {
         match self {
-            Self { format: Format::Sse, chunked: true } => entry.chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame(),
+            Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
+            Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
             Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry)),
             Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry)),
         }
@@ -88,7 +88,7 @@ impl Run {
             let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
             return Self { from, upto, full, bytes, expires_ms, ends };
         }
-        let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.chunk().len()).sum());
+        let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.frame().chunk().len()).sum());
         let mut ends = SmallVec::with_capacity(entries.len());
         for entry in entries {
             gathered.extend_from_slice(&framing.entry(entry, log));
