@@ -208,6 +208,7 @@ impl<E: Engine> World<E> {
         // behind an end that is gone nothing comes any more, whether or not that is a loss
         let finish = finish.filter(|last| reader.has >= *last || self.oracle.all[last].is_gone());
         let finished = next.is_none() && finish.is_some();
+        let finished = finished || reader.has_end;
         assert!(full || complete || late || behind || finished, "ended for no reason: {reader:?}");
         seen.full += u64::from(full);
         let had_all = full || complete || late;

@@ -78,6 +78,8 @@ pub(super) struct Knows {
     pub(super) all_of_the_way: bool,
     /// What is left of compacted topics comes before the log, and not in its place among what is left of others.
     pub(super) values_first: bool,
+    /// Of which topics a value was that has left.
+    pub(super) topics_of_values: bool,
     /// Where topics ended whose end has left, when it remembers nothing else of what has.
     pub(super) all_ends: bool,
 }

@@ -162,6 +162,8 @@ impl Oracle {
     pub(super) fn look(&mut self, extent: Extent) {
         self.left_ms = None;
         (self.head, self.front) = (extent.head, extent.front);
+        let came_back = |new: &[u64], old: &[u64]| new.iter().zip(old).any(|(new, old)| new < old);
+        assert!(!came_back(&extent.history, &self.extent.history) && !came_back(&extent.reach, &self.extent.reach));
         if (&extent.history, &extent.reach) != (&self.extent.history, &self.extent.reach) {
             self.drops += 1;
             self.leave(&extent);
@@ -175,7 +177,6 @@ impl Oracle {
         let mut left = Vec::new();
         for (sequence, entry) in self.all.range_mut(before.min(end)..end) {
             let has_left = *sequence < extent.history[entry.class];
-            assert!(has_left || !entry.has_left(), "{sequence} came back");
             if has_left && !entry.has_left() {
                 entry.left_at = Some(self.drops);
                 self.left_ms = Some(entry.time_ms);

@@ -24,6 +24,8 @@ pub(super) struct Reader {
     /// The last entry that it wants.
     pub(super) until: Option<u64>,
     pub(super) sent: u64,
+    /// It has been told the end of all its topics, which may have been deleted since.
+    pub(super) has_end: bool,
     pub(super) last_id: Option<String>,
     pub(super) begun: Begun,
 }

@@ -102,6 +102,7 @@ impl<E: Engine> World<E> {
             page_of: None,
             until: wish.poll.then_some(self.oracle.head),
             sent: 0,
+            has_end: false,
             last_id: cut.and_then(|cut| cut.last_id.clone()),
             begun: if is_snapshot { Begun::Snapshot } else { Begun::Open(due) },
             wish,
@@ -218,6 +219,7 @@ impl<E: Engine> World<E> {
         for output in out {
             self.check(&mut reader, output, view, seen);
         }
+        reader.has_end |= self.oracle.finish(&reader.wish.matchers).is_some_and(|last| last <= reader.has);
         match turn {
             Turn::Deliver | Turn::Yield => {}
             Turn::Wait(_) if is_fetching => {}

@@ -185,6 +185,7 @@ impl Engine for Disk {
         number_in_stream: false,
         all_of_the_way: false,
         values_first: false,
+        topics_of_values: false,
         all_ends: true,
     };
 

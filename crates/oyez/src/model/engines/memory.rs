@@ -61,6 +61,7 @@ impl Engine for Memory {
         number_in_stream: true,
         all_of_the_way: true,
         values_first: true,
+        topics_of_values: true,
         all_ends: false,
     };
 

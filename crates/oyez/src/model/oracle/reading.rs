@@ -82,9 +82,11 @@ impl Oracle {
     ///
     /// Here is all the tolerance for a log that knows less than the oracle: one whose summary was full.
     pub(in crate::model) fn may_have_lost(&self, reader: &Reader, view: u64) -> bool {
+        let bits = topic_bits(&reader.wish.matchers) & !self.compacted;
         let has_left_since = |drops| {
             let is_news = |entry: &Published| entry.gone_at.is_some_and(|at| at > drops);
-            self.all.values().any(|entry| is_news(entry) && !entry.had_left(reader.began))
+            let may_match = |entry: &Published| !self.knows.topics_of_values || entry.loss_bits & bits != 0;
+            self.all.values().any(|entry| is_news(entry) && may_match(entry) && !entry.had_left(reader.began))
         };
         self.losses(reader, self.head, view).next().is_some()
             // what has left may have been a value
