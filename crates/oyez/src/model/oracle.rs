@@ -55,6 +55,7 @@ pub(super) struct Oracle {
 /// The entries that have one id.
 struct Uses {
     first: u64,
+    last: u64,
     kept: usize,
 }
 
@@ -96,7 +97,8 @@ impl Oracle {
         match publish.event.event_id() {
             Some(own) => {
                 assert_eq!(**own, *id);
-                self.ids.entry(id.to_owned()).or_insert(Uses { first: sequence, kept: 0 }).kept += 1;
+                let uses = self.ids.entry(id.to_owned()).or_insert(Uses { first: sequence, last: 0, kept: 0 });
+                (uses.last, uses.kept) = (sequence, uses.kept + 1);
             }
             None => assert_eq!(id, self.position(sequence)),
         }

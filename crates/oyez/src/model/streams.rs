@@ -180,7 +180,7 @@ impl<E: Engine> World<E> {
 
     /// The last id that a reader was told stands for what it has.
     fn comes_back_where_it_was(&self, cut: &Reader, id: &str) {
-        if id.starts_with(AGAIN) {
+        if !self.oracle.is_unique(id) {
             return; // it stands for the first that had it
         }
         let (Ok(after), Begun::Said) = (self.oracle.find(id), &cut.begun) else { return };

@@ -20,6 +20,11 @@ impl Oracle {
         }
     }
 
+    /// Does it stand for one entry alone? A batch may come again when its key is forgotten.
+    pub(in crate::model) fn is_unique(&self, id: &str) -> bool {
+        self.ids.get(id).is_none_or(|uses| uses.first == uses.last)
+    }
+
     /// Where a reader reads on that comes with this id, and what it is to be told first.
     pub(in crate::model) fn resume(&self, id: &str, matchers: &[&str]) -> (u64, Option<Due>) {
         match self.find(id) {
