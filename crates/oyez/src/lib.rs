@@ -64,6 +64,7 @@ mod publish;
 mod pump;
 mod random;
 mod response;
+mod seeker;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::bell::Bell;
 use super::dice::Dice;
 use super::oracle::Oracle;
 use crate::core::Core;
 use crate::position::Epoch;
 use crate::publish::Publish;
-use crate::subscriber::Subscriber;
 use crate::{ErrorKind, Topic};
 
 /// A hub's log on one kind of engine. All laws hold on each; where one cannot know what another does, its [`Knows`] says so.
@@ -52,8 +50,8 @@ pub(super) trait Engine: Sized {
         unreachable!("this engine does not survive it")
     }
 
-    /// Does a stream that has just been polled wait for a page? Then it is there when this comes back.
-    fn fetch(&mut self, _subscriber: &Subscriber, _bell: &Bell) -> bool {
+    /// Is it away? Then what its hub would have to ask it waits until it is back.
+    fn is_away(&self) -> bool {
         false
     }
 

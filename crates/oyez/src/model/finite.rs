@@ -3,14 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use oyez_proto::Event;
 
-use super::bell::Bell;
 use super::dice::{Dice, each_world, have_reached};
 use super::engine::{Engine, Stop};
+use super::turn::{Page, take_turn};
 use crate::gap::{Gap, Reason};
 use crate::last_event_id::LastEventId;
 use crate::matcher::selects;
@@ -306,9 +305,8 @@ impl<E: Engine> World<E> {
 
     fn poll(&mut self, mut reader: Reader, seen: &mut Seen) {
         let mut out = Vec::new();
-        let bell = Arc::new(Bell::default());
-        let turn = reader.subscriber.poll(self.now, &Waker::from(Arc::clone(&bell)), &mut out);
-        let is_fetching = self.engine.fetch(&reader.subscriber, &bell);
+        let (turn, page) = take_turn(&self.engine, &mut reader.subscriber, self.now, &mut out);
+        let is_fetching = page != Page::Unasked;
         for output in out {
             self.check(&mut reader, output, seen);
         }

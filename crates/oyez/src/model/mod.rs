@@ -21,5 +21,6 @@ mod seen;
 mod start;
 mod streams;
 mod topics;
+mod turn;
 mod wish;
 mod world;

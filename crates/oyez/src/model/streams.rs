@@ -1,15 +1,12 @@
 //! The streams of a world: they begin, are read, are cut and come back.
 
-use std::sync::Arc;
-use std::task::Waker;
-
 use super::begun::{Begun, Due};
-use super::bell::Bell;
 use super::deletions::Known;
 use super::engine::Engine;
 use super::reader::{Reader, Values};
 use super::seen::Seen;
 use super::start::{Start, THEN};
+use super::turn::{Page, take_turn};
 use super::wish::Wish;
 use super::world::{AGAIN, World};
 use crate::ErrorKind;
@@ -205,15 +202,14 @@ impl<E: Engine> World<E> {
     fn poll(&mut self, at: usize, seen: &mut Seen) -> bool {
         let mut reader = self.readers.swap_remove(at);
         let mut out = Vec::new();
-        let bell = Arc::new(Bell::default());
         let subscriber = reader.subscriber.as_mut().expect("it is open");
-        let turn = subscriber.poll(self.now, &Waker::from(Arc::clone(&bell)), &mut out);
+        let (turn, page) = take_turn(&self.engine, subscriber, self.now, &mut out);
         assert_eq!(turn == Turn::Deliver, !out.is_empty());
         // what it says now it read before
         let view = reader.page_of.take().unwrap_or(self.oracle.drops);
         seen.in_flight += u64::from(view != self.oracle.drops);
-        let is_fetching = self.engine.fetch(subscriber, &bell);
-        if is_fetching {
+        let is_fetching = page != Page::Unasked;
+        if page == Page::There {
             reader.page_of = Some(self.oracle.drops);
         }
         for output in out {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::limits::Limits;
+use crate::log::below::{Found, Wanted};
 use crate::log::disk::{
-    Class, DiskDice, Durability, Settings as StoreSettings, SimulatedDisk, Store, StoredPage, StoredRead, Witness,
-    Writer,
+    Class, DiskDice, Durability, OnDisk, Settings as StoreSettings, SimulatedDisk, Store, Writer, tail_of,
 };
-use crate::log::{Admission, Batch, Departure, Entry, Log, Remains, Retained, Retention};
-use crate::model::bell::Bell;
+use crate::log::search::now;
+use crate::log::{Admission, Batch, Departure, Entry, Log, OnDrop, Remains, Retained, Retention};
 use crate::model::dice::{Dice, each_world};
 use crate::model::engine::{Appended, Engine, Extent, Knows, Restarted, Settings, Stop};
 use crate::model::finite::every_stream_is_what_can_still_be_read;
@@ -23,7 +23,6 @@ use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::random::Random;
-use crate::subscriber::Subscriber;
 use crate::{ErrorKind, Topic};
 
 #[test]
@@ -123,7 +122,8 @@ impl Setup {
             compact: matchers_of(&self.compact),
         };
         let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
-        let log = Log::on_disk(Arc::clone(&store), matchers_of(&self.compact), self.tail_bytes).unwrap();
+        let tail = tail_of(&store, matchers_of(&self.compact), self.tail_bytes).unwrap();
+        let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
         let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Life { store, writer, core }
@@ -168,8 +168,11 @@ impl Disk {
     /// Of what was being written when the power failed all is there, or nothing.
     fn find(&self, (written, is_acknowledged): (Appended, bool)) -> Restarted {
         let page = Retained { entries: usize::MAX, bytes: usize::MAX };
-        let read = self.life.store.read(page, written.first - 1, &matchers_of(&["*"]), u64::MAX, u64::MAX).unwrap();
-        let StoredRead::Page(StoredPage { entries, .. }) = read else { panic!("something has left meanwhile") };
+        let matchers = Arc::new(matchers_of(&["*"]));
+        let wanted = Wanted { max: page, cursor: written.first - 1, matchers, last: u64::MAX, drops: u64::MAX };
+        let Found::Page { entries, .. } = self.life.store.read(&wanted).unwrap() else {
+            panic!("something has left meanwhile")
+        };
         let ids = ids_of(&entries, self.setup.epoch);
         assert!(ids == written.ids || (ids.is_empty() && !is_acknowledged), "{ids:?} is left of {written:?}");
         Restarted { found: Some(written).filter(|_| !ids.is_empty()), is_acknowledged }
@@ -232,7 +235,7 @@ impl Engine for Disk {
     }
 
     fn delete(&mut self, topic: Topic, now_ms: u64) -> Result<Appended, ErrorKind> {
-        let known = self.life.core.log.newest_of(&topic).unwrap();
+        let known = now(self.life.core.log.newest_of(&topic)).unwrap();
         let batch = Batch::deletion(topic, known);
         assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
         let appended = self.life.push(batch, self.setup.epoch, now_ms);
@@ -271,22 +274,14 @@ impl Engine for Disk {
         written.map_or_else(Restarted::default, |written| self.find(written))
     }
 
-    fn fetch(&mut self, subscriber: &Subscriber, bell: &Bell) -> bool {
-        let is_fetching = subscriber.is_fetching();
-        while is_fetching && !subscriber.has_fetched() {
-            bell.wait();
-        }
-        is_fetching
-    }
-
     fn check(&self, oracle: &Oracle, _: u64) {
         assert_eq!(self.life.store.kept().entries, oracle.kept(), "what was acknowledged is there");
     }
 }
 
-impl Witness for Life {
-    fn leave_disk(&self, departure: &Departure) -> Remains {
-        self.core.log.leave_disk(departure)
+impl OnDrop for Life {
+    fn drop_below(&self, departure: &Departure) -> Remains {
+        self.core.log.drop_below(departure)
     }
 }
 

@@ -216,16 +216,26 @@ impl Thread {
             self.inbox.uncount();
             return;
         }
-        let (source, format, room, group) = match live {
-            Live::Feed(feed) => (Source::Feed(feed), Format::Sse, NO_ROOM, 0),
+        let driven = match live {
+            Live::Feed(feed) => Some((Source::Feed(feed), Format::Sse)),
             Live::Subscriber(pump) => {
-                let (mut subscriber, format) = pump.into_parts();
+                pump.into_parts().map(|(subscriber, format)| (Source::Subscriber(subscriber), format))
+            }
+            Live::Refused(_) => None,
+        };
+        let Some((mut source, format)) = driven else {
+            self.inbox.uncount(); // only what has begun is handed over
+            return;
+        };
+        let (room, group) = match &mut source {
+            Source::Feed(_) => (NO_ROOM, 0),
+            Source::Subscriber(subscriber) => {
                 let room = self.room_of(subscriber.hub());
                 let entered = &mut self.rooms[room as usize];
                 entered.streams += 1;
                 let group = entered.enter(subscriber.matchers(), Framing { format, chunked });
                 subscriber.let_feed(entered.group(group).matchers());
-                (Source::Subscriber(subscriber), format, room, group)
+                (room, group)
             }
         };
         let (fed, control) = match &source {

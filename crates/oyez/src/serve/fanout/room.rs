@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::index::{Index, Places};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES, RUN_ENTRIES};
-use crate::log::{Behind, Entry, Log, Page, Retained};
+use crate::log::{Behind, Entry, Log, Read, Retained};
 use crate::matcher::Matchers;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -297,19 +297,18 @@ impl Room {
             let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
             // who is to be told of what was deleted, each subscriber knows for itself
             let behind = Behind { cursor, known: 0 };
-            match self.core.log.read_at_most(page, behind, &group.name.matchers) {
-                Page::Read { gap: Some(_), .. } => return Next::Lost,
-                Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => return Next::Nothing(cursor),
+            let Some(read) = self.core.log.read_tail(page, behind, &group.name.matchers) else {
+                // what is gone, below the tail or hidden is its subscriber's business
+                return Next::Lost;
+            };
+            let Read { entries, cursor: upto, more, .. } = read;
+            if entries.is_empty() {
                 // patterns that skip much: nothing yet
-                Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
-                Page::Read { entries, cursor: upto, more, .. } => {
-                    let run = Run::new(cursor, upto, more, &entries, group.name.framing, &self.core.log);
-                    let expires_ms = self.core.log.first_expiry_ms(&entries, &group.name.matchers);
-                    group.old_run = Some(run.until(expires_ms));
-                }
-                // what is gone, on disk or not to be read is its subscriber's business
-                _ => return Next::Lost,
+                return if more { Next::Skipped(upto) } else { Next::Nothing(upto) };
             }
+            let run = Run::new(cursor, upto, more, &entries, group.name.framing, &self.core.log);
+            let expires_ms = self.core.log.first_expiry_ms(&entries, &group.name.matchers);
+            group.old_run = Some(run.until(expires_ms));
         }
         group.old_run.as_ref().expect("it was there or was made just now").unless_expired(&self.core.log)
     }
@@ -636,11 +635,9 @@ mod tests {
                 }
                 Next::Nothing(cursor) | Next::Skipped(cursor) => self.cursor = *cursor,
                 Next::Lost => {
-                    let Page::Read { entries, cursor, .. } =
-                        log.read(Behind { cursor: self.cursor, known: 0 }, &self.matchers)
-                    else {
-                        panic!("nothing is dropped here");
-                    };
+                    let page = Retained { entries: 64, bytes: 32 << 10 };
+                    let read = log.read_tail(page, Behind { cursor: self.cursor, known: 0 }, &self.matchers);
+                    let Some(Read { entries, cursor, .. }) = read else { panic!("nothing is dropped here") };
                     let expired = log.expired(&entries, &self.matchers);
                     assert!(expired.contains(&true), "nothing has expired here");
                     for (entry, _) in entries.iter().zip(expired).filter(|(_, expired)| !expired) {
