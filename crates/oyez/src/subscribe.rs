@@ -324,7 +324,7 @@ impl<T: Payload> Subscribe<T> {
 
     /// Begins at this time, which is so many milliseconds since 1970: what can be said at once is, and then its place is searched
     /// for.
-    fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
+    pub(crate) fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
         let Self { core, matchers, .. } = &self;
         let matchers = matchers.as_ref().map_err(Error::again)?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
