@@ -11,6 +11,7 @@ use crate::log::Entry;
 use crate::options::SlowPolicy;
 use crate::output::Output;
 use crate::position::Position;
+use crate::subscriber::Subscriber;
 
 impl<E: Engine> World<E> {
     /// Is there nothing that a stream could say which waits until it is woken?
@@ -146,7 +147,7 @@ impl<E: Engine> World<E> {
         if gap.reason != Reason::Deleted {
             due.check_number(gap, *only_even);
         }
-        let may_stop = !E::KNOWS.all_of_the_way && !self.oracle.deletions.is_empty();
+        let may_stop = (!E::KNOWS.all_of_the_way && !self.oracle.deletions.is_empty()) || reader.may_break;
         if may_stop && gap.oldest.is_none() && gap.position.sequence <= due.end() {
             return; // it was not looked for to the end
         }
@@ -209,6 +210,11 @@ impl<E: Engine> World<E> {
         let finish = finish.filter(|last| reader.has >= *last || self.oracle.all[last].is_gone());
         let finished = next.is_none() && finish.is_some();
         let finished = finished || reader.has_end;
+        if reader.subscriber.as_ref().is_some_and(Subscriber::is_broken) {
+            assert!(reader.may_break, "broke off for no reason: {reader:?}");
+            seen.broken += 1;
+            return;
+        }
         assert!(full || complete || late || behind || finished, "ended for no reason: {reader:?}");
         seen.full += u64::from(full);
         let had_all = full || complete || late;

@@ -55,6 +55,13 @@ pub(super) trait Engine: Sized {
         false
     }
 
+    fn set_away(&mut self, _is_away: bool) {}
+
+    /// Refuses the next question, or does not any more. Gives back how often it has refused one.
+    fn refuse(&mut self, _refuses: bool) -> u64 {
+        0
+    }
+
     /// What is known of this engine alone: how much it keeps, for one.
     fn check(&self, _oracle: &Oracle, _now_ms: u64) {}
 }
@@ -64,6 +71,8 @@ pub(super) trait Engine: Sized {
 pub(super) struct Knows {
     /// Its log is there again when the hub is started anew.
     pub(super) survives: bool,
+    /// It can be away for a while, or refuse to say something. What is there stays as it is meanwhile.
+    pub(super) goes_away: bool,
     /// What was deleted before it left the history is told as deleted, and is not counted among what has left.
     pub(super) deleted_apart: bool,
     /// An id that several entries have stands for the first of them until all have left; else only until one has.

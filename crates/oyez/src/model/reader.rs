@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::begun::Begun;
 use super::deletions::Known;
+use super::start::Start;
 use super::wish::Wish;
 use crate::subscriber::Subscriber;
 
@@ -26,8 +27,20 @@ pub(super) struct Reader {
     pub(super) sent: u64,
     /// It has been told the end of all its topics, which may have been deleted since.
     pub(super) has_end: bool,
+    /// Something that it asked for was refused.
+    pub(super) may_break: bool,
     pub(super) last_id: Option<String>,
     pub(super) begun: Begun,
+}
+
+/// What a stream asks for that begins.
+pub(super) struct Asked {
+    pub(super) wish: Wish,
+    pub(super) start: Start,
+    /// The last id that its reader was told before.
+    pub(super) last_id: Option<String>,
+    /// Something that it asked the engine for was refused.
+    pub(super) may_break: bool,
 }
 
 /// What a stream gets before it reads the log.
@@ -43,6 +56,16 @@ impl Reader {
     /// Its hub stops. True when it has a place to come back to.
     pub(super) fn stop(&mut self) -> bool {
         self.subscriber.take().is_some() && self.last_id.is_some()
+    }
+
+    /// Does it wait for a page that is not there?
+    pub(super) fn is_waiting(&self) -> bool {
+        self.subscriber.as_ref().is_some_and(|subscriber| subscriber.is_fetching() && !subscriber.has_fetched())
+    }
+
+    /// Does it wait for a page?
+    pub(super) fn is_fetching(&self) -> bool {
+        self.subscriber.as_ref().is_some_and(Subscriber::is_fetching)
     }
 
     /// Has it got as many as it wants?

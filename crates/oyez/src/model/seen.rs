@@ -47,6 +47,14 @@ pub(super) struct Seen {
     pub(super) deleted: u64,
     /// Gaps of which only what had been deleted before is gone.
     pub(super) deleted_and_gone: u64,
+    /// Times that the engine went away, publishes that were refused then, and what waited for it.
+    pub(super) away: u64,
+    pub(super) unavailable: u64,
+    pub(super) late_pages: u64,
+    pub(super) late_begins: u64,
+    /// Streams that broke off because it had refused something, and those that did not begin.
+    pub(super) broken: u64,
+    pub(super) refused_begins: u64,
     /// Gaps that were followed by entries older than what is missing.
     pub(super) uneven: u64,
 }

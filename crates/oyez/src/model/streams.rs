@@ -3,16 +3,17 @@
 use super::begun::{Begun, Due};
 use super::deletions::Known;
 use super::engine::Engine;
-use super::reader::{Reader, Values};
+use super::reader::{Asked, Reader, Values};
 use super::seen::Seen;
 use super::start::{Start, THEN};
 use super::turn::{Page, take_turn};
 use super::wish::Wish;
 use super::world::{AGAIN, World};
-use crate::ErrorKind;
 use crate::gap::Reason;
 use crate::output::Turn;
 use crate::position::{Epoch, Position};
+use crate::subscriber::Subscriber;
+use crate::{Error, ErrorKind};
 
 impl<E: Engine> World<E> {
     fn random_id(&mut self) -> String {
@@ -70,12 +71,30 @@ impl<E: Engine> World<E> {
             None => self.random_start(),
         };
         let subscribe = start.apply(wish.subscribe(self.engine.core(), &mut self.dice));
-        let begun = subscribe.begin(self.now, self.now_ms);
         seen.begins += 1;
+        let refusals = E::KNOWS.goes_away.then(|| self.engine.refuse(self.dice.one_in(20)));
+        let search = subscribe.begin_at(self.now, self.now_ms).unwrap();
+        let is_away = self.engine.is_away();
+        let found = if is_away { search.at_once() } else { Ok(search.wait()) };
+        let may_break = refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
         // what is too old may leave as a stream begins, and its place is found behind that
         self.look();
         if let (Some(cut), Start::Resumed(id)) = (cut, &start) {
             self.comes_back_where_it_was(cut, id);
+        }
+        let asked = Asked { wish, start, last_id: cut.and_then(|cut| cut.last_id.clone()), may_break };
+        match found {
+            Ok(found) => self.begun(found, asked, seen),
+            Err(search) => self.seeking.push((search, asked)),
+        }
+    }
+
+    /// A stream has found its place, or there is none.
+    pub(super) fn begun(&mut self, begun: Result<Subscriber, Error>, asked: Asked, seen: &mut Seen) {
+        let Asked { wish, start, last_id, may_break } = asked;
+        if may_break && begun.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable) {
+            seen.refused_begins += 1;
+            return;
         }
         let (has, due) = self.place_of(&start, &wish.matchers);
         let refusals = self.refusals(&start, &wish.matchers, has, due.as_ref());
@@ -100,7 +119,8 @@ impl<E: Engine> World<E> {
             until: wish.poll.then_some(self.oracle.head),
             sent: 0,
             has_end: false,
-            last_id: cut.and_then(|cut| cut.last_id.clone()),
+            may_break,
+            last_id,
             begun: if is_snapshot { Begun::Snapshot } else { Begun::Open(due) },
             wish,
         });
@@ -199,12 +219,14 @@ impl<E: Engine> World<E> {
     }
 
     /// One turn of a stream. False when there is no point in another.
-    fn poll(&mut self, at: usize, seen: &mut Seen) -> bool {
+    pub(super) fn poll(&mut self, at: usize, seen: &mut Seen) -> bool {
         let mut reader = self.readers.swap_remove(at);
         let mut out = Vec::new();
         let subscriber = reader.subscriber.as_mut().expect("it is open");
+        let refusals = E::KNOWS.goes_away.then(|| self.engine.refuse(self.dice.one_in(20)));
         let (turn, page) = take_turn(&self.engine, subscriber, self.now, &mut out);
-        assert_eq!(turn == Turn::Deliver, !out.is_empty());
+        reader.may_break |= refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
+        assert!(turn != Turn::Deliver || !out.is_empty());
         // what it says now it read before
         let view = reader.page_of.take().unwrap_or(self.oracle.drops);
         seen.in_flight += u64::from(view != self.oracle.drops);

@@ -30,8 +30,9 @@ pub(super) fn take_turn(
     let waker = Waker::from(Arc::clone(&bell));
     let mut turn = subscriber.poll(now, &waker, out);
     let mut page = wait(engine, subscriber, &bell);
-    // what a page says of gaps is true now
-    while out.is_empty() && page == Page::There && subscriber.has_page_of_now() {
+    // what was found below may take a second look, in which the world does not change: what it says of gaps is true now
+    let is_silent = |out: &[Output]| out.iter().all(|output| matches!(output, Output::KeepAlive(_)));
+    while is_silent(out) && page == Page::There && subscriber.has_page_of_now() {
         turn = subscriber.poll(now, &waker, out);
         page = wait(engine, subscriber, &bell);
     }

@@ -7,13 +7,14 @@ use oyez_proto::Event;
 use super::dice::Dice;
 use super::engine::{Engine, Stop};
 use super::oracle::{Answer, Oracle};
-use super::reader::Reader;
+use super::reader::{Asked, Reader};
 use super::seen::Seen;
 use super::topics::{KEYS, TOPICS};
-use crate::log::Batch;
+use crate::log::{Batch, Search};
 use crate::once::IdempotencyKey;
 use crate::publish::Publish;
-use crate::{ErrorKind, Topic};
+use crate::subscriber::Subscriber;
+use crate::{Error, ErrorKind, Topic};
 
 pub(super) struct World<E> {
     pub(super) dice: Dice,
@@ -22,6 +23,8 @@ pub(super) struct World<E> {
     pub(super) now: Instant,
     pub(super) now_ms: u64,
     pub(super) readers: Vec<Reader>,
+    /// Streams that wait for the engine to say where they begin.
+    pub(super) seeking: Vec<(Search<Result<Subscriber, Error>>, Asked)>,
     /// Readers whose hub has stopped.
     pub(super) cut: Vec<Reader>,
     /// Every id that any stream has told.
@@ -44,6 +47,7 @@ impl<E: Engine> World<E> {
             now: crate::clock::now(),
             now_ms: 1_000_000,
             readers: Vec::new(),
+            seeking: Vec::new(),
             cut: Vec::new(),
             ids: Vec::new(),
             made: 0,
@@ -53,11 +57,12 @@ impl<E: Engine> World<E> {
     pub(super) fn run(&mut self, seen: &mut Seen) {
         for _ in 0..100 {
             match self.dice.below(12) {
-                0 if self.dice.one_in(3) => self.delete(),
+                0 if self.dice.one_in(3) && !self.engine.is_away() => self.delete(),
                 0..=2 => self.publish(seen),
                 3 => self.pass_time(),
                 4 if self.keep(seen) => {}
                 5 if E::KNOWS.survives && self.dice.one_in(3) => self.restart(seen),
+                6 if self.engine.is_away() || (E::KNOWS.goes_away && self.dice.one_in(4)) => self.go_away(seen),
                 4..=6 => self.begin(None, seen),
                 7 => self.reconnect(seen),
                 _ => self.read(seen),
@@ -85,7 +90,10 @@ impl<E: Engine> World<E> {
         for _ in 0..=self.dice.below(3) {
             let (events, key) = self.batch();
             let once = key.map(|key| (key, hash_of(&events, key)));
-            let expected = self.oracle.answer(&events, once, self.now_ms);
+            let expected = match self.engine.is_away() {
+                true => Answer::Refused(ErrorKind::Unavailable),
+                false => self.oracle.answer(&events, once, self.now_ms),
+            };
             let (answer, appended) = match self.engine.append(events.clone(), key, self.now_ms) {
                 Ok(appended) if appended.replayed => (Answer::Replayed(appended.ids), None),
                 Ok(appended) => (Answer::New, Some(appended)),
@@ -98,6 +106,7 @@ impl<E: Engine> World<E> {
                 Answer::Refused(kind) => {
                     seen.refused += u64::from(kind == ErrorKind::Conflict);
                     seen.mismatched += u64::from(kind == ErrorKind::Mismatch);
+                    seen.unavailable += u64::from(kind == ErrorKind::Unavailable);
                 }
             }
             if let Some(appended) = appended {
@@ -174,8 +183,39 @@ impl<E: Engine> World<E> {
         true
     }
 
+    /// The engine goes away, or comes back. Then what has waited for it goes on, before anything else happens.
+    fn go_away(&mut self, seen: &mut Seen) {
+        if !self.engine.is_away() {
+            self.engine.set_away(true);
+            seen.away += 1;
+            return;
+        }
+        self.engine.set_away(false);
+        // all of it is answered first, as things are now
+        let waits = |world: &Self| {
+            world.seeking.iter().any(|(search, _)| !search.is_there()) || world.readers.iter().any(Reader::is_waiting)
+        };
+        while waits(self) {
+            std::thread::yield_now();
+        }
+        let waiting: Vec<_> = (0..self.readers.len()).filter(|at| self.readers[*at].is_fetching()).collect();
+        for at in waiting.into_iter().rev() {
+            seen.late_pages += 1;
+            if self.readers.get(at).is_some_and(Reader::is_fetching) {
+                self.poll(at, seen);
+            }
+        }
+        for (search, asked) in std::mem::take(&mut self.seeking) {
+            seen.late_begins += 1;
+            self.begun(search.wait(), asked, seen);
+        }
+    }
+
     /// A clean stop, a kill, or a power cut, and a new start.
     fn restart(&mut self, seen: &mut Seen) {
+        if self.engine.is_away() {
+            self.go_away(seen);
+        }
         let mut stopped = std::mem::take(&mut self.readers);
         stopped.retain_mut(Reader::stop);
         self.cut.extend(stopped);

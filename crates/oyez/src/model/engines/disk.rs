@@ -182,6 +182,7 @@ impl Disk {
 impl Engine for Disk {
     const KNOWS: Knows = Knows {
         survives: true,
+        goes_away: false,
         deleted_apart: false,
         ids_until_all_left: false,
         number_of_all: false,

@@ -55,6 +55,7 @@ impl Memory {
 impl Engine for Memory {
     const KNOWS: Knows = Knows {
         survives: false,
+        goes_away: false,
         deleted_apart: true,
         ids_until_all_left: true,
         number_of_all: true,

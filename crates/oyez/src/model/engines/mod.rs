@@ -3,3 +3,4 @@
 #[cfg(unix)]
 mod disk;
 mod memory;
+mod remote;
