@@ -339,7 +339,7 @@ impl<T: Payload> Subscribe<T> {
     }
 
     /// [`Subscribe::begin_at`], to the end.
-    #[cfg(test)]
+    #[cfg(all(test, shuttle))]
     pub(crate) fn begin(self, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
         self.begin_at(now, now_ms)?.wait()
     }

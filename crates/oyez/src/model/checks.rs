@@ -160,7 +160,7 @@ impl<E: Engine> World<E> {
         let is_uneven = self.oracle.is_uneven(end, matchers);
         seen.uneven += u64::from(is_uneven);
         if !self.oracle.has_left_behind(end) || (!is_uneven && self.oracle.remembers_all && is_now) {
-            is_told_once(gap, matchers, self.engine.core(), self.now);
+            is_told_once(gap, matchers, &self.engine, self.now);
         }
     }
 

@@ -9,7 +9,7 @@ use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
 use super::engine::{Engine, Stop};
-use super::turn::{Page, take_turn};
+use super::turn::{Page, begin, take_turn};
 use crate::gap::{Gap, Reason};
 use crate::last_event_id::LastEventId;
 use crate::matcher::selects;
@@ -255,7 +255,7 @@ impl<E: Engine> World<E> {
         };
         seen.begins += 1;
         let finish = self.finish(&matchers);
-        let begun = subscribe.begin(self.now, self.now_ms);
+        let Ok(begun) = begin(&self.engine, subscribe, self.now, self.now_ms) else { panic!("it never begins") };
         if let Some(End { sequence: last, expires_ms }) = finish {
             let expected = match kind {
                 0..=2 if expires_ms <= self.now_ms && !(kind == 2 && number == 0) => Some(ErrorKind::Gone),

@@ -58,11 +58,6 @@ impl Reader {
         self.subscriber.take().is_some() && self.last_id.is_some()
     }
 
-    /// Does it wait for a page that is not there?
-    pub(super) fn is_waiting(&self) -> bool {
-        self.subscriber.as_ref().is_some_and(|subscriber| subscriber.is_fetching() && !subscriber.has_fetched())
-    }
-
     /// Does it wait for a page?
     pub(super) fn is_fetching(&self) -> bool {
         self.subscriber.as_ref().is_some_and(Subscriber::is_fetching)

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::reader::{Asked, Reader, Values};
 use super::seen::Seen;
 use super::start::{Start, THEN};
-use super::turn::{Page, take_turn};
+use super::turn::{Page, begin, take_turn};
 use super::wish::Wish;
 use super::world::{AGAIN, World};
 use crate::gap::Reason;
@@ -73,9 +73,7 @@ impl<E: Engine> World<E> {
         let subscribe = start.apply(wish.subscribe(self.engine.core(), &mut self.dice));
         seen.begins += 1;
         let refusals = E::KNOWS.goes_away.then(|| self.engine.refuse(self.dice.one_in(20)));
-        let search = subscribe.begin_at(self.now, self.now_ms).unwrap();
-        let is_away = self.engine.is_away();
-        let found = if is_away { search.at_once() } else { Ok(search.wait()) };
+        let found = begin(&self.engine, subscribe, self.now, self.now_ms);
         let may_break = refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
         // what is too old may leave as a stream begins, and its place is found behind that
         self.look();
@@ -85,7 +83,10 @@ impl<E: Engine> World<E> {
         let asked = Asked { wish, start, last_id: cut.and_then(|cut| cut.last_id.clone()), may_break };
         match found {
             Ok(found) => self.begun(found, asked, seen),
-            Err(search) => self.seeking.push((search, asked)),
+            Err(search) => {
+                assert!(self.engine.is_away(), "it never begins");
+                self.seeking.push((search, asked));
+            }
         }
     }
 

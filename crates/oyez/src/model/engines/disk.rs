@@ -124,6 +124,7 @@ impl Setup {
         let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
         let tail = tail_of(&store, matchers_of(&self.compact), self.tail_bytes).unwrap();
         let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
+        log.run_searches();
         let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Life { store, writer, core }

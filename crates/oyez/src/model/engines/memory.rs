@@ -47,6 +47,7 @@ pub(super) struct Memory {
 impl Memory {
     fn new(settings: Settings, retention: Retention, bounds: Bounds, seed: u64) -> Self {
         let log = Log::new(settings.epoch, retention, bounds, matchers_of(&settings.compact));
+        log.run_searches();
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Self { core, retention, settings }
     }

@@ -71,6 +71,7 @@ impl Remote {
 fn start(server: &Arc<Server>, settings: &Settings, tail_bytes: usize, seed: u64) -> Arc<Core> {
     let tail = tail_of(server, matchers_of(&settings.compact), tail_bytes);
     let log = Log::over(Arc::new(OnServer(Arc::clone(server))), server.epoch, tail);
+    log.run_searches();
     let to_server = |shown| Ok(Box::new(ToServer::new(Arc::clone(server), shown)) as Box<dyn Appender>);
     Core::appended_by(log, Limits::default(), Random::from_seed(seed), to_server).unwrap()
 }
