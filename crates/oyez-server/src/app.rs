@@ -14,13 +14,14 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tracing::warn;
 
 use crate::callers::Callers;
-use crate::config::{Config, Cors};
+use crate::config::Config;
 use crate::control::Controls;
 use crate::door::Door;
 use crate::guard::is_forwarded;
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE, RETRY_SECONDS};
 use crate::metrics::Metrics;
 use crate::routes::{self, Public};
+use crate::settings::{Cors, Origin};
 use crate::stats::Stats;
 
 /// The hub and what its routes need to know.
@@ -44,7 +45,7 @@ impl App {
         limits.data_bytes_max = DATA_BYTES_MAX;
         limits.batch_events_max = BATCH_EVENTS_MAX;
         let hub = Hub::builder().history(config.history).limits(limits);
-        let hub = config.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact);
+        let hub = config.settings.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact);
         let hub = match &config.storage {
             Some(storage) => hub.open(storage.clone())?,
             None => hub.build(),
@@ -53,7 +54,7 @@ impl App {
             stats: Stats::new(hub.clone()),
             hub,
             metrics: Metrics::new(),
-            callers: Callers::new(config.streams_per_address),
+            callers: Callers::new(config.settings.streams_per_address),
             controls: Controls::default(),
             draining: watch::Sender::new(false),
             failed: AtomicBool::new(false),
@@ -75,7 +76,7 @@ impl App {
 
     /// What the public listener at `address` answers.
     pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Door<Public> {
-        Door::new(Arc::clone(self), address, Public::new(Arc::clone(self), cors(&self.config.cors)))
+        Door::new(Arc::clone(self), address, Public::new(Arc::clone(self), cors(&self.config.settings.cors)))
     }
 
     /// What the admin listener at `address` answers.
@@ -95,7 +96,7 @@ fn cors(cors: &Cors) -> Option<CorsLayer> {
     let origins = match cors {
         Cors::Off => return None,
         Cors::Any => Any.into(),
-        Cors::Origins(origins) => AllowOrigin::list(origins.clone()),
+        Cors::Origins(origins) => AllowOrigin::list(origins.iter().map(Origin::header).collect::<Vec<_>>()),
     };
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
     Some(

@@ -19,10 +19,10 @@ use tower_service::Service;
 use tracing::{Level, debug, enabled};
 
 use crate::app::App;
-use crate::config::Cors;
 use crate::guard::Guard;
 use crate::problem::Problem;
 use crate::routes;
+use crate::settings::Cors;
 
 /// The outermost service of a listener, in front of `routes`.
 #[derive(Clone)]
@@ -38,7 +38,8 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response, Infalli
 impl<S> Door<S> {
     /// In front of what the listener at `address` answers.
     pub(crate) fn new(app: Arc<App>, address: SocketAddr, routes: S) -> Self {
-        let guard = Guard::new(address, app.config.public_urls.clone(), app.config.publish_origins.clone());
+        let guard =
+            Guard::new(address, app.config.settings.public_urls.clone(), app.config.settings.publish_origins.clone());
         Self { app, guard: Arc::new(guard), routes }
     }
 }
@@ -74,7 +75,7 @@ where
                     problem.into_response()
                 }
             };
-            let crosses_origins = app.config.cors != Cors::Off && !is_own;
+            let crosses_origins = app.config.settings.cors != Cors::Off && !is_own;
             secure(response.headers_mut(), crosses_origins);
             app.metrics.answered(name, response.status());
             if is_head {

@@ -11,13 +11,14 @@ use url::Url;
 
 use crate::limits::URI_BYTES_MAX;
 use crate::problem::Problem;
+use crate::settings::Origin;
 
 /// What the configuration allows.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     loopback: bool,
     public: Vec<Url>,
-    publish_origins: Vec<String>,
+    publish_origins: Vec<Origin>,
 }
 
 /// Whose pages may send requests that change nothing. Whether they can read the answer is up to CORS.
@@ -29,7 +30,7 @@ pub(crate) enum Reads {
 }
 
 impl Guard {
-    pub(crate) fn new(listener: SocketAddr, public: Vec<Url>, publish_origins: Vec<String>) -> Self {
+    pub(crate) fn new(listener: SocketAddr, public: Vec<Url>, publish_origins: Vec<Origin>) -> Self {
         Self { loopback: listener.ip().is_loopback(), public, publish_origins }
     }
 
@@ -62,7 +63,7 @@ impl Guard {
         let origin = origin.to_str().unwrap_or("null");
         let own = origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host));
         let public = self.public.iter().any(|url| url.origin().ascii_serialization() == origin);
-        let listed = self.publish_origins.iter().any(|listed| listed == origin);
+        let listed = self.publish_origins.iter().any(|listed| *listed == *origin);
         if origins.next().is_none() && origin != "null" && (own || public || listed) {
             return Ok(());
         }
@@ -126,12 +127,13 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Value;
 
     fn guard(listener: &str, public: &[&str], publish_origins: &[&str]) -> Guard {
         Guard::new(
             listener.parse().unwrap(),
             public.iter().map(|url| url.parse().unwrap()).collect(),
-            publish_origins.iter().map(ToString::to_string).collect(),
+            Value::check("publish_origins", publish_origins.iter().map(ToString::to_string).collect()).unwrap(),
         )
     }
 

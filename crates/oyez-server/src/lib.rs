@@ -18,8 +18,10 @@ mod callers;
 mod config;
 mod control;
 mod demo;
+mod descriptors;
 mod door;
 mod guard;
+mod history;
 mod json_publish;
 mod limits;
 mod metrics;
@@ -28,11 +30,16 @@ mod problem;
 mod request;
 mod routes;
 mod server;
+mod settings;
 mod stats;
 mod units;
 
-pub use config::{ClassSettings, Config, ConfigError, Cors, NOT_YET, Settings, Text};
+pub use config::Config;
 /// The history of a hub that is not running, for programs that know no other part of the library.
 #[cfg(unix)]
 pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 pub use server::{Server, ServerError};
+pub use settings::{
+    ClassSettings, ConfigError, Kind, NOT_YET, SETTINGS, Setting, Settings, Text, Unsaid, settings_reference,
+    similar_variable,
+};

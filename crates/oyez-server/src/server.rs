@@ -29,7 +29,7 @@ impl Server {
     /// # Errors
     /// When the history cannot be opened, or an address cannot be bound; the error names it.
     pub async fn bind(config: Config) -> Result<Self, ServerError> {
-        let (listen, admin) = (config.listen, config.admin);
+        let (listen, admin) = (config.settings.listen, config.settings.admin);
         // first what another process may have
         let app = Arc::new(App::new(config).map_err(ServerError::History)?);
         let public = bind("listen", listen).await?;
@@ -76,7 +76,7 @@ impl Server {
     /// When a listener fails for good, or the disk does: then nothing more was acknowledged, and the process should end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let Self { app, public, admin } = self;
-        let (window, connections) = (app.config.drain, app.config.connections_max);
+        let (window, connections) = (app.config.settings.drain, app.config.connections_max);
         let stopping = {
             let app = Arc::clone(&app);
             async move {
@@ -91,7 +91,7 @@ impl Server {
             oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
         let demo = async {
-            if app.config.demo {
+            if app.config.demo() {
                 demo::run(app.hub.clone()).await;
             }
             std::future::pending::<()>().await;

@@ -129,7 +129,7 @@ impl Service<Request> for Routes {
 }
 
 async fn answer(app: &App, request: Request) -> Result<Response, Problem> {
-    let route = Route::of(request.uri().path()).filter(|route| app.config.demo || !route.demo);
+    let route = Route::of(request.uri().path()).filter(|route| app.config.demo() || !route.demo);
     match route.map(|route| route.answer) {
         Some(Answer::Page) => page::answer(app, request.method()),
         Some(Answer::Stats) => stats::answer(app, peer(&request)?, &request),
@@ -223,7 +223,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::config::Settings;
+    use crate::settings::Settings;
 
     fn app() -> Arc<App> {
         let settings = Settings { demo: Some(true), ..Settings::default() };

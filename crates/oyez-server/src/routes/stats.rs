@@ -34,7 +34,7 @@ pub(super) fn answer(app: &App, peer: SocketAddr, request: &Request) -> Result<R
 }
 
 fn stream(app: &App, peer: SocketAddr, headers: &HeaderMap, scope: Scope) -> Result<Response, Problem> {
-    let subscribe = app.stats.watch(scope).keep_alive(app.config.keep_alive);
+    let subscribe = app.stats.watch(scope).keep_alive(app.config.settings.keep_alive);
     let subscribe = match take_place(app, peer, headers)? {
         Some(place) => subscribe.hold(place),
         None => subscribe,

@@ -47,7 +47,7 @@ pub(super) fn take_place(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Re
     }
     let place = app.callers.take(caller(peer)).ok_or_else(|| {
         app.metrics.refused("address");
-        let max = app.config.streams_per_address;
+        let max = app.config.settings.streams_per_address;
         let reason = format!("this address has {max} streams open, which is all it may have");
         Problem::Busy { reason, retry: retry() }
     })?;
@@ -56,7 +56,7 @@ pub(super) fn take_place(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Re
 
 impl SubscribeRequest {
     fn subscribe(self, app: &App) -> Subscribe<Event> {
-        let config = &app.config;
+        let settings = &app.config.settings;
         let mut matchers = self.matchers.into_iter();
         let first = matchers.next().expect("a request names a topic, or means `events`");
         let mut subscribe = matchers.fold(app.hub.subscribe(first), Subscribe::and);
@@ -79,14 +79,14 @@ impl SubscribeRequest {
         if self.poll {
             subscribe = subscribe.poll();
         }
-        if !config.stream_life.is_zero() {
-            subscribe = subscribe.life(config.stream_life);
+        if !settings.stream_life.is_zero() {
+            subscribe = subscribe.life(settings.stream_life);
         }
         subscribe
             .resume(self.resume)
             .on_gap(self.on_gap)
             .format(self.format)
-            .slow(config.slow)
-            .keep_alive(config.keep_alive)
+            .slow(settings.slow)
+            .keep_alive(settings.keep_alive)
     }
 }
