@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use axum::Router;
 use http::header::HeaderName;
@@ -18,7 +17,7 @@ use crate::config::Config;
 use crate::control::Controls;
 use crate::door::Door;
 use crate::guard::is_forwarded;
-use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE, RETRY_SECONDS};
+use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE};
 use crate::metrics::Metrics;
 use crate::routes::{self, Public};
 use crate::settings::{Cors, Origin};
@@ -83,13 +82,6 @@ impl App {
     pub(crate) fn admin(self: &Arc<Self>, address: SocketAddr) -> Door<Router> {
         Door::new(Arc::clone(self), address, routes::admin().with_state(Arc::clone(self)))
     }
-}
-
-/// When a refusal that passes by itself may be tried again: spread, so that those refused together come back apart.
-pub(crate) fn retry() -> Duration {
-    let spread = u64::from(getrandom::u32().unwrap_or_default());
-    let range = (RETRY_SECONDS.end() - RETRY_SECONDS.start()) * 1_000;
-    Duration::from_millis(RETRY_SECONDS.start() * 1_000 + spread % (range + 1))
 }
 
 fn cors(cors: &Cors) -> Option<CorsLayer> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use oyez::{EventId, EventType, Publish, Topic};
+use oyez::{ErrorKind, EventId, EventType, Publish, Topic};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -50,7 +50,9 @@ impl Names {
 
 fn in_line(number: usize, problem: Problem) -> Problem {
     match problem {
-        Problem::Invalid(detail) => Problem::Invalid(format!("line {number}: {detail}")),
+        Problem::Refused { kind: ErrorKind::Invalid, detail, .. } => {
+            Problem::invalid(format!("line {number}: {detail}"))
+        }
         Problem::NotYet { what } => Problem::NotYet { what: format!("line {number}: {what}") },
         other => other,
     }

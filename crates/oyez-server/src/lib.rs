@@ -28,6 +28,7 @@ mod metrics;
 mod page;
 mod problem;
 mod request;
+mod retry;
 mod routes;
 mod server;
 mod settings;

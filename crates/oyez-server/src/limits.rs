@@ -66,7 +66,7 @@ pub(crate) const STORED_BYTES: usize = 1 << 30;
 pub(crate) const STORED_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long publishers are asked to wait when the disk is full: room is looked for once a second.
-pub(crate) const FULL_RETRY_SECONDS: u64 = 5;
+pub(crate) const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// From the failure of the disk to the end of the process: whoever watches readiness is to see it, and a supervisor starts
 /// it again.

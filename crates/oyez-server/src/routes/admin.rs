@@ -22,7 +22,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/metrics", get(metrics))
         .fallback(|request: Request| async move { Problem::NoRoute { path: request.uri().path().to_owned() } })
         .method_not_allowed_fallback(|request: Request| async move {
-            Problem::Method { method: request.method().clone(), allow: "GET, HEAD" }
+            Problem::Method { method: request.method().clone(), allow: "GET, HEAD".to_owned() }
         })
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn answer(app: &App, request: Request) -> Result<Response, Prob
     match request.method().clone() {
         Method::POST => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),
-        method => return Err(Problem::Method { method, allow: ALLOW }),
+        method => return Err(Problem::Method { method, allow: ALLOW.to_owned() }),
     }
     let id = request.uri().path().trim_start_matches("/control/").to_owned();
     let (parts, body) = request.into_parts();

@@ -8,9 +8,10 @@ use oyez::Topic;
 use serde_json::json;
 
 use super::publish::check_caller;
-use crate::app::{App, retry};
+use crate::app::App;
 use crate::problem::Problem;
 use crate::request::read_delete;
+use crate::retry::retry;
 
 /// Whoever may publish to a topic may delete it; one that nobody has published to is deleted as well.
 pub(super) async fn answer(

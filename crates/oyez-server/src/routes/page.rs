@@ -12,7 +12,7 @@ pub(super) fn answer(app: &App, method: &Method) -> Result<Response, Problem> {
     match method.clone() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),
-        method => return Err(Problem::Method { method, allow: ALLOW }),
+        method => return Err(Problem::Method { method, allow: ALLOW.to_owned() }),
     }
     if !app.config.page {
         return Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], OFF_TEXT).into_response());

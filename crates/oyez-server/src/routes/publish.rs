@@ -12,12 +12,13 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::app::{App, retry};
+use crate::app::App;
 use crate::body;
 use crate::json_publish;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
 use crate::problem::Problem;
 use crate::request::{EventTemplate, PublishRequest, RootBody, default_topic, expire, read_json_publish};
+use crate::retry::retry;
 
 /// The body is the data of one event, or each of its lines is.
 pub(super) async fn to_topic(
@@ -150,7 +151,7 @@ impl<'a> Lines<'a> {
             read = all => read,
             // an error cannot be: the sender lives in the app
             _ = draining.wait_for(|draining| *draining) => {
-                Err(Problem::Busy { reason: "the hub drains".to_owned(), retry: retry() })
+                Err(Problem::busy("the hub drains", retry()))
             }
         };
         match read {

@@ -9,17 +9,18 @@ use http::{HeaderMap, Method};
 use oyez::{Format, LastEventId};
 
 use super::subscribe::take_place;
-use crate::app::{App, retry};
+use crate::app::App;
 use crate::limits::{STATS_ROWS, STATS_ROWS_MAX};
 use crate::problem::Problem;
 use crate::request::stats_rows;
+use crate::retry::retry;
 use crate::stats::Scope;
 
 pub(super) fn answer(app: &App, peer: SocketAddr, request: &Request) -> Result<Response, Problem> {
     match request.method().clone() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return Ok(super::options(ALLOW)),
-        method => return Err(Problem::Method { method, allow: ALLOW }),
+        method => return Err(Problem::Method { method, allow: ALLOW.to_owned() }),
     }
     let rows = stats_rows(request.uri())?;
     let scope = scope(rows, app.is_local(peer, request.headers()))?;

@@ -9,11 +9,12 @@ use http::HeaderMap;
 use oyez::{Event, LastEventId, Sse, StreamControl, Subscribe};
 use serde_json::json;
 
-use crate::app::{App, retry};
+use crate::app::App;
 use crate::callers::Place;
 use crate::guard::caller;
 use crate::problem::Problem;
 use crate::request::{Bound, Start, SubscribeRequest};
+use crate::retry::retry;
 
 pub(super) fn answer(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Response {
     let reader = LastEventId::from_request(request.uri(), request.headers());
@@ -49,7 +50,7 @@ pub(super) fn take_place(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Re
         app.metrics.refused("address");
         let max = app.config.settings.streams_per_address;
         let reason = format!("this address has {max} streams open, which is all it may have");
-        Problem::Busy { reason, retry: retry() }
+        Problem::busy(reason, retry())
     })?;
     Ok(Some(place))
 }
