@@ -14,21 +14,23 @@
 
 mod app;
 mod body;
-mod callers;
+mod caller;
 mod config;
-mod control;
+mod controls;
+mod cors;
 mod demo;
 mod descriptors;
 mod door;
 mod guard;
 mod history;
-mod json_publish;
 mod limits;
 mod metrics;
 mod page;
+mod places;
 mod problem;
 mod request;
 mod retry;
+mod rights;
 mod routes;
 mod server;
 mod settings;

@@ -13,8 +13,11 @@ use tracing::info;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::cors;
 use crate::demo;
+use crate::door::Door;
 use crate::limits::FAILED_PAUSE;
+use crate::routes::{ADMIN, PUBLIC};
 
 /// A hub over HTTP, bound to its addresses and ready to run.
 pub struct Server {
@@ -66,7 +69,7 @@ impl Server {
     /// # Errors
     /// When the system does not tell that address.
     pub fn app(&self) -> io::Result<Router> {
-        Ok(Router::new().fallback_service(self.app.public(self.address()?)))
+        Ok(Router::new().fallback_service(public(&self.app, self.address()?)))
     }
 
     /// Serves until `stop` resolves, then drains: streams end at a frame border spread over the configured time, publishes
@@ -86,7 +89,8 @@ impl Server {
             }
         };
         let address = |listener: &TcpListener| listener.local_addr().map_err(ServerError::Listener);
-        let (public_app, admin_app) = (app.public(address(&public)?), app.admin(address(&admin)?));
+        let public_app = self::public(&app, address(&public)?);
+        let admin_app = Door::new(Arc::clone(&app), address(&admin)?, ADMIN, None);
         let public =
             oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
@@ -113,6 +117,11 @@ impl Server {
         app.hub.close().await;
         served.map_err(ServerError::Listener)
     }
+}
+
+/// What the public listener at `address` answers.
+fn public(app: &Arc<App>, address: SocketAddr) -> Door {
+    Door::new(Arc::clone(app), address, PUBLIC, cors::layer(&app.config.settings.cors))
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
