@@ -30,7 +30,7 @@ fn section(setting: &Setting) -> String {
 /// Where it may be said.
 fn places(setting: &Setting) -> String {
     let Some(variable) = setting.variable() else {
-        return "only in the file, as `[[class]]`".replace("class", setting.key);
+        return format!("only in the file, as `[[{}]]`", setting.key);
     };
     let flag = match setting.kind {
         Kind::List => format!("{} (may be repeated)", code(setting.flag)),
