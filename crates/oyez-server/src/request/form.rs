@@ -15,6 +15,8 @@ pub(crate) struct Form {
 pub(crate) enum Others {
     /// It is passed over.
     Pass,
+    /// The query is not looked at.
+    Unread,
     /// It is refused, and those that are known are named.
     Refuse,
     /// It is refused in these words: none is known.
@@ -22,6 +24,6 @@ pub(crate) enum Others {
 }
 
 impl Form {
-    /// Of what looks at no parameter.
-    pub(crate) const NONE: Self = Self { known: &[], not_yet: &[], others: Others::Pass };
+    /// Of what takes any query, since it does not look at it.
+    pub(crate) const UNREAD: Self = Self { known: &[], not_yet: &[], others: Others::Unread };
 }

@@ -17,6 +17,9 @@ pub(crate) struct Query<'a> {
 
 impl<'a> Query<'a> {
     pub(crate) fn read(uri: &'a Uri, form: &'static Form) -> Result<Self, Problem> {
+        if matches!(form.others, Others::Unread) {
+            return Ok(Self { pairs: Vec::new(), form });
+        }
         let text = uri.query().unwrap_or_default();
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -80,7 +83,7 @@ impl<'a> Query<'a> {
         let refused = |name: &str, why: &str| Err(Problem::invalid(format!("unknown parameter {name:?}; {why}")));
         let known = self.form.known;
         match (self.form.others, self.find(|name| !known.contains(&name))) {
-            (Others::Pass, _) | (_, None) => Ok(()),
+            (Others::Pass | Others::Unread, _) | (_, None) => Ok(()),
             (Others::Refuse, Some(name)) => refused(name, &format!("known are {}", known.join(", "))),
             (Others::NoneKnown(why), Some(name)) => refused(name, why),
         }

@@ -55,7 +55,7 @@ const ROUTE: Route =
 
 /// A method that anyone may use, whatever the query and the body are.
 const fn on(method: &'static Method, does: Does) -> Answer {
-    Answer { method, body: "", does, reads: &Form::NONE, needs: Right::None }
+    Answer { method, body: "", does, reads: &Form::UNREAD, needs: Right::None }
 }
 
 const GET: &Method = &Method::GET;
