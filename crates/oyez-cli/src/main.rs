@@ -12,10 +12,12 @@ mod output;
 mod pretty;
 mod publish;
 mod request;
+mod runtime;
 mod serve;
 mod signals;
 mod sub;
 mod target;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -45,7 +47,7 @@ enum Command {
     #[cfg(unix)]
     Log(log::Log),
     #[command(flatten)]
-    NotYet(not_yet::NotYet),
+    NotYet(not_yet::CommandNotYet),
 }
 
 fn main() -> ExitCode {

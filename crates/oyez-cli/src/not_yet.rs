@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::failure::Failure;
 
 #[derive(Subcommand)]
-pub(crate) enum NotYet {
+pub(crate) enum CommandNotYet {
     #[command(hide = true)]
     Token(Anything),
     #[command(hide = true)]
@@ -26,7 +26,7 @@ pub(crate) struct Anything {
     _rest: Vec<OsString>,
 }
 
-impl NotYet {
+impl CommandNotYet {
     pub(crate) fn refuse(&self) -> Failure {
         let name = match self {
             Self::Token(_) => "token",

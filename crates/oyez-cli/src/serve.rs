@@ -80,12 +80,12 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "text|json", value_parser = ["text", "json"])]
     log_format: Option<String>,
     #[command(flatten)]
-    not_yet: NotYet,
+    not_yet: FlagsNotYet,
 }
 
 /// Flags that the design has and this build does not.
 #[derive(Args)]
-struct NotYet {
+struct FlagsNotYet {
     #[arg(long, hide = true)]
     log: Option<String>,
     #[arg(long, hide = true)]
@@ -108,7 +108,7 @@ struct NotYet {
     tls_key: Option<String>,
 }
 
-impl NotYet {
+impl FlagsNotYet {
     fn first(&self) -> Option<&'static str> {
         [
             ("--log", self.log.is_some()),
