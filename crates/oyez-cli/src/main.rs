@@ -1,11 +1,13 @@
 //! `oyez`: serve, publish, subscribe, decode and measure Server-Sent Events on the command line.
 
+#[cfg(not(unix))]
+compile_error!("oyez-cli is for Unix: its signals, its pipes and the history of `oyez serve --data` are");
+
 mod bench;
 mod decode;
 mod failure;
 mod input;
 mod lines;
-#[cfg(unix)]
 mod log;
 mod not_yet;
 mod output;
@@ -44,7 +46,6 @@ enum Command {
     Pub(Box<publish::Publish>),
     Decode(decode::Decode),
     Bench(Box<bench::Bench>),
-    #[cfg(unix)]
     Log(log::Log),
     #[command(flatten)]
     NotYet(not_yet::CommandNotYet),
@@ -64,7 +65,6 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Pub(publish) => publish.run(),
         Command::Decode(decode) => decode.run(),
         Command::Bench(bench) => bench.run(),
-        #[cfg(unix)]
         Command::Log(log) => log.run(),
         Command::NotYet(command) => Err(command.refuse()),
     }

@@ -14,9 +14,6 @@ pub(crate) enum CommandNotYet {
     Top(Anything),
     #[command(hide = true)]
     Doctor(Anything),
-    #[cfg(not(unix))]
-    #[command(hide = true)]
-    Log(Anything),
 }
 
 #[derive(Args)]
@@ -32,8 +29,6 @@ impl CommandNotYet {
             Self::Token(_) => "token",
             Self::Top(_) => "top",
             Self::Doctor(_) => "doctor",
-            #[cfg(not(unix))]
-            Self::Log(_) => "log",
         };
         Failure::not_yet(name)
     }
