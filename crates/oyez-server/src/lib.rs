@@ -12,6 +12,9 @@
 //! # }
 //! ```
 
+#[cfg(not(unix))]
+compile_error!("oyez-server is for Unix: its signals, its limit of open files and its history on disk are");
+
 mod app;
 mod body;
 mod caller;
@@ -41,7 +44,6 @@ mod units;
 
 pub use config::Config;
 /// The history of a hub that is not running, for programs that know no other part of the library.
-#[cfg(unix)]
 pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 pub use server::{Server, ServerError};
 pub use settings::{

@@ -41,7 +41,7 @@ async fn does(app: &App, answer: &Answer, asked: Asked<'_>) -> Result<Response, 
     match answer.does {
         Does::Page => Ok(page::answer(app)),
         Does::Stats => stats::answer(app, &asked),
-        Does::Subscribe => Ok(subscribe::answer(app, &asked)),
+        Does::Subscribe => Ok(subscribe::answer(app, asked).await),
         Does::Publish => publish::data(app, asked).await,
         Does::PublishObject => publish::object(app, asked).await,
         Does::PublishBatch => publish::batch(app, asked).await,

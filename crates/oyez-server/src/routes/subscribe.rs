@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
-use oyez::{Event, LastEventId, Sse, StreamControl, Subscribe};
+use oyez::{Event, LastEventId, StreamControl, Subscribe};
 use serde_json::json;
 
 use super::asked::Asked;
@@ -12,15 +12,20 @@ use crate::problem::Problem;
 use crate::request::{Bound, Start, SubscribeRequest};
 use crate::retry::retry;
 
-pub(super) fn answer(app: &App, asked: &Asked<'_>) -> Response {
+/// Answers when the stream has its place: what is wrong with it is a status, however long the history is looked through.
+pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Response {
     let reader = asked.reader();
-    match stream(app, asked, reader.clone()) {
+    let begun = match subscription(app, &asked, reader.clone()) {
+        Ok(subscribe) => subscribe.respond().await.map_err(|error| Problem::from_hub(&error, retry())),
+        Err(problem) => Err(problem),
+    };
+    match begun {
         Ok(sse) => sse.into_response(),
         Err(problem) => problem.into_stream_response(&reader),
     }
 }
 
-fn stream(app: &App, asked: &Asked<'_>, reader: LastEventId) -> Result<Sse, Problem> {
+fn subscription(app: &App, asked: &Asked<'_>, reader: LastEventId) -> Result<Subscribe<Event>, Problem> {
     let Asked { caller, topic, query, .. } = asked;
     let wanted = SubscribeRequest::read(topic.as_deref(), query, reader, asked.headers(), SystemTime::now())?;
     let place = app.places.take(*caller)?;
@@ -35,7 +40,7 @@ fn stream(app: &App, asked: &Asked<'_>, reader: LastEventId) -> Result<Sse, Prob
     if place.is_some() || registration.is_some() {
         subscribe = subscribe.hold((place, registration));
     }
-    subscribe.try_into_response().map_err(|error| Problem::from_hub(&error, retry()))
+    Ok(subscribe)
 }
 
 impl SubscribeRequest {
