@@ -215,6 +215,9 @@ const OYEZ: HeaderName = HeaderName::from_static("oyez");
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+    use http::header::ACCEPT;
+
     use super::*;
 
     fn refusal(kind: ErrorKind, reader: &LastEventId) -> Response<SseBody> {
@@ -224,7 +227,10 @@ mod tests {
     #[test]
     fn a_refusal_that_passes_says_when_to_try_again() {
         use ErrorKind::{Closed, Conflict, Denied, Ended, Full, Gone, Internal, Invalid, Mismatch, Unavailable};
-        let browser = LastEventId { id: None, event_source: true };
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-fetch-mode", HeaderValue::from_static("cors"));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let browser = LastEventId::from_request(&Uri::default(), &headers);
         for (kind, status, passes) in [
             (Ended, 204, false),
             (Invalid, 400, false),

@@ -28,7 +28,7 @@ pub(crate) struct Entry {
 }
 
 /// An entry that was read back, all but its chunk.
-pub(crate) struct Stored {
+pub(crate) struct Unframed {
     pub(crate) sequence: u64,
     pub(crate) time_ms: u64,
     pub(crate) topics: SmallVec<[Topic; 1]>,
@@ -36,7 +36,7 @@ pub(crate) struct Stored {
     pub(crate) extras: Option<Box<Extras>>,
 }
 
-impl Stored {
+impl Unframed {
     /// Appends its frame as a chunk to `out`, made of the fields but for the id; see [`Frame::push`].
     pub(crate) fn push_chunk(&self, epoch: Epoch, fields: &[u8], out: &mut Vec<u8>) -> u8 {
         let text = Position { epoch, sequence: self.sequence }.text();

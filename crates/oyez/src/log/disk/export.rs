@@ -8,7 +8,7 @@ use oyez_proto::Event;
 use serde::{Deserialize, Serialize};
 
 use super::examine::{Examination, FoundSegment, unreadable};
-use super::segment::{Page, SegmentHead, Span};
+use super::segment::{RecordPage, SegmentHead, Span};
 use super::values::entries;
 use crate::extras::Extras;
 use crate::json_line::rfc3339;
@@ -252,7 +252,7 @@ impl<'a> ChainReader<'a> {
             self.at = (segment + 1, 0, 0);
             return Ok(());
         };
-        let mut page = Page::new(self.epoch, &self.all, 0, PAGE_BELOW);
+        let mut page = RecordPage::new(self.epoch, &self.all, 0, PAGE_BELOW);
         let mut span = Span::new(head, &*found.file, whole.end);
         let mut at = offset.max(whole.start);
         while at < whole.end && !page.is_full() {

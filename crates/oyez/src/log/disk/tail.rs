@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::store::{Store, unreadable};
+use super::damage::unreadable;
+use super::store::Store;
 use crate::Error;
 use crate::log::tail::Tail;
 use crate::log::{Bounds, Retention};

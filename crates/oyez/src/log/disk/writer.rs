@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::index::{Index, MemoryIndex, Noted, Sample};
+use super::manifest::{ChainEnd, Clean};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
-use super::store::{Clean, End, Store};
+use super::store::Store;
 use crate::extras::Extras;
 use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
 use crate::log::draft::Draft;
@@ -225,16 +226,21 @@ impl Writer {
         }
         let ends = self.store.chains.iter().zip(&self.chains).filter_map(|(chain, written)| {
             let segment = written.segment.as_ref()?;
-            Some(End { chain: chain.id, generation: segment.head.generation, end: written.end, last: segment.last() })
+            Some(ChainEnd {
+                chain: chain.id,
+                generation: segment.head.generation,
+                end: written.end,
+                last: segment.last(),
+            })
         });
         let clean = Clean { head: self.head(), ends: ends.collect() };
-        self.store.save(&self.store.saying(self.next + 1, Some(clean)))
+        self.store.save(&self.store.manifest(self.next + 1, Some(clean)))
     }
 
     /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
     fn reserve(&mut self, number: u64) -> Result<(), Unwritten> {
         let ceiling = self.next + number + RESERVED_NUMBERS;
-        self.store.save(&self.store.saying(ceiling, None)).map_err(full_or_failed)?;
+        self.store.save(&self.store.manifest(ceiling, None)).map_err(full_or_failed)?;
         self.ceiling = ceiling;
         Ok(())
     }
