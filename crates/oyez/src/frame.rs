@@ -34,6 +34,12 @@ impl Format {
         }
     }
 
+    /// One of the formats with this value of `Content-Type`, if there is any.
+    #[cfg(feature = "serve")]
+    pub(crate) fn of_content_type(value: &[u8]) -> Option<Self> {
+        [Self::Sse, Self::Envelope, Self::Ndjson].into_iter().find(|format| format.content_type().as_bytes() == value)
+    }
+
     /// The bytes of one output. An entry's are shared with every other reader.
     fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {

@@ -66,7 +66,7 @@ pub(crate) struct Core {
     pub(crate) random: Random,
     pub(crate) limits: Limits,
     /// Threads that follow the log as the shard does.
-    bells: RwLock<Vec<Weak<dyn Bell>>>,
+    followers: RwLock<Vec<Weak<dyn Follower>>>,
     places_taken: AtomicUsize,
     draining: AtomicBool,
     place_freed: Notify,
@@ -77,9 +77,10 @@ pub(crate) struct Core {
     keeper: Option<Keeper>,
 }
 
-/// Who wants to hear of each append, and looks into the log itself then. It must not block.
-pub(crate) trait Bell: Send + Sync {
-    fn ring(&self);
+/// A thread that follows the log: it is woken behind each append, and looks into the log itself then.
+pub(crate) trait Follower: Send + Sync {
+    /// Must not block.
+    fn wake(&self);
 }
 
 /// Sets up a [`Hub`].
@@ -368,7 +369,7 @@ impl Core {
             counters: Counters::default(),
             random,
             limits,
-            bells: RwLock::default(),
+            followers: RwLock::default(),
             places_taken: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             place_freed: Notify::new(),
@@ -478,19 +479,19 @@ impl Core {
     pub(crate) fn has_appended(&self, entries: usize) {
         self.counters.published.fetch_add(entries as u64, Ordering::Relaxed);
         self.shard.follow(&self.log);
-        for bell in self.bells.read().iter() {
-            if let Some(bell) = bell.upgrade() {
-                bell.ring();
+        for follower in self.followers.read().iter() {
+            if let Some(follower) = follower.upgrade() {
+                follower.wake();
             }
         }
     }
 
-    /// Rings `bell` behind each append from now on, for as long as it is there.
+    /// Wakes `follower` behind each append from now on, for as long as it is there.
     #[cfg(any(feature = "serve", shuttle))]
-    pub(crate) fn hang(&self, bell: Weak<dyn Bell>) {
-        let mut bells = self.bells.write();
-        bells.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&bell));
-        bells.push(bell);
+    pub(crate) fn add_follower(&self, follower: Weak<dyn Follower>) {
+        let mut followers = self.followers.write();
+        followers.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&follower));
+        followers.push(follower);
     }
 
     /// A place under the maximum, for as long as the ticket lives.

@@ -28,9 +28,8 @@ mod clock;
 mod connection;
 mod control;
 mod digits;
-#[cfg(any(feature = "serve", shuttle))]
-mod doorbell;
 mod error;
+mod feed;
 mod frame;
 mod gap;
 mod hub;
@@ -39,6 +38,7 @@ mod index;
 mod interleavings;
 mod limiter;
 mod limits;
+mod live;
 mod log;
 mod matcher;
 #[cfg(test)]
@@ -52,6 +52,8 @@ mod response;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;
+#[cfg(any(feature = "serve", shuttle))]
+mod sleep_flag;
 mod stats;
 #[cfg(unix)]
 mod storage;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -12,10 +12,13 @@ use http::{Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::clock;
-use crate::connection::Feed;
 use crate::control::StreamControl;
+use crate::feed::Feed;
 use crate::frame::{Format, retry_frame};
 use crate::limits::RETRY_MS;
+#[cfg(feature = "serve")]
+use crate::live::Handover;
+use crate::live::Live;
 use crate::pump::Pump;
 use crate::random::Random;
 use crate::subscriber::Subscriber;
@@ -107,7 +110,7 @@ impl Sse {
     fn live(format: Format, control: StreamControl, live: Live) -> Self {
         let live = Arc::new(Mutex::new(Some(live)));
         #[cfg(feature = "serve")]
-        let handover = crate::serve::Handover::new(&live);
+        let handover = Handover::new(&live);
         let mut sse = Self::open(format, Source::Live(live));
         sse.response.extensions_mut().insert(control);
         #[cfg(feature = "serve")]
@@ -183,7 +186,7 @@ impl Sse {
     #[must_use]
     pub fn hand_over(mut self, may: bool) -> Self {
         if !may {
-            self.response.extensions_mut().remove::<crate::serve::Handover>();
+            self.response.extensions_mut().remove::<Handover>();
         }
         self
     }
@@ -214,23 +217,6 @@ enum Source {
     /// [`serve`](crate::serve()) may take it out.
     Live(Arc<Mutex<Option<Live>>>),
     Once(Option<Bytes>),
-}
-
-/// A stream that goes on.
-pub(crate) enum Live {
-    /// Of a hub.
-    Subscriber(Box<Pump>),
-    /// Of a [`Connection`](crate::Connection).
-    Feed(Box<Feed>),
-}
-
-impl Live {
-    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        match self {
-            Self::Subscriber(pump) => pump.poll(now, cx),
-            Self::Feed(feed) => feed.poll(now, cx).map(|bytes| bytes.map(Ok)),
-        }
-    }
 }
 
 impl Body for SseBody {

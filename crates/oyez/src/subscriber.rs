@@ -14,13 +14,13 @@ use crate::access::Access;
 use crate::control::StreamControl;
 use crate::gap::{Gap, Reason};
 use crate::hub::{Core, Ticket};
-use crate::index::Key;
+use crate::index::SlotKey;
 use crate::limits::TURN_ROUNDS;
 #[cfg(unix)]
 use crate::log::disk::Fetch;
 use crate::log::{Behind, Entry, Log, Page, Snapshot};
 use crate::matcher::Matchers;
-use crate::shard::{Reader, Tail};
+use crate::shard::{Reader, SleepOutcome};
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -161,7 +161,7 @@ pub(crate) struct Subscriber {
     control: StreamControl,
     ticket: Option<Ticket>,
     state: State,
-    key: Option<Key>,
+    key: Option<SlotKey>,
     /// Everything up to here has been sent or does not concern the reader.
     cursor: u64,
     /// What the reader knows of the cursor: the sequence number of the last id sent.
@@ -603,11 +603,11 @@ impl Subscriber {
     fn wait(&mut self, now: Instant, waker: &Waker) -> Option<Turn> {
         let key = self.key.expect("a stream joins its shard when it opens");
         match self.hub.shard.sleep(key, self.cursor, waker) {
-            Tail::Unread(first) => {
+            SleepOutcome::Unread(first) => {
                 self.cursor = self.cursor.max(first - 1);
                 None
             }
-            Tail::Asleep(cursor) => {
+            SleepOutcome::Asleep(cursor) => {
                 self.cursor = self.cursor.max(cursor);
                 self.control.note(self.cursor, self.sent, true);
                 if self.is_complete() || self.until().time.is_some_and(|until| until.has_come(now)) {

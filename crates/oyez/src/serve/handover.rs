@@ -1,6 +1,5 @@
 //! How the answer of a stream leaves hyper: what has to be true of it, and what goes along.
 
-use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -11,29 +10,8 @@ use http::header::{
 use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
-use crate::response::Live;
-use crate::sync::Mutex;
-
-/// The stream of a response, for whoever takes it first. It keeps nothing alive: an answer whose body was dropped or
-/// replaced cannot be taken.
-#[derive(Debug, Clone)]
-pub(crate) struct Handover(Weak<Mutex<Option<Live>>>);
-
-impl Handover {
-    pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>) -> Self {
-        Self(Arc::downgrade(live))
-    }
-
-    fn take(&self) -> Option<Live> {
-        let shared = self.0.upgrade()?;
-        let mut live = shared.lock();
-        // a stream with an end leaves its connection to the next request
-        if matches!(&*live, Some(Live::Subscriber(pump)) if pump.is_bounded()) {
-            return None;
-        }
-        live.take()
-    }
-}
+use crate::frame::Format;
+use crate::live::{Handover, Live};
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +32,7 @@ impl Asked {
     pub(crate) fn leave<B>(self, response: &mut Response<B>, now: SystemTime) -> Option<Leaving> {
         let handover = response.extensions_mut().remove::<Handover>()?;
         let headers = response.headers();
-        let ours = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|mime| [&b"text/event-stream"[..], b"application/x-ndjson"].contains(&mime.as_bytes()));
+        let ours = headers.get(CONTENT_TYPE).is_some_and(|mime| Format::of_content_type(mime.as_bytes()).is_some());
         let framed = [CONTENT_ENCODING, CONTENT_LENGTH, TRAILER].iter().any(|name| headers.contains_key(name));
         if !self.can_leave || response.status() != StatusCode::OK || !ours || framed {
             return None;

@@ -1,57 +1,12 @@
 //! Entries as the bytes of one write.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use crate::frame::Format;
+use super::framing::Framing;
 use crate::log::{Entry, Log};
-
-/// How a reader's bytes are framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Framing {
-    pub(crate) format: Format,
-    /// HTTP/1.1; else the end of the connection is the end of the stream.
-    pub(crate) chunked: bool,
-}
-
-impl Framing {
-    /// `piece` as it goes to the socket.
-    pub(crate) fn wrap(self, piece: Bytes) -> Bytes {
-        if !self.chunked {
-            return piece;
-        }
-        let mut chunk = BytesMut::with_capacity(piece.len() + 12);
-        push_chunk(&mut chunk, &piece);
-        chunk.freeze()
-    }
-
-    /// The end of a stream.
-    pub(crate) fn end(self) -> Bytes {
-        Bytes::from_static(if self.chunked { b"0\r\n\r\n" } else { b"" })
-    }
-
-    fn entry(self, entry: &Entry, log: &Log) -> Bytes {
-        match self {
-            Self { format: Format::Sse, chunked: true } => entry.chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame(),
-            Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry)),
-            Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry)),
-        }
-    }
-}
-
-fn push_chunk(out: &mut BytesMut, piece: &[u8]) {
-    let mut size = [0; 18];
-    let mut rest = &mut size[..];
-    write!(rest, "{:x}\r\n", piece.len()).expect("a size has sixteen digits at most");
-    let unused = rest.len();
-    out.extend_from_slice(&size[..size.len() - unused]);
-    out.extend_from_slice(piece);
-    out.extend_from_slice(b"\r\n");
-}
 
 /// What all readers at the same place get next, made once for all of them.
 pub(crate) struct Run {
@@ -66,6 +21,17 @@ pub(crate) struct Run {
     pub(crate) expires_ms: u64,
     /// Where each entry ends, and its number.
     ends: SmallVec<[(usize, u64); 1]>,
+}
+
+/// What a reader at a cursor gets.
+pub(crate) enum Next<'a> {
+    Run(&'a Run),
+    /// Nothing up to this cursor, which is the tail.
+    Nothing(u64),
+    /// Nothing up to this cursor, and perhaps something behind it.
+    Skipped(u64),
+    /// Entries that it should have had are gone, or some that come next have expired: its subscriber knows what to say.
+    Lost,
 }
 
 /// How far a write has come.
@@ -105,6 +71,12 @@ impl Run {
     /// Is it what a reader at `cursor` gets next?
     pub(crate) fn follows(&self, cursor: u64) -> bool {
         self.from <= cursor && self.ends.first().is_some_and(|(_, first)| cursor < *first)
+    }
+
+    /// It comes next, or its reader's subscriber has something to say before it.
+    pub(crate) fn unless_expired(&self, log: &Log) -> Next<'_> {
+        let has_expired = self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms();
+        if has_expired { Next::Lost } else { Next::Run(self) }
     }
 
     /// What so many bytes of it mean for the reader that took them.
@@ -167,16 +139,5 @@ mod tests {
         check(&[5, 5, 5], 14, 3, Some(13), 13, 1);
         check(&[7], 3, 1, Some(11), 11, 4);
         check(&[], 0, 0, None, 20, 0);
-    }
-
-    #[test]
-    fn pieces_become_chunks_for_those_who_read_chunks() {
-        let framing = Framing { format: Format::Sse, chunked: true };
-        assert_eq!(framing.wrap(Bytes::from_static(b"0123456789abcdef")), "10\r\n0123456789abcdef\r\n");
-        assert_eq!(Framing { chunked: false, ..framing }.wrap(Bytes::from_static(b"ab")), "ab");
-        assert_eq!(
-            (framing.end(), Framing { chunked: false, ..framing }.end().len()),
-            (Bytes::from_static(b"0\r\n\r\n"), 0)
-        );
     }
 }

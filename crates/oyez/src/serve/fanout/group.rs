@@ -1,0 +1,209 @@
+//! Readers who get the same.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::framing::Framing;
+use super::fresh::{Fresh, FreshEntries};
+use super::run::{Next, Run};
+use super::stream_id::StreamKey;
+use crate::index::Places;
+use crate::limits::serve::{RUN_BYTES, RUN_ENTRIES};
+use crate::log::{Behind, Entry, Log, Page, Retained};
+use crate::matcher::Matchers;
+
+/// What the readers of a group have in common: what they read and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GroupName {
+    pub(crate) matchers: Arc<Matchers>,
+    pub(crate) framing: Framing,
+}
+
+/// The streams of one name, what is made for them, and whose turn it is.
+pub(crate) struct Group {
+    pub(crate) name: GroupName,
+    /// Where it stands in the index of its hub's groups.
+    pub(crate) places: Places,
+    members: Vec<StreamKey>,
+    /// Streams that are in it or will be.
+    pub(crate) users: usize,
+    /// The newest entry that concerns it.
+    pub(crate) head: u64,
+    /// Where all that it reads has ended: who has come so far is done.
+    pub(crate) finish: Option<u64>,
+    /// When its members were written to last.
+    pub(crate) written: Option<Instant>,
+    fresh: Fresh,
+    /// What comes behind the cursor that was asked for last: of what is fresh, and of what is not.
+    run: Option<Run>,
+    old_run: Option<Run>,
+    /// It waits for its turn, or has it.
+    queued: bool,
+    /// The turn that is going on: whose turn it is, and the head when it began.
+    next: usize,
+    turn_head: u64,
+}
+
+impl Group {
+    /// A group without members; everything up to `followed` is to be looked for in the log.
+    pub(crate) fn new(name: GroupName, places: Places, finish: Option<u64>, followed: u64) -> Self {
+        Self {
+            name,
+            places,
+            members: Vec::new(),
+            users: 0,
+            head: 0,
+            finish,
+            written: None,
+            fresh: Fresh::behind(followed),
+            run: None,
+            old_run: None,
+            queued: false,
+            next: 0,
+            turn_head: 0,
+        }
+    }
+
+    pub(crate) fn matchers(&self) -> &Arc<Matchers> {
+        &self.name.matchers
+    }
+
+    /// Is a stream that has come so far done?
+    pub(crate) fn is_finished(&self, cursor: u64) -> bool {
+        self.finish.is_some_and(|finish| finish <= cursor)
+    }
+
+    /// A member joins; tells its place.
+    pub(crate) fn join(&mut self, stream: StreamKey) -> u32 {
+        self.members.push(stream);
+        u32::try_from(self.members.len() - 1).expect("there are fewer members than streams")
+    }
+
+    /// The member at `place` leaves; tells who has its place now.
+    pub(crate) fn part(&mut self, place: u32) -> Option<StreamKey> {
+        let place = place as usize;
+        self.members.swap_remove(place);
+        if place < self.next {
+            // whoever has the place now may not have had its turn
+            self.turn_head = 0;
+        }
+        self.members.get(place).copied()
+    }
+
+    /// True when it is to be queued for a turn: there are members, and it does not wait already.
+    pub(crate) fn queue(&mut self) -> bool {
+        let is_new = !self.queued && !self.members.is_empty();
+        self.queued |= is_new;
+        is_new
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued
+    }
+
+    /// Has some of its members been visited in this turn?
+    pub(crate) fn is_in_turn(&self) -> bool {
+        self.next > 0
+    }
+
+    /// The member whose turn it is; `None` when all have been visited.
+    pub(crate) fn next_member(&mut self) -> Option<StreamKey> {
+        if self.next == 0 {
+            self.turn_head = self.head;
+        }
+        let member = self.members.get(self.next).copied()?;
+        self.next += 1;
+        Some(member)
+    }
+
+    /// All members have been visited. True when there is to be another turn: something has come since, or somebody has not
+    /// had all.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        self.queued = false;
+        self.next = 0;
+        if self.head > self.turn_head {
+            return true;
+        }
+        self.put_away();
+        false
+    }
+
+    /// Whoever has had its turn has not had all.
+    pub(crate) fn turn_again(&mut self) {
+        self.turn_head = 0;
+    }
+
+    /// The newest entry concerns it.
+    pub(crate) fn note(&mut self, entry: &Arc<Entry>) {
+        let before = std::mem::replace(&mut self.head, entry.sequence);
+        // without a turn nobody would put it away again
+        if self.queued {
+            self.fresh.push(entry, before);
+        } else {
+            self.fresh = Fresh::behind(entry.sequence);
+        }
+    }
+
+    /// Entries up to `gone` have left the log, and nobody knows whether they concerned it.
+    pub(crate) fn note_loss(&mut self, gone: u64, finish: Option<u64>) {
+        self.head = self.head.max(gone);
+        self.finish = finish;
+        self.fresh = Fresh::behind(gone);
+    }
+
+    /// What was noted or made of entries up to `followed` may be hidden now: it is looked for in the log again.
+    pub(crate) fn forget_entries(&mut self, followed: u64) {
+        (self.run, self.old_run) = (None, None);
+        self.fresh = Fresh::behind(followed);
+    }
+
+    /// What the turn needed.
+    pub(crate) fn put_away(&mut self) {
+        (self.run, self.old_run) = (None, None);
+        self.fresh.forget(self.head);
+    }
+
+    /// What a member that has come so far gets next. Everything up to `followed` was noted.
+    pub(crate) fn next(&mut self, cursor: u64, followed: u64, log: &Log) -> Next<'_> {
+        if self.fresh.reaches(cursor) { self.next_fresh(cursor, followed, log) } else { self.next_old(cursor, log) }
+    }
+
+    fn next_fresh(&mut self, cursor: u64, followed: u64, log: &Log) -> Next<'_> {
+        let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= self.head);
+        if !self.run.as_ref().is_some_and(fits) {
+            self.run = self.fresh_run(cursor, followed, log);
+        }
+        let nothing = Next::Nothing(followed.max(cursor));
+        self.run.as_ref().map_or(nothing, |run| run.unless_expired(log))
+    }
+
+    fn fresh_run(&self, cursor: u64, followed: u64, log: &Log) -> Option<Run> {
+        let FreshEntries { from, entries, full } = self.fresh.next(cursor)?;
+        let upto = entries.last().filter(|_| full).map_or(followed, |last| last.sequence);
+        let expires_ms = log.first_expiry_ms(entries, &self.name.matchers);
+        Some(Run::new(from, upto, full, entries, self.name.framing, log).until(expires_ms))
+    }
+
+    /// What was read before is as good, though there may be more by now.
+    fn next_old(&mut self, cursor: u64, log: &Log) -> Next<'_> {
+        if !self.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
+            let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
+            // who is to be told of what was deleted, each subscriber knows for itself
+            let behind = Behind { cursor, known: 0 };
+            match log.read_at_most(page, behind, &self.name.matchers) {
+                Page::Read { gap: Some(_), .. } => return Next::Lost,
+                Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => return Next::Nothing(cursor),
+                // patterns that skip much: nothing yet
+                Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
+                Page::Read { entries, cursor: upto, more, .. } => {
+                    let run = Run::new(cursor, upto, more, &entries, self.name.framing, log);
+                    let expires_ms = log.first_expiry_ms(&entries, &self.name.matchers);
+                    self.old_run = Some(run.until(expires_ms));
+                }
+                // what is gone, on disk or not to be read is its subscriber's business
+                _ => return Next::Lost,
+            }
+        }
+        self.old_run.as_ref().expect("it was there or was made just now").unless_expired(log)
+    }
+}
