@@ -1,4 +1,4 @@
-//! The reading end of a [`Connection`](crate::Connection).
+//! The reading end of a connection.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +12,7 @@ use crate::frame::comment;
 use crate::limits::KEEP_ALIVE;
 use crate::timer::Timer;
 
-/// Driven by the body of the response or by a fan-out thread.
+/// The reading end, driven by the body of the response or by a fan-out thread.
 pub(crate) struct Feed {
     queue: mpsc::Receiver<Bytes>,
     ended: Arc<watch::Sender<bool>>,
@@ -22,7 +22,7 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Of what comes through `queue`; `ended` is told when nobody reads any more.
+    /// What comes out of `queue`, until that or `ended` says that it is over.
     pub(crate) fn new(queue: mpsc::Receiver<Bytes>, ended: Arc<watch::Sender<bool>>) -> Self {
         Self { queue, ended, control: StreamControl::default(), timer: Timer::default(), keep_alive_at: None }
     }
@@ -67,12 +67,6 @@ impl Feed {
     }
 }
 
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.ended.send_replace(true);
-    }
-}
-
 /// What the driver of a [`Feed`] does next.
 pub(crate) enum FeedTurn {
     /// This is to be sent; then there may be more.
@@ -81,4 +75,10 @@ pub(crate) enum FeedTurn {
     Wait(Option<Instant>),
     /// Nothing will come any more.
     End,
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.ended.send_replace(true);
+    }
 }

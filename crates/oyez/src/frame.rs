@@ -1,95 +1,95 @@
-//! What a stream says, as bytes: once for each format, shared by all who get it.
+//! The bytes of one event or comment: encoded once, shared by all who get them.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use oyez_proto::{Event, EventType, encode_comment};
+use bytes::{Buf, Bytes, BytesMut};
+use oyez_proto::{Event, encode_comment};
 
-use crate::gap::Gap;
-use crate::limits::GATHER_BYTES;
-use crate::log::{JsonLine, Log};
-use crate::subscriber::Output;
+use crate::digits::Digits;
 
-/// The form in which a stream is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Format {
-    /// `text/event-stream`: Server-Sent Events.
-    #[default]
-    Sse,
-    /// Server-Sent Events whose data is JSON, `{"topics":[…],"time":"…","data":"…"}`: for readers of several topics.
-    Envelope,
-    /// `application/x-ndjson`: one JSON object a line, with topics and time, for `jq` and programs.
-    Ndjson,
+/// An event as one chunk of HTTP/1.1 (size, frame, CRLF): the usual reader gets all of it, every other one what is inside.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    chunk: Bytes,
+    /// Bytes of the size and its CRLF.
+    head: u8,
 }
 
-impl Format {
-    /// The value of `Content-Type`.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Sse | Self::Envelope => "text/event-stream",
-            Self::Ndjson => "application/x-ndjson",
-        }
+impl Frame {
+    /// The frame as it goes to every reader of `text/event-stream`.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.chunk.slice(usize::from(self.head)..self.chunk.len() - CHUNK_END.len())
     }
 
-    /// One of the formats with this value of `Content-Type`, if there is any.
-    #[cfg(feature = "serve")]
-    pub(crate) fn of_content_type(value: &[u8]) -> Option<Self> {
-        [Self::Sse, Self::Envelope, Self::Ndjson].into_iter().find(|format| format.content_type().as_bytes() == value)
+    /// The frame as a chunk of HTTP/1.1.
+    pub(crate) fn chunk(&self) -> &Bytes {
+        &self.chunk
     }
 
-    /// The bytes of one output. An entry's are shared with every other reader.
-    fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
-        match (self, output) {
-            (Self::Sse, Output::Entry(entry)) => entry.frame(),
-            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry),
-            (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
-            (Self::Ndjson, Output::Gap(gap)) => {
-                own_line(Some(&gap.position.event_id()), Gap::EVENT_TYPE, &gap.data(), now_ms)
-            }
-            (Self::Ndjson, Output::Open { said: Some(data), .. }) => own_line(None, OPEN, data, now_ms),
-            (Self::Ndjson, Output::Open { said: None, .. } | Output::KeepAlive(_)) => Bytes::from_static(b"\n"),
-            (_, Output::Gap(gap)) => gap.frame(),
-            (_, Output::Open { cursor, retry, said }) => {
-                let start = match cursor {
-                    Some(cursor) => log.position(*cursor).frame(Some(*retry)),
-                    None => retry_frame(*retry),
-                };
-                match said {
-                    Some(data) => with_open(&start, data),
-                    None => start,
-                }
-            }
-            (_, Output::KeepAlive(Some(cursor))) => log.place_frame(*cursor),
-            (_, Output::KeepAlive(None)) => comment(),
-        }
+    /// The frame but for the `id:` line.
+    pub(crate) fn fields(&self) -> Bytes {
+        let frame = self.bytes();
+        let id_end = frame.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        frame.slice(id_end..)
     }
 
-    /// Writes what waits as few pieces: a single frame as it is, small ones gathered. `outputs` is left empty.
-    pub(crate) fn write(self, outputs: &mut Vec<Output>, log: &Log, now_ms: u64, mut send: impl FnMut(Bytes)) {
-        if let [only] = &outputs[..] {
-            send(self.render(only, log, now_ms));
-            outputs.clear();
-            return;
+    /// Appends a chunk to `out`, made of the fields but for the id; gives back the bytes of its size and CRLF.
+    pub(crate) fn push(id: &[u8], fields: &[u8], out: &mut Vec<u8>) -> u8 {
+        let size = Digits::hex(ID_FIELD.len() + id.len() + b"\n".len() + fields.len());
+        for part in [size.as_bytes(), CHUNK_END, ID_FIELD, id, b"\n", fields, CHUNK_END] {
+            out.extend_from_slice(part);
         }
-        let mut gathered = BytesMut::new();
-        for output in outputs.drain(..) {
-            let frame = self.render(&output, log, now_ms);
-            if !gathered.is_empty() && gathered.len() + frame.len() > GATHER_BYTES {
-                send(gathered.split().freeze());
-            }
-            if frame.len() > GATHER_BYTES {
-                send(frame);
-            } else {
-                gathered.extend_from_slice(&frame);
-            }
-        }
-        if !gathered.is_empty() {
-            send(gathered.freeze());
-        }
+        (size.as_bytes().len() + CHUNK_END.len()) as u8
     }
+
+    /// A chunk that [`push`](Self::push) has made, with what it gave back.
+    pub(crate) fn of_chunk(chunk: Bytes, head: u8) -> Self {
+        Self { chunk, head }
+    }
+}
+
+/// A frame that waits for its id: what can be encoded before its place is known.
+pub(crate) struct FrameDraft {
+    /// Room for the head of the chunk and the `id:` line, then all other fields, the blank line and the chunk's end.
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl FrameDraft {
+    /// `event`, which has no id, with room for one of at most so many bytes.
+    pub(crate) fn new(event: &Event, id_len: usize) -> Self {
+        let room = CHUNK_HEAD_MAX + ID_FIELD.len() + id_len + b"\n".len();
+        let mut bytes = Vec::with_capacity(room + event.encoded_len() + CHUNK_END.len());
+        bytes.resize(room, 0);
+        event.encode(&mut bytes);
+        bytes.extend_from_slice(CHUNK_END);
+        Self { bytes, room }
+    }
+
+    /// The encoded fields but for the id, with the blank line.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.bytes[self.room..self.bytes.len() - CHUNK_END.len()]
+    }
+
+    /// Writes the id into the room left for it.
+    pub(crate) fn with_id(mut self, id: &[u8]) -> Frame {
+        let frame_start = write_before(&mut self.bytes, self.room, &[ID_FIELD, id, b"\n"]);
+        let size = Digits::hex(self.bytes.len() - CHUNK_END.len() - frame_start);
+        let start = write_before(&mut self.bytes, frame_start, &[size.as_bytes(), CHUNK_END]);
+        let mut chunk = Bytes::from(self.bytes);
+        chunk.advance(start);
+        Frame { chunk, head: (frame_start - start) as u8 }
+    }
+}
+
+/// Writes the parts into `bytes` so that they end at `end`; tells where they begin.
+fn write_before(bytes: &mut [u8], end: usize, parts: &[&[u8]]) -> usize {
+    parts.iter().rev().fold(end, |end, part| {
+        let start = end - part.len();
+        bytes[start..end].copy_from_slice(part);
+        start
+    })
 }
 
 /// A comment without text: what keeps an idle connection open. One for all.
@@ -107,19 +107,8 @@ pub(crate) fn retry_frame(time: Duration) -> Bytes {
     Bytes::from(format!("retry: {}\n\n", time.as_millis()))
 }
 
-/// `start` and, behind it, `oyez.open`.
-fn with_open(start: &Bytes, data: &str) -> Bytes {
-    let open = Event::data(data).with_type(EventType::new(OPEN).expect("a type of ours is one"));
-    let mut bytes = BytesMut::with_capacity(start.len() + open.encoded_len());
-    bytes.extend_from_slice(start);
-    open.encode(&mut bytes);
-    bytes.freeze()
-}
-
-/// A line of the hub's own.
-fn own_line(id: Option<&str>, event_type: &str, data: &str, time_ms: u64) -> Bytes {
-    JsonLine { id, event_type, data, topics: &[], time_ms, retry: None }.to_bytes()
-}
-
-/// What a stream says of itself at its start.
-const OPEN: &str = "oyez.open";
+/// Eight digits and CRLF: no event is longer.
+const CHUNK_HEAD_MAX: usize = 10;
+/// Behind the size, and behind the chunk.
+const CHUNK_END: &[u8] = b"\r\n";
+const ID_FIELD: &[u8] = b"id: ";

@@ -2,34 +2,23 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oyez_proto::{Event, EventId};
-use tokio::sync::Notify;
 
 use crate::clock;
-use crate::limits::Limits;
-#[cfg(unix)]
-use crate::limits::disk::TAIL_BYTES;
-#[cfg(unix)]
-use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
-#[cfg(unix)]
-use crate::log::{Admission, Departure, Entry, Remains};
-use crate::log::{Batch, Bounds, IdempotencyKey, Log, Published, Retention};
-use crate::matcher::{Matcher, Matchers};
-use crate::position::Epoch;
-use crate::publish::{Publish, at_most};
-use crate::random::Random;
-use crate::shard::Shard;
-use crate::stats::{Counters, HubStats, StreamStats};
-#[cfg(unix)]
-use crate::storage::{Storage, located};
+use crate::core::Core;
+use crate::hub_builder::HubBuilder;
+use crate::log::Published;
+use crate::matcher::Matcher;
+use crate::once::IdempotencyKey;
+use crate::publish::Publish;
+use crate::stats::{HubStats, StreamStats};
 use crate::subscribe::Subscribe;
-use crate::sync::RwLock;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::Ordering;
 use crate::typed::Payload;
-use crate::{Error, ErrorKind, Position, Topic};
+use crate::{Error, Position, Topic};
 
 /// An ordered log that many publish to and many read, each at a cursor of its own. Cheap to clone; all clones are the
 /// same hub.
@@ -58,101 +47,9 @@ pub struct Hub<T = Event> {
     payload: PhantomData<fn(T) -> T>,
 }
 
-/// What all clones of a hub and all its streams share.
-pub(crate) struct Core {
-    pub(crate) log: Log,
-    pub(crate) shard: Shard,
-    pub(crate) counters: Counters,
-    pub(crate) random: Random,
-    pub(crate) limits: Limits,
-    /// Threads that follow the log as the shard does.
-    followers: RwLock<Vec<Weak<dyn Follower>>>,
-    places_taken: AtomicUsize,
-    draining: AtomicBool,
-    place_freed: Notify,
-    /// Who writes, when the log is on disk.
-    #[cfg(unix)]
-    committer: Option<Committer>,
-    #[cfg(unix)]
-    keeper: Option<Keeper>,
-}
-
-/// A thread that follows the log: it is woken behind each append, and looks into the log itself then.
-pub(crate) trait Follower: Send + Sync {
-    /// Must not block.
-    fn wake(&self);
-}
-
-/// Sets up a [`Hub`].
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct HubBuilder<T = Event> {
-    retention: Retention,
-    limits: Limits,
-    compact: Matchers,
-    payload: PhantomData<fn(T) -> T>,
-}
-
-impl<T: Payload> HubBuilder<T> {
-    /// What is kept for those who come later or come back. 64 MiB by default.
-    pub fn history(mut self, retention: Retention) -> Self {
-        self.retention = retention;
-        self
-    }
-
-    /// Compacts the topics that `matcher` selects; may be called several times. Of each of their
-    /// [keys](crate::Publish::key) the newest entry stays readable by [snapshots](crate::Subscribe::snapshot) and resumes
-    /// until it is replaced or deleted, also when it has left the history; what was replaced is not missed. An entry without
-    /// a key is the value of its topic. A million values or 64 MiB are kept; then the oldest go.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// use oyez::{Event, Hub, Publish, Retention, Topic};
-    ///
-    /// let hub = Hub::<Event>::builder().history(Retention::none()).compact("sensors/*".parse()?).build();
-    /// for (key, degrees) in [("roof", "19"), ("cellar", "12"), ("roof", "20")] {
-    ///     let reading = Publish::new(Topic::new("sensors/temperature")?, Event::data(degrees)).key(key)?;
-    ///     hub.publish_batch(vec![reading]).await?;
-    /// }
-    /// let mut stream = hub.subscribe("sensors/*").snapshot().into_stream()?;
-    /// for expected in ["12", "20"] {
-    ///     let item = stream.next().await.and_then(|item| item.event()).expect("two values are there");
-    ///     assert_eq!(item.value.data_str(), expected);
-    /// }
-    /// # Ok::<(), oyez::Error>(())
-    /// # }).unwrap();
-    /// ```
-    pub fn compact(mut self, matcher: Matcher) -> Self {
-        self.compact.push(matcher);
-        self
-    }
-
-    /// The bounds of the hub.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Makes the hub. Its log is new, and so is the epoch of its ids.
-    #[must_use]
-    pub fn build(self) -> Hub<T> {
-        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default(), self.compact);
-        let core = Core::new(log, self.limits, Random::new());
-        Hub { core: Arc::new(core), payload: PhantomData }
-    }
-}
-
-#[cfg(unix)]
-impl<T: Payload> HubBuilder<T> {
-    /// Makes the hub with its history on disk, as `storage` says; [`history`](HubBuilder::history) is for hubs without. What is
-    /// there is read and checked; all that was acknowledged is there again, under the same ids.
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid): the directory is not this user's alone, or what is in it was written by a newer version;
-    /// [`Unavailable`](ErrorKind::Unavailable): another process has it; [`Internal`](ErrorKind::Internal): it cannot be read, or
-    /// is damaged elsewhere than at its very end.
-    pub fn open(self, storage: Storage) -> Result<Hub<T>, Error> {
-        Ok(Hub { core: Core::on_disk(storage, self.limits, self.compact)?, payload: PhantomData })
+impl<T> Hub<T> {
+    pub(crate) fn of(core: Arc<Core>) -> Self {
+        Self { core, payload: PhantomData }
     }
 }
 
@@ -198,20 +95,15 @@ impl<T: Payload> Hub<T> {
     /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
     /// ```
     pub fn builder() -> HubBuilder<T> {
-        HubBuilder {
-            retention: Retention::default(),
-            limits: Limits::default(),
-            compact: Matchers::default(),
-            payload: PhantomData,
-        }
+        HubBuilder::new()
     }
 
     /// Appends `value` to the log. When this returns, the entry is as durable as configured, and every subscriber of
     /// `topic` can read it. Cancel-safe: a call that is dropped has either published or not, never in part.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when the topic or the event is not allowed or too large, or `value` cannot be
-    /// encoded; [`Closed`](ErrorKind::Closed) when the hub drains.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the topic or the event is not allowed or too large, or `value` cannot be
+    /// encoded; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
     pub async fn publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
         let publish = Self::one(topic, value.into())?;
         let published = self.core.publish(vec![publish], None).await?;
@@ -221,7 +113,7 @@ impl<T: Payload> Hub<T> {
     /// [`Hub::publish`] without waiting, for logs in memory.
     ///
     /// # Errors
-    /// As [`Hub::publish`], and [`Invalid`](ErrorKind::Invalid) when the history is on disk.
+    /// As [`Hub::publish`], and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk.
     pub fn try_publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
         let ids = self.core.append(vec![Self::one(topic, value.into())?], clock::wall_ms())?;
         Ok(ids.into_iter().next().expect("one entry has one id"))
@@ -252,7 +144,7 @@ impl<T: Payload> Hub<T> {
     /// A million keys are remembered, in at most 64 MiB; beyond that the oldest are forgotten before their time.
     ///
     /// # Errors
-    /// As [`Hub::publish_batch`]; and [`Mismatch`](ErrorKind::Mismatch) when the key stands for other events.
+    /// As [`Hub::publish_batch`]; and [`Mismatch`](crate::ErrorKind::Mismatch) when the key stands for other events.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -276,7 +168,7 @@ impl<T: Payload> Hub<T> {
     /// together with its last event, put [`Publish::end`] behind it in a batch.
     ///
     /// # Errors
-    /// As [`Hub::publish`]; and [`Conflict`](ErrorKind::Conflict) when it has ended before, which is also the answer to
+    /// As [`Hub::publish`]; and [`Conflict`](crate::ErrorKind::Conflict) when it has ended before, which is also the answer to
     /// whoever publishes to it from now on.
     ///
     /// ```
@@ -306,7 +198,7 @@ impl<T: Payload> Hub<T> {
     /// back as the history moves on.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when `topic` is no topic; [`Closed`](ErrorKind::Closed) when the hub drains.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
     pub async fn delete(&self, topic: &str) -> Result<EventId, Error> {
         self.core.delete(Topic::new(topic)?).await
     }
@@ -358,228 +250,6 @@ impl<T: Payload> Hub<T> {
             }
         };
         let _ = tokio::time::timeout(window.saturating_add(Duration::from_secs(1)), gone).await;
-    }
-}
-
-impl Core {
-    pub(crate) fn new(log: Log, limits: Limits, random: Random) -> Self {
-        Self {
-            log,
-            shard: Shard::default(),
-            counters: Counters::default(),
-            random,
-            limits,
-            followers: RwLock::default(),
-            places_taken: AtomicUsize::new(0),
-            draining: AtomicBool::new(false),
-            place_freed: Notify::new(),
-            #[cfg(unix)]
-            committer: None,
-            #[cfg(unix)]
-            keeper: None,
-        }
-    }
-
-    /// The core of a hub whose log is on disk.
-    #[cfg(unix)]
-    fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
-        let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
-        let directory = storage.directory().to_owned();
-        let (store, writer) = storage.open(&compact)?;
-        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
-        let bell = Arc::new(KeeperBell::default());
-        let epoch = log.epoch;
-        let mut started = Ok(());
-        let core = Arc::new_cyclic(|core| {
-            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), Arc::clone(&bell));
-            let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
-            let keeper = Keeper::start(store, Shown(Weak::clone(core)), bell);
-            let keeper = keeper.map_err(|error| started = Err(not_started(error))).ok();
-            Self { committer, keeper, ..Self::new(log, limits, Random::new()) }
-        });
-        started.map(|()| core)
-    }
-
-    /// [`Core::append_once`], which waits until the batch is as durable as configured.
-    pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
-        #[cfg(unix)]
-        if let Some(committer) = &self.committer {
-            return committer.append(self.checked(batch, key)?).await;
-        }
-        self.append_once(batch, key, clock::wall_ms())
-    }
-
-    /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
-    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Result<Vec<EventId>, Error> {
-        self.append_once(batch, None, now_ms).map(|published| published.ids)
-    }
-
-    /// [`Core::append`], but with a key only once.
-    pub(crate) fn append_once(
-        &self,
-        batch: Vec<Publish>,
-        key: Option<IdempotencyKey>,
-        now_ms: u64,
-    ) -> Result<Published, Error> {
-        if self.log.is_on_disk() {
-            return Err(Error::invalid("this hub's history is on disk; publish to it with publish().await"));
-        }
-        let published = self.log.append(self.checked(batch, key)?, now_ms)?;
-        if !published.replayed {
-            self.has_appended(published.ids.len());
-        }
-        Ok(published)
-    }
-
-    fn checked(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
-        self.check_open()?;
-        at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
-        let single = batch.len() == 1;
-        for (index, publish) in batch.iter().enumerate() {
-            publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
-        }
-        Ok(Batch::new(batch, key))
-    }
-
-    /// Deletes a topic.
-    pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
-        #[cfg(unix)]
-        if let Some(committer) = &self.committer {
-            let mut known = self.log.newest_of(&topic)?;
-            loop {
-                self.check_open()?;
-                let published = committer.append(Batch::deletion(topic.clone(), known)).await?;
-                // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
-                let id = published.ids.into_iter().next().expect("one entry has one id");
-                match self.log.newest_hidden(&id) {
-                    hidden if hidden > known => known = hidden,
-                    _ => return Ok(id),
-                }
-            }
-        }
-        self.delete_in_memory(topic, clock::wall_ms())
-    }
-
-    /// [`Core::delete`] at this time, in milliseconds since 1970, for logs in memory.
-    pub(crate) fn delete_in_memory(&self, topic: Topic, now_ms: u64) -> Result<EventId, Error> {
-        self.check_open()?;
-        let published = self.log.append(Batch::deletion(topic, 0), now_ms)?;
-        self.has_appended(0);
-        Ok(published.ids.into_iter().next().expect("one entry has one id"))
-    }
-
-    fn check_open(&self) -> Result<(), Error> {
-        if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; go elsewhere"));
-        }
-        Ok(())
-    }
-
-    /// So many entries are visible: wakes whom they concern.
-    pub(crate) fn has_appended(&self, entries: usize) {
-        self.counters.published.fetch_add(entries as u64, Ordering::Relaxed);
-        self.shard.follow(&self.log);
-        for follower in self.followers.read().iter() {
-            if let Some(follower) = follower.upgrade() {
-                follower.wake();
-            }
-        }
-    }
-
-    /// Wakes `follower` behind each append from now on, for as long as it is there.
-    #[cfg(any(feature = "serve", shuttle))]
-    pub(crate) fn add_follower(&self, follower: Weak<dyn Follower>) {
-        let mut followers = self.followers.write();
-        followers.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&follower));
-        followers.push(follower);
-    }
-
-    /// A place under the maximum, for as long as the ticket lives.
-    pub(crate) fn take_place(self: &Arc<Self>) -> Result<Ticket, Error> {
-        let max = self.limits.subscribers_max;
-        let taken = self.places_taken.fetch_add(1, Ordering::SeqCst);
-        let ticket = Ticket(Arc::clone(self));
-        // asked for behind the place: a drain that does not wait for it has begun, and is seen
-        if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains; connect elsewhere or later"));
-        }
-        if taken >= max {
-            return Err(Error::new(ErrorKind::Unavailable, format!("all {max} places for subscribers are taken")));
-        }
-        Ok(ticket)
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
-    fn stats(&self) -> HubStats {
-        let log = self.log.summary();
-        HubStats {
-            subscribers: self.shard.len() as u64,
-            published: self.counters.published.load(Ordering::Relaxed),
-            delivered: self.counters.delivered.load(Ordering::Relaxed),
-            lag_max: self.shard.lag_max(&self.log),
-            gaps: self.counters.gaps.load(Ordering::Relaxed),
-            refused: self.counters.refused.load(Ordering::Relaxed),
-            ended: self.counters.ended(),
-            history_entries: log.kept.entries as u64,
-            history_bytes: log.kept.bytes as u64,
-            topics: log.topics as u64,
-            torn_writes: log.torn,
-            latest_values: log.latest.entries as u64,
-            latest_bytes: log.latest.bytes as u64,
-            oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),
-            head: self.log.position(log.head).event_id(),
-        }
-    }
-}
-
-/// Shows what is durable to the readers of a hub, for as long as it is there.
-#[cfg(unix)]
-struct Shown(Weak<Core>);
-
-#[cfg(unix)]
-impl Tail for Shown {
-    fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
-        self.0.upgrade().map_or(Ok(Admission::New), |core| core.log.admit(batch, now_ms))
-    }
-
-    fn show(&self, entries: Vec<Arc<Entry>>) {
-        if let Some(core) = self.0.upgrade() {
-            let number = entries.iter().filter(|entry| !entry.deletes()).count();
-            core.log.show(entries);
-            core.has_appended(number);
-        }
-    }
-
-    fn trim(&self) {
-        if let Some(core) = self.0.upgrade() {
-            core.log.trim(clock::wall_ms());
-        }
-    }
-
-    fn skip(&self, sequence: u64) {
-        if let Some(core) = self.0.upgrade() {
-            core.log.skip(sequence);
-        }
-    }
-}
-
-#[cfg(unix)]
-impl Witness for Shown {
-    fn leave_disk(&self, departure: &Departure) -> Remains {
-        self.0.upgrade().map(|core| core.log.leave_disk(departure)).unwrap_or_default()
-    }
-}
-
-/// A taken place among the subscribers.
-pub(crate) struct Ticket(Arc<Core>);
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.places_taken.fetch_sub(1, Ordering::SeqCst);
-        self.0.place_freed.notify_waiters();
     }
 }
 

@@ -16,16 +16,18 @@ use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use crate::Topic;
-use crate::hub::{Core, Follower};
+use crate::core::{Core, OnAppend};
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
 use crate::matcher::Matchers;
+use crate::options::SlowPolicy;
+use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
 use crate::sleep_flag::SleepFlag;
 use crate::subscribe::Subscribe;
-use crate::subscriber::{Output, SlowPolicy, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 
 #[test]
 fn no_wake_up_is_lost_and_nothing_is_lost_doubled_or_reordered() {
@@ -104,8 +106,8 @@ fn overtake() {
 fn follow_by_flag() {
     let core = core(Retention::default(), Bounds::default());
     let sleeper = Arc::new(Sleeper::default());
-    let woken: Weak<Sleeper> = Arc::downgrade(&sleeper);
-    core.add_follower(woken);
+    let bell: Weak<Sleeper> = Arc::downgrade(&sleeper);
+    core.listen(bell);
     let follower = {
         let core = Arc::clone(&core);
         thread::spawn(move || {
@@ -157,8 +159,8 @@ struct Sleeper {
     alarm: Arc<Alarm>,
 }
 
-impl Follower for Sleeper {
-    fn wake(&self) {
+impl OnAppend for Sleeper {
+    fn ring(&self) {
         if self.flag.take() {
             Arc::clone(&self.alarm).wake();
         }

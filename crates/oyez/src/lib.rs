@@ -24,18 +24,28 @@
 //! a slow reader catching up are one read path, so there is no seam at which an event could be lost or doubled.
 
 mod access;
+mod checks;
 mod clock;
 mod connection;
 mod control;
+mod core;
 mod digits;
 mod error;
+mod extras;
 mod feed;
+mod format;
 mod frame;
 mod gap;
+#[cfg(feature = "serve")]
+mod handover;
+mod hole;
 mod hub;
+mod hub_builder;
 mod index;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod json_line;
+mod last_event_id;
 mod limiter;
 mod limits;
 mod live;
@@ -43,6 +53,9 @@ mod log;
 mod matcher;
 #[cfg(test)]
 mod model;
+mod once;
+mod options;
+mod output;
 mod patterns;
 mod position;
 mod publish;
@@ -73,16 +86,20 @@ pub use access::Access;
 pub use connection::Connection;
 pub use control::StreamControl;
 pub use error::{Error, ErrorKind};
-pub use frame::Format;
+pub use format::Format;
 pub use gap::{Gap, Reason};
-pub use hub::{Hub, HubBuilder};
+pub use hub::Hub;
+pub use hub_builder::HubBuilder;
+pub use last_event_id::LastEventId;
 pub use limiter::{Limiter, TooMany};
 pub use limits::Limits;
-pub use log::{IdempotencyKey, Published, Retention};
+pub use log::{Published, Retention};
 pub use matcher::Matcher;
+pub use once::IdempotencyKey;
+pub use options::SlowPolicy;
 pub use position::{Epoch, Position};
 pub use publish::Publish;
-pub use response::{LastEventId, Sse, SseBody};
+pub use response::{Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
 
@@ -99,6 +116,5 @@ pub use stored_log::{
 pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem};
 pub use subscribe::{OnGap, Subscribe};
-pub use subscriber::SlowPolicy;
 pub use topic::Topic;
 pub use typed::{JsonPayload, Payload};

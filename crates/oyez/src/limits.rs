@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Error;
+
 /// The bounds of a [`Hub`](crate::Hub). Start from [`Limits::default`] and change fields.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -98,6 +100,14 @@ pub(crate) const LATEST_BYTES: usize = 64 << 20;
 
 /// Bytes of the key of a keyed event. 256: a name such as a row's, which is kept for as long as its value.
 pub(crate) const KEY_BYTES_MAX: usize = 256;
+
+/// Refuses more of something than `max`, in words.
+pub(crate) fn at_most(what: &str, number: usize, max: usize) -> Result<(), Error> {
+    if number <= max {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{number} {what}, at most {max} are allowed")))
+}
 
 /// Entries that one turn of a subscriber takes: bounds the work per wake-up and the memory of a stalled reader.
 pub(crate) const PAGE_ENTRIES: usize = 64;

@@ -150,6 +150,9 @@ pub(crate) fn is_shaped_like_a_position(id: &str) -> bool {
         && sequence.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// As a last event id it means the start of the history; no publisher can have given it.
+pub(crate) const EARLIEST: &str = "earliest";
+
 const EPOCH_LEN: usize = 8;
 /// Bytes of the longest text of a position.
 pub(crate) const POSITION_LEN_MAX: usize = EPOCH_LEN + 1 + DIGITS_MAX;

@@ -8,10 +8,9 @@ use std::time::Duration;
 use oyez_proto::{Event, EventType};
 use smallvec::{SmallVec, smallvec};
 
-use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits};
-use crate::log::Extras;
-use crate::position::is_shaped_like_a_position;
-use crate::subscribe::EARLIEST;
+use crate::extras::Extras;
+use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits, at_most};
+use crate::position::{EARLIEST, is_shaped_like_a_position};
 use crate::topic::check_text;
 use crate::{Error, Topic};
 
@@ -127,13 +126,6 @@ fn check_publisher_id(id: &str) -> Result<(), Error> {
         return Err(Error::invalid(format!("event id {id:?} has the shape of the hub's own ids, EPOCH:SEQUENCE")));
     }
     Ok(())
-}
-
-pub(crate) fn at_most(what: &str, number: usize, max: usize) -> Result<(), Error> {
-    if number <= max {
-        return Ok(());
-    }
-    Err(Error::invalid(format!("{number} {what}, at most {max} are allowed")))
 }
 
 impl fmt::Debug for Publish {

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::frame::Format;
-use crate::subscriber::{Output, Subscriber, Turn};
+use crate::format::Format;
+use crate::output::{Output, Turn};
+use crate::subscriber::Subscriber;
 use crate::timer::Timer;
 use crate::{Error, ErrorKind, clock};
 

@@ -1,7 +1,6 @@
 //! The owner of a set of subscribers: it follows the log and wakes those who have something to read.
 
 use std::cmp::Reverse;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -13,7 +12,7 @@ use crate::index::{Index, Places, SlotKey};
 use crate::limits::{FOLLOW_ENTRIES, STATS_TOPICS};
 use crate::log::{Entry, Log};
 use crate::matcher::Matchers;
-use crate::stats::StreamStats;
+use crate::stats::{Reader, StreamStats};
 use crate::sync::Mutex;
 
 /// A reader of the log on behalf of its subscribers. Those that have read everything keep no cursor of their own: they
@@ -37,14 +36,6 @@ struct State {
     sleepers: usize,
     /// Room for one step, kept between steps.
     step: Vec<Arc<Entry>>,
-}
-
-/// Who reads a stream, for those who look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Reader {
-    pub(crate) peer: Option<SocketAddr>,
-    /// When the stream began, in milliseconds since 1970.
-    pub(crate) since_ms: u64,
 }
 
 struct Slot {

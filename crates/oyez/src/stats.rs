@@ -75,6 +75,14 @@ pub struct StreamStats {
     pub live: bool,
 }
 
+/// Who reads a stream, for those who look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reader {
+    pub(crate) peer: Option<SocketAddr>,
+    /// When the stream began, in milliseconds since 1970.
+    pub(crate) since_ms: u64,
+}
+
 /// One figure for each reason for which a stream ends.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::json_line::rfc3339;
 use crate::log::disk::{
     Depth, Directory, Drawn, Examination, FORMAT, FoundIndex, Plan, Unfinished, View, Volume, examine, export, import,
 };
-use crate::log::rfc3339;
 use crate::matcher::Matcher;
 use crate::position::{Epoch, Position};
 use crate::{Error, ErrorKind, clock};

@@ -13,11 +13,12 @@ use oyez_proto::EventId;
 use smallvec::SmallVec;
 
 use crate::clock;
+use crate::core::Core;
 use crate::gap::Gap;
-use crate::hub::Core;
 use crate::log::Entry;
+use crate::output::{Output, Turn};
 use crate::pump::unreadable;
-use crate::subscriber::{Output, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 use crate::timer::Timer;
 use crate::typed::Payload;
 use crate::{Error, Position, Topic};

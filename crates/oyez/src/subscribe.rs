@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::Access;
+use crate::checks::{Checks, Filter, Verdict};
 use crate::clock;
 use crate::control::StreamControl;
-use crate::frame::Format;
-use crate::hub::Core;
-use crate::limits::{KEEP_ALIVE, RETRY_MS};
+use crate::core::Core;
+use crate::format::Format;
+use crate::last_event_id::LastEventId;
+use crate::limits::{KEEP_ALIVE, RETRY_MS, at_most};
 use crate::log::{Entry, Start};
 use crate::matcher::{Matcher, Matchers};
-use crate::publish::at_most;
-use crate::response::{LastEventId, Sse};
-use crate::shard::Reader;
+use crate::options::{Held, Options, SlowPolicy, Until, UntilTime};
+use crate::output::Opening;
+use crate::position::EARLIEST;
+use crate::response::Sse;
+use crate::stats::Reader;
 use crate::stream::EventStream;
-use crate::subscriber::{Checks, Filter, Held, Opening, Options, SlowPolicy, Subscriber, Until, UntilTime, Verdict};
+use crate::subscriber::Subscriber;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::typed::Payload;
 use crate::{Error, ErrorKind};
@@ -380,6 +384,3 @@ fn milliseconds(time: Duration) -> u32 {
 fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).ok().and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or_default()
 }
-
-/// As a last event id it means the start of the history; no publisher can have given it.
-pub(crate) const EARLIEST: &str = "earliest";

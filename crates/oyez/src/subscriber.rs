@@ -1,7 +1,6 @@
 //! One stream: a cursor into the log and a matcher, as a state machine without I/O.
 #![deny(clippy::disallowed_methods)]
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -9,150 +8,21 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 
-use crate::Position;
-use crate::access::Access;
+use crate::checks::{Checks, Verdict};
 use crate::control::StreamControl;
+use crate::core::{Core, Ticket};
 use crate::gap::{Gap, Reason};
-use crate::hub::{Core, Ticket};
+use crate::hole::Hole;
 use crate::index::SlotKey;
 use crate::limits::TURN_ROUNDS;
 #[cfg(unix)]
 use crate::log::disk::Fetch;
 use crate::log::{Behind, Entry, Log, Page, Snapshot};
-use crate::matcher::Matchers;
-use crate::shard::{Reader, SleepOutcome};
+use crate::options::{Options, SlowPolicy, Until};
+use crate::output::{Opening, Output, Turn};
+use crate::shard::SleepOutcome;
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
-
-/// What a subscription asked for, once it is known to be valid. What few streams have is behind a pointer: there may be
-/// hundreds of thousands of the others.
-pub(crate) struct Options {
-    pub(crate) matchers: Arc<Matchers>,
-    pub(crate) checks: Option<Box<Checks>>,
-    pub(crate) until: Option<Box<Until>>,
-    pub(crate) slow: SlowPolicy,
-    /// The silence before a keep-alive; 0 is never. Half as large as an optional `Duration`, and each stream has one.
-    pub(crate) keep_alive_ms: u32,
-    /// The caller's guard, dropped with the stream.
-    pub(crate) held: Option<Held>,
-}
-
-pub(crate) type Held = Box<dyn Any + Send + Sync>;
-
-/// What an entry has to pass.
-pub(crate) struct Checks {
-    pub(crate) filters: Vec<Filter>,
-    pub(crate) access: Option<Arc<dyn Access>>,
-}
-
-impl Checks {
-    /// A gap as the reader may know it: what a filter or an access check would have held back is not missed, and a
-    /// publisher's id is told only with its entry.
-    pub(crate) fn veil(mut gap: Gap) -> Gap {
-        let first = Position { sequence: gap.position.sequence + 1, ..gap.position };
-        gap.oldest = gap.oldest.map(|_| first.event_id());
-        gap.missed = None;
-        gap
-    }
-}
-
-/// Where the stream ends, whichever comes first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Until {
-    /// The last sequence number that is wanted.
-    pub(crate) sequence: Option<u64>,
-    pub(crate) time: Option<UntilTime>,
-    /// The number of entries that is wanted.
-    pub(crate) limit: Option<u64>,
-}
-
-/// What a stream says and settles at its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Opening {
-    /// What the resume has missed.
-    pub(crate) gap: Option<Gap>,
-    /// Values that come before the log is read.
-    pub(crate) values: Option<Snapshot>,
-    /// Of topics that were deleted up to here the stream says nothing.
-    pub(crate) deletions_known: u64,
-    /// They are all that there is: the stream goes on at the head, and begins anew if it is cut before it has told one.
-    pub(crate) is_snapshot: bool,
-    /// It does not resume: nothing of what it begins with can be missed.
-    pub(crate) replaying: bool,
-    pub(crate) retry: Duration,
-    pub(crate) life: Option<Duration>,
-    /// The data of an `oyez.open`.
-    pub(crate) said: Option<String>,
-    pub(crate) reader: Reader,
-}
-
-/// A filter over entries. It has been given the payload's type by the typed hub.
-pub(crate) type Filter = Arc<dyn Fn(&Entry) -> Verdict + Send + Sync>;
-
-/// What a filter says of one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Pass,
-    Skip,
-    /// The entry does not decode as the hub's payload type.
-    Undecodable,
-}
-
-/// What happens to a reader that takes bytes, but so slowly that entries it has not read leave the memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SlowPolicy {
-    /// Its stream ends; it comes back with its last event id and is told what it missed.
-    #[default]
-    Disconnect,
-    /// It goes on with the oldest entry still kept, and is told what it missed.
-    Skip,
-    /// It gets the newest entry of each topic, and of each key where entries have one, is told that others are missing, and goes on live.
-    Latest,
-}
-
-/// The time of the last entry that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UntilTime {
-    /// In milliseconds since 1970, as entries have it.
-    pub(crate) ms: u64,
-    /// When that is or was; nothing can come after it. `None`: not in this world's life.
-    pub(crate) at: Option<Instant>,
-}
-
-impl UntilTime {
-    fn has_come(self, now: Instant) -> bool {
-        self.at.is_some_and(|at| at <= now)
-    }
-}
-
-/// What a stream says next, in order. How it looks in bytes is [`frame`](crate::frame)'s business.
-pub(crate) enum Output {
-    /// The stream begins, here unless a gap follows that says where, and its reader is to come back after this time.
-    Open {
-        cursor: Option<u64>,
-        retry: Duration,
-        /// The data of an `oyez.open`.
-        said: Option<String>,
-    },
-    Entry(Arc<Entry>),
-    Gap(Gap),
-    /// Nothing has been said for a while. With a cursor: what is unsaid up to here did not concern the reader.
-    KeepAlive(Option<u64>),
-}
-
-/// What the driver of a stream does next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Something is to be sent; then poll again.
-    Deliver,
-    /// The turn's share of work is done without a result: poll again, but let others go first.
-    Yield,
-    /// Poll when woken, or at this time.
-    Wait(Option<Instant>),
-    /// Nothing will come any more.
-    End,
-}
 
 /// One stream. Dropping it leaves the hub.
 pub(crate) struct Subscriber {
@@ -222,30 +92,12 @@ struct Fetching {
     hole: Hole,
 }
 
-/// Entries that have expired, one behind the other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Hole {
-    /// It begins behind this sequence number.
-    after: u64,
-    /// How many they are; 0 when there is no hole.
-    missed: u64,
-}
-
 /// Where the entries of a page end.
 #[derive(Clone, Copy)]
 struct PageEnd {
     cursor: u64,
     /// There is more to read at once.
     more: bool,
-}
-
-impl Hole {
-    fn add(&mut self, sequence: u64) {
-        if self.missed == 0 {
-            self.after = sequence - 1;
-        }
-        self.missed += 1;
-    }
 }
 
 impl Subscriber {
@@ -298,7 +150,7 @@ impl Subscriber {
 
     /// Lets the driver feed the stream, where that is only sending what matches.
     #[cfg(feature = "serve")]
-    pub(crate) fn let_feed(&mut self, matchers: &Arc<Matchers>) {
+    pub(crate) fn let_feed(&mut self, matchers: &Arc<crate::matcher::Matchers>) {
         self.fed = self.options.checks.is_none() && !self.is_bounded();
         self.options.matchers = Arc::clone(matchers);
     }
@@ -315,7 +167,7 @@ impl Subscriber {
     }
 
     #[cfg(feature = "serve")]
-    pub(crate) fn matchers(&self) -> &Arc<Matchers> {
+    pub(crate) fn matchers(&self) -> &Arc<crate::matcher::Matchers> {
         &self.options.matchers
     }
 

@@ -4,8 +4,10 @@ use oyez_proto::{Event, EventId};
 use smallvec::SmallVec;
 
 use crate::Topic;
-use crate::log::entry::{Draft, Extras};
-use crate::log::once::{IdempotencyKey, Once};
+use crate::extras::Extras;
+use crate::log::draft::Draft;
+use crate::log::fingerprint::once_of;
+use crate::once::{IdempotencyKey, Once};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 
@@ -37,7 +39,7 @@ impl Batch {
     /// With a key it is published once.
     pub(crate) fn new(mut batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Self {
         if let Some(key) = key {
-            let once = Once::new(key, &batch);
+            let once = once_of(key, &batch);
             if let Some(first) = batch.first_mut() {
                 first.extras_mut().once = Some(once);
             }

@@ -368,7 +368,7 @@ mod tests {
     use oyez_proto::Event;
 
     use super::*;
-    use crate::log::entry::Draft;
+    use crate::log::draft::Draft;
     use crate::position::{Epoch, Position};
     use crate::publish::Publish;
 

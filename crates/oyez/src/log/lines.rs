@@ -1,9 +1,13 @@
 //! What entries look like in another format than their frame, as it was made a moment ago.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+use smallvec::SmallVec;
 
+use crate::json_line::{JsonLine, rfc3339};
 use crate::limits::{LINE_BYTES_KEPT, LINES_KEPT};
 use crate::log::entry::Entry;
+use crate::position::Epoch;
 use crate::sync::Mutex;
 
 /// One for each such format, so that readers at the tail share a line as they share a frame, without a second copy of the whole history: the
@@ -31,5 +35,40 @@ impl Lines {
             }
         }
         line
+    }
+}
+
+impl Entry {
+    /// The entry as a line of `application/x-ndjson`.
+    pub(crate) fn line(&self, epoch: Epoch) -> Bytes {
+        let event = self.event();
+        let id = self.event_id(epoch);
+        JsonLine {
+            id: Some(&id),
+            event_type: event.event_type().map_or("message", |t| t),
+            data: event.data_str(),
+            topics: &self.topics,
+            time_ms: self.time_ms,
+            retry: event.reconnection_time().map(|time| time.as_millis()),
+        }
+        .to_bytes()
+    }
+
+    /// The entry as a frame whose data tells topics and time as well.
+    pub(crate) fn envelope(&self, epoch: Epoch) -> Bytes {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            topics: SmallVec<[&'a str; 4]>,
+            time: String,
+            data: &'a str,
+        }
+        let event = self.event();
+        let topics = self.topics.iter().map(|topic| &**topic).collect();
+        let data = serde_json::to_string(&Envelope { topics, time: rfc3339(self.time_ms), data: event.data_str() });
+        let data = data.expect("strings are JSON");
+        let event = event.with_data(data).with_id(self.event_id(epoch));
+        let mut frame = BytesMut::with_capacity(event.encoded_len());
+        event.encode(&mut frame);
+        frame.freeze()
     }
 }

@@ -16,13 +16,14 @@ use crate::limits::{
 #[cfg(unix)]
 use crate::log::deletions::Outlived;
 use crate::log::deletions::{Deletions, Hidden};
+use crate::log::draft::Draft;
 use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
 use crate::log::ends::{End, Ends};
-use crate::log::entry::{Draft, Entry};
+use crate::log::entry::Entry;
 use crate::log::latest::{Latest, Snapshot};
 use crate::log::left_ids::LeftIds;
 use crate::log::log::Begin;
-use crate::log::once::{OnceBounds, OnceTable};
+use crate::log::once_table::{OnceBounds, OnceTable};
 use crate::log::topics::Topics;
 use crate::log::{Admission, Batch, Retained, Retention};
 use crate::matcher::Matchers;
@@ -817,7 +818,7 @@ impl PageBuilder {
 
     pub(crate) fn push(&mut self, entry: Option<&Arc<Entry>>) {
         if let Some(entry) = entry {
-            self.bytes += entry.chunk().len();
+            self.bytes += entry.frame().chunk().len();
             self.entries.push(Arc::clone(entry));
         }
     }

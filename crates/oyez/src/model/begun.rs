@@ -7,10 +7,10 @@ use std::time::Instant;
 use oyez_proto::Event;
 
 use crate::ErrorKind;
+use crate::core::Core;
 use crate::gap::{Gap, Reason};
-use crate::hub::Core;
+use crate::output::Output;
 use crate::subscribe::Subscribe;
-use crate::subscriber::Output;
 
 /// How far a stream has come with its beginning.
 pub(super) enum Begun {

@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
+use crate::core::Core;
 use crate::gap::{Gap, Reason};
-use crate::hub::Core;
+use crate::last_event_id::LastEventId;
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retention};
 use crate::matcher::{Matchers, selects};
+use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
-use crate::response::LastEventId;
 use crate::subscribe::Subscribe;
-use crate::subscriber::{Output, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 use crate::{ErrorKind, Topic};
 
 #[test]

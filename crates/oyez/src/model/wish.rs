@@ -7,9 +7,9 @@ use oyez_proto::Event;
 
 use super::dice::Dice;
 use super::topics::MATCHERS;
-use crate::hub::Core;
+use crate::core::Core;
+use crate::options::SlowPolicy;
 use crate::subscribe::Subscribe;
-use crate::subscriber::SlowPolicy;
 
 pub(super) struct Wish {
     pub(super) matchers: Vec<&'static str>,

@@ -10,8 +10,9 @@ use http::header::{
 use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
-use crate::frame::Format;
-use crate::live::{Handover, Live};
+use crate::format::Format;
+use crate::handover::Handover;
+use crate::live::Live;
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]

@@ -12,9 +12,10 @@ use super::segment::{Before, Checked, Damage, Page, Segment, SegmentHead, index_
 use super::store::{Opened, Saying, refused, unreadable, unwritable};
 use super::volume::{Volume, VolumeFile};
 use crate::clock;
+use crate::extras::Mark;
 use crate::limits::ONCE_WINDOW;
 use crate::limits::disk::{PAGE_ENTRIES, SEGMENTS_OF_HISTORY};
-use crate::log::entry::{Entry, Mark};
+use crate::log::entry::Entry;
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;

@@ -13,7 +13,8 @@ use super::writer::{Unwritten, Writer};
 use crate::clock;
 use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, FULL_TOLD, IDLE, QUEUE_BYTES_MAX};
 use crate::log::entry::Entry;
-use crate::log::{Admission, Batch, IdempotencyKey, Published};
+use crate::log::{Admission, Batch, Published};
+use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::{Error, ErrorKind, Topic};
 

@@ -17,7 +17,7 @@ use super::unfinished::Unfinished;
 use super::values::{self, FoundValues, VALUES};
 use super::volume::{Volume, VolumeFile, read_all};
 use super::walk::{Expected, Numbers, Walked, each_record, walk};
-use crate::log::Extras;
+use crate::extras::Extras;
 use crate::{Error, ErrorKind};
 
 /// Something that is not as it should be.

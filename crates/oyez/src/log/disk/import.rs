@@ -18,7 +18,7 @@ use crate::limits::disk::{
     COMMIT_EVENTS_MAX, IMPORT_LINE_BYTES_MAX, RESERVED_NUMBERS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
-use crate::log::entry::Draft;
+use crate::log::draft::Draft;
 use crate::log::{Departure, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};

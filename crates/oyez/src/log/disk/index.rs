@@ -15,9 +15,9 @@ use twox_hash::XxHash3_64;
 use super::record::{self, Fields};
 use super::volume::VolumeFile;
 use crate::Topic;
+use crate::extras::Mark;
 use crate::limits::disk::SAMPLED_RECORDS;
 use crate::log::dropped::DroppedRun;
-use crate::log::entry::Mark;
 
 /// What a segment holds, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

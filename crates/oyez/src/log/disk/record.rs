@@ -11,7 +11,8 @@ use oyez_proto::EventId;
 use smallvec::SmallVec;
 
 use crate::Topic;
-use crate::log::entry::{Draft, Extras};
+use crate::extras::Extras;
+use crate::log::draft::Draft;
 
 /// Bytes before the topics.
 pub(crate) const HEAD_BYTES: usize = 40;

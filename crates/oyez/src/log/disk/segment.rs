@@ -16,9 +16,11 @@ use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::record::{self, Fields, Head, NotARecord, Record};
 use super::volume::{Volume, VolumeFile};
 use crate::Topic;
+use crate::extras::{Extras, Mark};
+use crate::frame::Frame;
 use crate::limits::disk::{PAGE_BYTES, PAGE_ENTRIES, SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
-use crate::log::entry::{Entry, Extras, Mark, Stored};
+use crate::log::entry::{Entry, Stored};
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
@@ -632,7 +634,7 @@ impl<'a> Page<'a> {
         let entries = self.entries.into_iter().map(|(stored, end, head)| {
             let chunk = bytes.slice(start..end);
             start = end;
-            Arc::new(stored.with_chunk(chunk, head))
+            Arc::new(stored.with_frame(Frame::of_chunk(chunk, head)))
         });
         entries.collect()
     }

@@ -14,11 +14,13 @@ use super::store::{Settings, Store, StoredRead, Witness};
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::limits::ONCE_WINDOW;
+use crate::log::draft::Draft;
 use crate::log::dropped::{After, Missed};
-use crate::log::entry::{Draft, Entry};
-use crate::log::once::Once;
-use crate::log::{Departure, IdempotencyKey, Remains, Retained, Retention};
+use crate::log::entry::Entry;
+use crate::log::fingerprint::once_of;
+use crate::log::{Departure, Remains, Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
+use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::{Error, Topic};
@@ -677,7 +679,7 @@ fn a_start_reads_what_still_means_something() {
     let plain = || Publish::new(Topic::new("a").unwrap(), Event::data("x".repeat(1_000)));
     for time_ms in [0, late] {
         let mut once = plain().ttl(Duration::from_secs(1)).unwrap();
-        once.extras_mut().once = Some(Once::new(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));
+        once.extras_mut().once = Some(once_of(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));
         let expiring = plain().ttl(Duration::from_secs(1)).unwrap();
         for (publish, counts) in [(plain().key("k").unwrap(), true), (once, time_ms == late), (expiring, false)] {
             let batch = vec![Draft::new(publish)];

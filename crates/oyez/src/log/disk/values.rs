@@ -18,7 +18,7 @@ pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()>
     }
     let mut records = Vec::new();
     for entry in values {
-        let fields = entry.fields();
+        let fields = entry.frame().fields();
         let parts = Parts {
             topics: &entry.topics,
             publisher_id: entry.publisher_id.as_ref(),

@@ -7,8 +7,10 @@ use super::index::{Index, MemoryIndex, Noted, Sample};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::{Clean, End, Store};
+use crate::extras::Extras;
 use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
-use crate::log::entry::{Draft, Entry, Extras};
+use crate::log::draft::Draft;
+use crate::log::entry::Entry;
 use crate::position::Position;
 
 /// When a publish is acknowledged.

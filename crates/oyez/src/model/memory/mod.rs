@@ -13,7 +13,7 @@ use super::deletions::{Deletion, Deletions};
 use super::dice::{Dice, each_world, have_reached};
 use super::topics::{TOPICS, bits_of_all, topic_bits, topic_bits_of};
 use crate::Topic;
-use crate::hub::Core;
+use crate::core::Core;
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
 use crate::matcher::Matchers;

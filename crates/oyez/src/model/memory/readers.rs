@@ -5,12 +5,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Seen, World};
 use crate::gap::{Gap, Reason};
+use crate::last_event_id::LastEventId;
 use crate::model::begun::{Begun, Due, is_told_once};
 use crate::model::deletions::Known;
 use crate::model::wish::Wish;
+use crate::options::SlowPolicy;
+use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
-use crate::response::LastEventId;
-use crate::subscriber::{Output, SlowPolicy, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 
 /// A stream and what its reader knows.
 pub(super) struct Reader {

@@ -9,14 +9,16 @@ use super::setup::Bell;
 use super::{AGAIN, Seen, World};
 use crate::ErrorKind;
 use crate::gap::{Gap, Reason};
+use crate::last_event_id::LastEventId;
 use crate::log::Entry;
 use crate::model::begun::{Begun, Due, is_told_once};
 use crate::model::deletions::Known;
 use crate::model::wish::{Wish, is_even};
+use crate::options::SlowPolicy;
+use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
-use crate::response::LastEventId;
 use crate::subscribe::Subscribe;
-use crate::subscriber::{Output, SlowPolicy, Subscriber, Turn};
+use crate::subscriber::Subscriber;
 
 /// A stream and what its reader knows.
 pub(super) struct Reader {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::Wake;
 use std::time::Duration;
 
-use crate::hub::Core;
+use crate::core::Core;
 use crate::limits::Limits;
 use crate::log::disk::{Class, DiskDice, Durability, Settings, SimulatedDisk, Store, Witness, Writer};
 use crate::log::{Departure, Log, Remains, Retention};

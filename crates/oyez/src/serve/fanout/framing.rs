@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::frame::Format;
+use crate::format::Format;
 use crate::log::{Entry, Log};
 
 /// How a reader's bytes are framed.
@@ -34,8 +34,8 @@ impl Framing {
     /// `entry` as it goes to the socket.
     pub(crate) fn entry(self, entry: &Entry, log: &Log) -> Bytes {
         match self {
-            Self { format: Format::Sse, chunked: true } => entry.chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame(),
+            Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
+            Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
             Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry)),
             Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry)),
         }

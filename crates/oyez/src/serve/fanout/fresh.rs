@@ -55,7 +55,7 @@ impl Fresh {
         let mut bytes = 0;
         let fit = new.iter().take_while(|entry| {
             let fits = bytes < RUN_BYTES;
-            bytes += entry.chunk().len();
+            bytes += entry.frame().chunk().len();
             fits
         });
         let fit = fit.count();

@@ -9,7 +9,7 @@ use super::framing::Framing;
 use super::group::{Group, GroupName};
 use super::run::Next;
 use super::stream_id::StreamKey;
-use crate::hub::Core;
+use crate::core::Core;
 use crate::index::{Index, SlotKey};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::log::Entry;

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 
 use super::open_streams::OpenStreams;
 use super::stream_id::StreamId;
-use crate::hub::Follower;
+use crate::core::OnAppend;
 use crate::live::Live;
 use crate::serve::drain::Listed;
 use crate::sleep_flag::SleepFlag;
@@ -91,6 +91,14 @@ impl Inbox {
         waiting.handed.is_empty() && waiting.woken.is_empty() && !waiting.stop
     }
 
+    /// Wakes the thread, if it sleeps.
+    fn wake(&self) {
+        if self.sleep_flag.take() {
+            // the only way to fail is a kernel out of memory; the thread then wakes at its next time
+            let _: io::Result<()> = self.waker.wake();
+        }
+    }
+
     pub(crate) fn sleep_flag(&self) -> &SleepFlag {
         &self.sleep_flag
     }
@@ -101,12 +109,9 @@ impl Inbox {
     }
 }
 
-impl Follower for Inbox {
-    fn wake(&self) {
-        if self.sleep_flag.take() {
-            // the only way to fail is a kernel out of memory; the thread then wakes at its next time
-            let _: io::Result<()> = self.waker.wake();
-        }
+impl OnAppend for Inbox {
+    fn appended(&self) {
+        self.wake();
     }
 }
 

@@ -11,8 +11,8 @@ use super::groups::Groups;
 use super::run::Next;
 use super::stream_id::StreamKey;
 use crate::Topic;
-use crate::frame::Format;
-use crate::hub::Core;
+use crate::core::Core;
+use crate::format::Format;
 use crate::limits::Limits;
 use crate::limits::serve::RUN_BYTES;
 use crate::log::{Behind, Bounds, Entry, Log, Page, Retention};
@@ -193,7 +193,7 @@ impl World {
         let mut expected = Vec::new();
         let mut last = 0;
         for entry in self.entries.iter().filter(due) {
-            let bytes = if member.chunked { entry.chunk().clone() } else { entry.frame() };
+            let bytes = if member.chunked { entry.frame().chunk().clone() } else { entry.frame().bytes() };
             let place = expected.len();
             if let Some(expires_ms) = entry.expires_ms() {
                 if !member.bytes[place..].starts_with(&bytes) {
@@ -243,7 +243,11 @@ impl Member {
                 let expired = log.expired(&entries, &self.matchers);
                 assert!(expired.contains(&true), "nothing has expired here");
                 for (entry, _) in entries.iter().zip(expired).filter(|(_, expired)| !expired) {
-                    self.bytes.extend_from_slice(&if self.chunked { entry.chunk().clone() } else { entry.frame() });
+                    self.bytes.extend_from_slice(&if self.chunked {
+                        entry.frame().chunk().clone()
+                    } else {
+                        entry.frame().bytes()
+                    });
                     self.told = entry.sequence;
                 }
                 self.cursor = cursor;

@@ -54,7 +54,7 @@ impl Run {
             let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
             return Self { from, upto, full, bytes, expires_ms, ends };
         }
-        let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.chunk().len()).sum());
+        let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.frame().chunk().len()).sum());
         let mut ends = SmallVec::with_capacity(entries.len());
         for entry in entries {
             gathered.extend_from_slice(&framing.entry(entry, log));

@@ -16,8 +16,9 @@ use crate::clock;
 use crate::control::StreamControl;
 use crate::feed::{Feed, FeedTurn};
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
+use crate::output::{Output, Turn};
 use crate::serve::drain::Listed;
-use crate::subscriber::{Fed, Output, Subscriber, Turn};
+use crate::subscriber::{Fed, Subscriber};
 
 /// A stream on the thread. What a visit at the tail needs is one line of the processor's cache; the rest is behind a pointer.
 #[repr(align(64))]

@@ -18,8 +18,8 @@ use super::inbox::{Handed, Inbox, StreamWaker};
 use super::schedule::{Schedule, Time};
 use super::stream::{NO_HUB, Rest, Source, State, Stream};
 use super::stream_id::{StreamId, StreamKey};
-use crate::frame::Format;
-use crate::hub::Core;
+use crate::core::Core;
+use crate::format::Format;
 use crate::live::Live;
 use crate::subscriber::Fed;
 
@@ -137,7 +137,7 @@ impl Streams {
         }
         // first this: what is appended from now on wakes the thread
         let inbox: Weak<Inbox> = Arc::downgrade(&self.inbox);
-        core.add_follower(inbox);
+        core.listen(inbox);
         let key = self.hubs.insert(Groups::new(Arc::clone(core)));
         u32::try_from(key).expect("there are fewer hubs than streams")
     }

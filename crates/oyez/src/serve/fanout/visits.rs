@@ -14,7 +14,8 @@ use super::stream::{Flush, Source, State};
 use super::stream_id::{StreamId, StreamKey};
 use super::streams::Streams;
 use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, RUN_BYTES, SLICE_VISITS, VISIT_RUNS};
-use crate::subscriber::{Fed, Output, Turn};
+use crate::output::{Output, Turn};
+use crate::subscriber::Fed;
 
 /// Brings each stream what comes next for it, as far as one visit goes: by its group, or by its own subscriber.
 pub(crate) struct Visits {

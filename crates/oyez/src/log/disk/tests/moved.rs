@@ -6,7 +6,8 @@ use crate::log::disk::export::export;
 use crate::log::disk::import::import;
 use crate::log::disk::unfinished::Unfinished;
 use crate::log::disk::volume::Volume;
-use crate::log::once::{IdempotencyKey, Once};
+use crate::log::fingerprint::once_of;
+use crate::once::IdempotencyKey;
 
 fn lines(disk: &SimulatedDisk, matcher: Option<&str>) -> String {
     let found = examine(disk, Depth::Short, &mut |_, _| ()).unwrap();
@@ -55,7 +56,7 @@ fn colourful() -> (SimulatedDisk, usize) {
         ]);
         push(vec![Publish::new(topic("a"), event("keyed")).key("k 1").unwrap().ttl(Duration::from_secs(9)).unwrap()]);
         let mut batch = vec![Publish::new(topic("a"), event("once")), Publish::new(topic("a"), Event::data(""))];
-        batch[0].extras_mut().once = Some(Once::new(IdempotencyKey::scoped("me", "key").unwrap(), &batch));
+        batch[0].extras_mut().once = Some(once_of(IdempotencyKey::scoped("me", "key").unwrap(), &batch));
         push(batch);
         let mut deletion = Publish::new(topic("c/1"), Event::data(""));
         deletion.extras_mut().deletes = Some(round as u64 * 8 + 2);

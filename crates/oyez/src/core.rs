@@ -1,0 +1,274 @@
+//! What all clones of a hub and all its streams share: the log, and who is to hear of what is appended.
+
+use std::sync::{Arc, Weak};
+
+use oyez_proto::EventId;
+use tokio::sync::Notify;
+
+use crate::clock;
+#[cfg(unix)]
+use crate::limits::disk::TAIL_BYTES;
+use crate::limits::{Limits, at_most};
+#[cfg(unix)]
+use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
+#[cfg(unix)]
+use crate::log::{Admission, Departure, Entry, Remains};
+use crate::log::{Batch, Log, Published};
+#[cfg(unix)]
+use crate::matcher::Matchers;
+use crate::once::IdempotencyKey;
+use crate::publish::Publish;
+use crate::random::Random;
+use crate::shard::Shard;
+use crate::stats::{Counters, HubStats};
+#[cfg(unix)]
+use crate::storage::{Storage, located};
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::{Error, ErrorKind, Topic};
+
+/// What all clones of a hub and all its streams share.
+pub(crate) struct Core {
+    pub(crate) log: Log,
+    pub(crate) shard: Shard,
+    pub(crate) counters: Counters,
+    pub(crate) random: Random,
+    pub(crate) limits: Limits,
+    /// Threads that follow the log as the shard does.
+    listeners: RwLock<Vec<Weak<dyn OnAppend>>>,
+    pub(crate) places_taken: AtomicUsize,
+    pub(crate) draining: AtomicBool,
+    pub(crate) place_freed: Notify,
+    /// Who writes, when the log is on disk.
+    #[cfg(unix)]
+    pub(crate) committer: Option<Committer>,
+    #[cfg(unix)]
+    pub(crate) keeper: Option<Keeper>,
+}
+
+/// Who wants to hear of each append, and looks into the log itself then. It must not block.
+pub(crate) trait OnAppend: Send + Sync {
+    fn appended(&self);
+}
+
+impl Core {
+    pub(crate) fn new(log: Log, limits: Limits, random: Random) -> Self {
+        Self {
+            log,
+            shard: Shard::default(),
+            counters: Counters::default(),
+            random,
+            limits,
+            listeners: RwLock::default(),
+            places_taken: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            place_freed: Notify::new(),
+            #[cfg(unix)]
+            committer: None,
+            #[cfg(unix)]
+            keeper: None,
+        }
+    }
+
+    /// The core of a hub whose log is on disk.
+    #[cfg(unix)]
+    pub(crate) fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
+        let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
+        let directory = storage.directory().to_owned();
+        let (store, writer) = storage.open(&compact)?;
+        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
+        let bell = Arc::new(KeeperBell::default());
+        let epoch = log.epoch;
+        let mut started = Ok(());
+        let core = Arc::new_cyclic(|core| {
+            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), Arc::clone(&bell));
+            let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
+            let keeper = Keeper::start(store, Shown(Weak::clone(core)), bell);
+            let keeper = keeper.map_err(|error| started = Err(not_started(error))).ok();
+            Self { committer, keeper, ..Self::new(log, limits, Random::new()) }
+        });
+        started.map(|()| core)
+    }
+
+    /// [`Core::append_once`], which waits until the batch is as durable as configured.
+    pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
+        #[cfg(unix)]
+        if let Some(committer) = &self.committer {
+            return committer.append(self.checked(batch, key)?).await;
+        }
+        self.append_once(batch, key, clock::wall_ms())
+    }
+
+    /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
+    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Result<Vec<EventId>, Error> {
+        self.append_once(batch, None, now_ms).map(|published| published.ids)
+    }
+
+    /// [`Core::append`], but with a key only once.
+    pub(crate) fn append_once(
+        &self,
+        batch: Vec<Publish>,
+        key: Option<IdempotencyKey>,
+        now_ms: u64,
+    ) -> Result<Published, Error> {
+        if self.log.is_on_disk() {
+            return Err(Error::invalid("this hub's history is on disk; publish to it with publish().await"));
+        }
+        let published = self.log.append(self.checked(batch, key)?, now_ms)?;
+        if !published.replayed {
+            self.has_appended(published.ids.len());
+        }
+        Ok(published)
+    }
+
+    fn checked(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
+        self.check_open()?;
+        at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
+        let single = batch.len() == 1;
+        for (index, publish) in batch.iter().enumerate() {
+            publish.check(&self.limits).map_err(|error| if single { error } else { error.at(index) })?;
+        }
+        Ok(Batch::new(batch, key))
+    }
+
+    /// Deletes a topic.
+    pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
+        #[cfg(unix)]
+        if let Some(committer) = &self.committer {
+            let mut known = self.log.newest_of(&topic)?;
+            loop {
+                self.check_open()?;
+                let published = committer.append(Batch::deletion(topic.clone(), known)).await?;
+                // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
+                let id = published.ids.into_iter().next().expect("one entry has one id");
+                match self.log.newest_hidden(&id) {
+                    hidden if hidden > known => known = hidden,
+                    _ => return Ok(id),
+                }
+            }
+        }
+        self.delete_in_memory(topic, clock::wall_ms())
+    }
+
+    /// [`Core::delete`] at this time, in milliseconds since 1970, for logs in memory.
+    pub(crate) fn delete_in_memory(&self, topic: Topic, now_ms: u64) -> Result<EventId, Error> {
+        self.check_open()?;
+        let published = self.log.append(Batch::deletion(topic, 0), now_ms)?;
+        self.has_appended(0);
+        Ok(published.ids.into_iter().next().expect("one entry has one id"))
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; go elsewhere"));
+        }
+        Ok(())
+    }
+
+    /// So many entries are visible: wakes whom they concern.
+    pub(crate) fn has_appended(&self, entries: usize) {
+        self.counters.published.fetch_add(entries as u64, Ordering::Relaxed);
+        self.shard.follow(&self.log);
+        for listener in self.listeners.read().iter() {
+            if let Some(listener) = listener.upgrade() {
+                listener.appended();
+            }
+        }
+    }
+
+    /// Tells `listener` of each append from now on, for as long as it is there.
+    #[cfg(any(feature = "serve", shuttle))]
+    pub(crate) fn listen(&self, listener: Weak<dyn OnAppend>) {
+        let mut listeners = self.listeners.write();
+        listeners.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&listener));
+        listeners.push(listener);
+    }
+
+    /// A place under the maximum, for as long as the ticket lives.
+    pub(crate) fn take_place(self: &Arc<Self>) -> Result<Ticket, Error> {
+        let max = self.limits.subscribers_max;
+        let taken = self.places_taken.fetch_add(1, Ordering::SeqCst);
+        let ticket = Ticket(Arc::clone(self));
+        // asked for behind the place: a drain that does not wait for it has begun, and is seen
+        if self.is_draining() {
+            return Err(Error::new(ErrorKind::Closed, "the hub drains; connect elsewhere or later"));
+        }
+        if taken >= max {
+            return Err(Error::new(ErrorKind::Unavailable, format!("all {max} places for subscribers are taken")));
+        }
+        Ok(ticket)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn stats(&self) -> HubStats {
+        let log = self.log.summary();
+        HubStats {
+            subscribers: self.shard.len() as u64,
+            published: self.counters.published.load(Ordering::Relaxed),
+            delivered: self.counters.delivered.load(Ordering::Relaxed),
+            lag_max: self.shard.lag_max(&self.log),
+            gaps: self.counters.gaps.load(Ordering::Relaxed),
+            refused: self.counters.refused.load(Ordering::Relaxed),
+            ended: self.counters.ended(),
+            history_entries: log.kept.entries as u64,
+            history_bytes: log.kept.bytes as u64,
+            topics: log.topics as u64,
+            torn_writes: log.torn,
+            latest_values: log.latest.entries as u64,
+            latest_bytes: log.latest.bytes as u64,
+            oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),
+            head: self.log.position(log.head).event_id(),
+        }
+    }
+}
+
+/// Shows what is durable to the readers of a hub, for as long as it is there.
+#[cfg(unix)]
+struct Shown(Weak<Core>);
+
+#[cfg(unix)]
+impl Tail for Shown {
+    fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
+        self.0.upgrade().map_or(Ok(Admission::New), |core| core.log.admit(batch, now_ms))
+    }
+
+    fn show(&self, entries: Vec<Arc<Entry>>) {
+        if let Some(core) = self.0.upgrade() {
+            let number = entries.iter().filter(|entry| !entry.deletes()).count();
+            core.log.show(entries);
+            core.has_appended(number);
+        }
+    }
+
+    fn trim(&self) {
+        if let Some(core) = self.0.upgrade() {
+            core.log.trim(clock::wall_ms());
+        }
+    }
+
+    fn skip(&self, sequence: u64) {
+        if let Some(core) = self.0.upgrade() {
+            core.log.skip(sequence);
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Witness for Shown {
+    fn leave_disk(&self, departure: &Departure) -> Remains {
+        self.0.upgrade().map(|core| core.log.leave_disk(departure)).unwrap_or_default()
+    }
+}
+
+/// A taken place among the subscribers.
+pub(crate) struct Ticket(Arc<Core>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.places_taken.fetch_sub(1, Ordering::SeqCst);
+        self.0.place_freed.notify_waiters();
+    }
+}

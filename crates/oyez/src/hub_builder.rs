@@ -1,0 +1,100 @@
+//! Sets up a hub.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use oyez_proto::Event;
+
+#[cfg(unix)]
+use crate::Error;
+use crate::clock;
+use crate::core::Core;
+use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::log::{Bounds, Log, Retention};
+use crate::matcher::{Matcher, Matchers};
+use crate::position::Epoch;
+use crate::random::Random;
+#[cfg(unix)]
+use crate::storage::Storage;
+use crate::typed::Payload;
+
+/// Sets up a [`Hub`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct HubBuilder<T = Event> {
+    retention: Retention,
+    limits: Limits,
+    compact: Matchers,
+    payload: PhantomData<fn(T) -> T>,
+}
+
+impl<T> HubBuilder<T> {
+    pub(crate) fn new() -> Self {
+        let (retention, limits, compact) = (Retention::default(), Limits::default(), Matchers::default());
+        Self { retention, limits, compact, payload: PhantomData }
+    }
+}
+
+impl<T: Payload> HubBuilder<T> {
+    /// What is kept for those who come later or come back. 64 MiB by default.
+    pub fn history(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Compacts the topics that `matcher` selects; may be called several times. Of each of their
+    /// [keys](crate::Publish::key) the newest entry stays readable by [snapshots](crate::Subscribe::snapshot) and resumes
+    /// until it is replaced or deleted, also when it has left the history; what was replaced is not missed. An entry without
+    /// a key is the value of its topic. A million values or 64 MiB are kept; then the oldest go.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use oyez::{Event, Hub, Publish, Retention, Topic};
+    ///
+    /// let hub = Hub::<Event>::builder().history(Retention::none()).compact("sensors/*".parse()?).build();
+    /// for (key, degrees) in [("roof", "19"), ("cellar", "12"), ("roof", "20")] {
+    ///     let reading = Publish::new(Topic::new("sensors/temperature")?, Event::data(degrees)).key(key)?;
+    ///     hub.publish_batch(vec![reading]).await?;
+    /// }
+    /// let mut stream = hub.subscribe("sensors/*").snapshot().into_stream()?;
+    /// for expected in ["12", "20"] {
+    ///     let item = stream.next().await.and_then(|item| item.event()).expect("two values are there");
+    ///     assert_eq!(item.value.data_str(), expected);
+    /// }
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn compact(mut self, matcher: Matcher) -> Self {
+        self.compact.push(matcher);
+        self
+    }
+
+    /// The bounds of the hub.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Makes the hub. Its log is new, and so is the epoch of its ids.
+    #[must_use]
+    pub fn build(self) -> Hub<T> {
+        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default(), self.compact);
+        let core = Core::new(log, self.limits, Random::new());
+        Hub::of(Arc::new(core))
+    }
+}
+
+#[cfg(unix)]
+impl<T: Payload> HubBuilder<T> {
+    /// Makes the hub with its history on disk, as `storage` says; [`history`](HubBuilder::history) is for hubs without. What is
+    /// there is read and checked; all that was acknowledged is there again, under the same ids.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid): the directory is not this user's alone, or what is in it was written by a newer version;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable): another process has it; [`Internal`](crate::ErrorKind::Internal): it cannot be read, or
+    /// is damaged elsewhere than at its very end.
+    pub fn open(self, storage: Storage) -> Result<Hub<T>, Error> {
+        Ok(Hub::of(Core::on_disk(storage, self.limits, self.compact)?))
+    }
+}

@@ -1,0 +1,70 @@
+//! A publish on its way to its place in the log.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use oyez_proto::EventId;
+use smallvec::SmallVec;
+
+use crate::Topic;
+use crate::extras::Extras;
+use crate::frame::FrameDraft;
+use crate::log::entry::Entry;
+use crate::position::{POSITION_LEN_MAX, Position};
+use crate::publish::Publish;
+
+/// A publish that is encoded but for its place: what can be done before the log is locked.
+pub(crate) struct Draft {
+    topics: SmallVec<[Topic; 1]>,
+    publisher_id: Option<EventId>,
+    payload: Option<Arc<dyn Any + Send + Sync>>,
+    extras: Option<Box<Extras>>,
+    frame: FrameDraft,
+}
+
+impl Draft {
+    pub(crate) fn new(publish: Publish) -> Self {
+        let publisher_id = publish.event.event_id().cloned();
+        let event = publish.event.without_id();
+        let id_len = publisher_id.as_ref().map_or(POSITION_LEN_MAX, |id| id.len());
+        let frame = FrameDraft::new(&event, id_len);
+        let extras = publish.extras.filter(|extras| **extras != Extras::default());
+        Self { topics: publish.topics, publisher_id, payload: publish.payload, extras, frame }
+    }
+
+    pub(crate) fn publisher_id(&self) -> Option<&EventId> {
+        self.publisher_id.as_ref()
+    }
+
+    /// The encoded fields but for the id, with the blank line.
+    pub(crate) fn fields(&self) -> &[u8] {
+        self.frame.fields()
+    }
+
+    pub(crate) fn topics_mut(&mut self) -> &mut [Topic] {
+        &mut self.topics
+    }
+
+    pub(crate) fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    pub(crate) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
+    }
+
+    /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
+    pub(crate) fn place(self, position: Position, time_ms: u64) -> Entry {
+        let text = position.text();
+        let frame = self.frame.with_id(self.publisher_id.as_ref().map_or(text.as_bytes(), |id| id.as_bytes()));
+        Entry {
+            sequence: position.sequence,
+            time_ms,
+            topics: self.topics,
+            publisher_id: self.publisher_id,
+            payload: self.payload,
+            extras: self.extras,
+            frame,
+        }
+    }
+}
