@@ -36,6 +36,7 @@ mod feed;
 mod format;
 mod frame;
 mod gap;
+mod grant;
 #[cfg(feature = "serve")]
 mod handover;
 mod hole;
@@ -61,6 +62,7 @@ mod position;
 mod publish;
 mod pump;
 mod random;
+mod readable;
 mod response;
 #[cfg(feature = "serve")]
 mod serve;
@@ -88,6 +90,7 @@ pub use control::StreamControl;
 pub use error::{Error, ErrorKind};
 pub use format::Format;
 pub use gap::{Gap, Reason};
+pub use grant::Grant;
 pub use hub::Hub;
 pub use hub_builder::HubBuilder;
 pub use last_event_id::LastEventId;

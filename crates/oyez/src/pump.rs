@@ -47,8 +47,9 @@ impl Pump {
             }
             match self.subscriber.poll(now, cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
-                    let (log, pieces) = (self.subscriber.log(), &mut self.pieces);
-                    self.format.write(&mut self.turn, log, clock::wall_ms(), |piece| pieces.push_back(piece));
+                    let Self { subscriber, pieces, turn, .. } = self;
+                    let (log, readable) = (subscriber.log(), subscriber.readable());
+                    self.format.write(turn, readable, log, clock::wall_ms(), |piece| pieces.push_back(piece));
                 }
                 Turn::Yield => {
                     cx.waker().wake_by_ref();

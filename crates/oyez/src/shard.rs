@@ -193,6 +193,7 @@ impl Slot {
             topics: self.matchers.iter().take(STATS_TOPICS).map(|matcher| matcher.to_string()).collect(),
             topics_total: self.matchers.len(),
             peer: self.reader.peer,
+            subject: self.reader.subject.clone(),
             since: UNIX_EPOCH + Duration::from_millis(self.reader.since_ms),
             position: log.position(head - lag),
             lag,

@@ -18,6 +18,7 @@ use crate::gap::Gap;
 use crate::log::Entry;
 use crate::output::{Output, Turn};
 use crate::pump::unreadable;
+use crate::readable::Readable;
 use crate::subscriber::Subscriber;
 use crate::timer::Timer;
 use crate::typed::Payload;
@@ -69,7 +70,7 @@ pub struct Delivery<T> {
     pub id: EventId,
     /// The place in the log.
     pub position: Position,
-    /// The topics it was published to.
+    /// The topics it was published to; of a private one those that the reader's [`Grant`](crate::Grant) selects.
     pub topics: SmallVec<[Topic; 1]>,
     /// When it was published, to the millisecond.
     pub time: SystemTime,
@@ -117,7 +118,7 @@ impl<T: Payload> EventStream<T> {
             match self.subscriber.poll(clock::now(), cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
                     for output in self.turn.drain(..) {
-                        self.ready.extend(item(output, &self.core));
+                        self.ready.extend(item(output, self.subscriber.readable(), &self.core));
                     }
                 }
                 Turn::Yield => {
@@ -142,15 +143,15 @@ impl<T: Payload> Stream for EventStream<T> {
     }
 }
 
-fn item<T: Payload>(output: Output, core: &Core) -> Option<StreamItem<T>> {
+fn item<T: Payload>(output: Output, readable: &Readable, core: &Core) -> Option<StreamItem<T>> {
     match output {
-        Output::Entry(entry) => Some(delivery(&entry, core)),
+        Output::Entry(entry) => Some(delivery(&entry, readable, core)),
         Output::Gap(gap) => Some(StreamItem::Gap(gap)),
         Output::Open { .. } | Output::KeepAlive(_) => None,
     }
 }
 
-fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
+fn delivery<T: Payload>(entry: &Entry, readable: &Readable, core: &Core) -> StreamItem<T> {
     if let Some(topic) = entry.ended_topic() {
         return StreamItem::End(topic.clone());
     }
@@ -165,7 +166,7 @@ fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
     StreamItem::Event(Delivery {
         id: entry.event_id(core.log.epoch),
         position,
-        topics: entry.topics.clone(),
+        topics: entry.topics_for(readable).unwrap_or_else(|| entry.topics.clone()),
         time: UNIX_EPOCH + Duration::from_millis(entry.time_ms),
         value,
     })

@@ -11,11 +11,13 @@ use crate::clock;
 use crate::control::StreamControl;
 use crate::core::Core;
 use crate::format::Format;
+use crate::gap::Gap;
+use crate::grant::Grant;
 use crate::last_event_id::LastEventId;
-use crate::limits::{KEEP_ALIVE, RETRY_MS, at_most};
+use crate::limits::{EXPIRY_LEAD, KEEP_ALIVE, RETRY_MS, at_most};
 use crate::log::{Entry, Start};
 use crate::matcher::{Matcher, Matchers};
-use crate::options::{Held, Options, SlowPolicy, Until, UntilTime};
+use crate::options::{Held, Options, Rare, SlowPolicy, Until, UntilTime};
 use crate::output::Opening;
 use crate::position::EARLIEST;
 use crate::response::Sse;
@@ -53,6 +55,7 @@ pub struct Subscribe<T> {
     on_gap: OnGap,
     filters: Vec<Filter>,
     access: Option<Arc<dyn Access>>,
+    grant: Grant,
     slow: SlowPolicy,
     until: Option<SystemTime>,
     until_id: Option<String>,
@@ -90,6 +93,7 @@ impl<T: Payload> Subscribe<T> {
             on_gap: OnGap::default(),
             filters: Vec::new(),
             access: None,
+            grant: Grant::public(),
             slow: SlowPolicy::default(),
             until: None,
             until_id: None,
@@ -204,6 +208,12 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
+    /// Which private entries the reader may have, until when, and who it is. Without it: the public ones.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grant = grant;
+        self
+    }
+
     /// What happens when the reader falls behind what is kept.
     pub fn slow(mut self, policy: SlowPolicy) -> Self {
         self.slow = policy;
@@ -271,7 +281,7 @@ impl<T: Payload> Subscribe<T> {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid): a matcher is wrong or there are too many;
-    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no; [`Ended`](ErrorKind::Ended): all that is selected are topics that
+    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no, or the [`Grant`] has expired; [`Ended`](ErrorKind::Ended): all that is selected are topics that
     /// have ended, and the reader has everything; [`Gone`](ErrorKind::Gone): the resume is incomplete and [`OnGap::Fail`] was
     /// set, or the topics have ended and their end has left the history; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
     /// [`Closed`](ErrorKind::Closed): the hub drains.
@@ -303,6 +313,9 @@ impl<T: Payload> Subscribe<T> {
         let core = self.core;
         let matchers = self.matchers?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
+        let Grant { readable, expires, subject } = self.grant;
+        at_most("matchers in one grant", readable.len(), core.limits.grant_matchers_max)?;
+        let expires_at = expires.map(|time| expiry(time, now, now_ms)).transpose()?;
         if let Some(access) = &self.access {
             if let Some(refused) = matchers.iter().find(|matcher| !access.may_subscribe(matcher)) {
                 return Err(Error::new(ErrorKind::Denied, format!("not allowed to subscribe to {refused}")));
@@ -331,16 +344,17 @@ impl<T: Payload> Subscribe<T> {
         let until =
             Until { sequence: [until_id, poll].into_iter().flatten().min(), time: until_time, limit: self.limit };
         let has_checks = self.access.is_some() || !self.filters.is_empty();
+        let checks = has_checks.then_some(Checks { filters: self.filters, access: self.access });
         let options = Options {
             matchers: Arc::new(matchers),
-            checks: has_checks.then(|| Box::new(Checks { filters: self.filters, access: self.access })),
-            until: Some(until).filter(|until| *until != Until::default()).map(Box::new),
+            readable,
+            rare: Rare::of(checks, Some(until).filter(|until| *until != Until::default())),
             slow: self.slow,
             keep_alive_ms: self.keep_alive.map_or(0, milliseconds),
             held: self.held,
         };
-        if has_checks {
-            begin.gap = begin.gap.map(Checks::veil);
+        if has_checks || core.log.hides_from(&options.readable) {
+            begin.gap = begin.gap.map(Gap::veiled);
         }
         if self.on_gap == OnGap::Fail && begin.deleted {
             return Err(Error::new(ErrorKind::Gone, "cannot resume: entries were deleted since, or their topic was"));
@@ -349,6 +363,9 @@ impl<T: Payload> Subscribe<T> {
             let oldest = gap.oldest.as_deref().unwrap_or("nothing");
             let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
             return Err(Error::new(ErrorKind::Gone, message));
+        }
+        if let Some(time) = expires_at.flatten() {
+            self.control.expire_at(time);
         }
         let opening = Opening {
             is_snapshot: begin.values.is_some() && start == Start::Snapshot,
@@ -359,7 +376,7 @@ impl<T: Payload> Subscribe<T> {
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
             life: self.life.map(|life| core.random.about(life, 200)),
             said: self.opening,
-            reader: Reader { peer: self.peer, since_ms: now_ms },
+            reader: Reader { subject, peer: self.peer, since_ms: now_ms },
         };
         Ok(Subscriber::new(core, options, opening, self.control, (begin.cursor, begin.drops), ticket))
     }
@@ -374,6 +391,15 @@ fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
         Ok(value) => verdict(filter(&value)),
         Err(_) => Verdict::Undecodable,
     }
+}
+
+/// When a stream ends whose grant expires at `time`; `None`: not in this world's life.
+fn expiry(time: SystemTime, now: Instant, now_ms: u64) -> Result<Option<Instant>, Error> {
+    let left = Duration::from_millis(unix_ms(time).saturating_sub(now_ms));
+    if left.is_zero() {
+        return Err(Error::new(ErrorKind::Denied, "the grant has expired"));
+    }
+    Ok(now.checked_add(left.saturating_sub(EXPIRY_LEAD)))
 }
 
 /// At least one; a longer time than fits is as good as never, seven weeks.

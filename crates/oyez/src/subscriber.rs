@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 
-use crate::checks::{Checks, Verdict};
+use crate::checks::Verdict;
 use crate::control::StreamControl;
 use crate::core::{Core, Ticket};
 use crate::gap::{Gap, Reason};
@@ -20,6 +20,7 @@ use crate::log::disk::Fetch;
 use crate::log::{Behind, Entry, Log, Page, Snapshot};
 use crate::options::{Options, SlowPolicy, Until};
 use crate::output::{Opening, Output, Turn};
+use crate::readable::Readable;
 use crate::shard::SleepOutcome;
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -148,17 +149,22 @@ impl Subscriber {
         &self.hub.log
     }
 
+    /// Which private entries its reader may have.
+    pub(crate) fn readable(&self) -> &Readable {
+        &self.options.readable
+    }
+
     /// Lets the driver feed the stream, where that is only sending what matches.
     #[cfg(feature = "serve")]
     pub(crate) fn let_feed(&mut self, matchers: &Arc<crate::matcher::Matchers>) {
-        self.fed = self.options.checks.is_none() && !self.is_bounded();
+        self.fed = self.options.checks().is_none() && !self.is_bounded();
         self.options.matchers = Arc::clone(matchers);
     }
 
     /// Does the stream end by itself, so that the connection can have another request?
     #[cfg(feature = "serve")]
     pub(crate) fn is_bounded(&self) -> bool {
-        self.options.until.is_some()
+        self.options.until().is_some()
     }
 
     #[cfg(feature = "serve")]
@@ -531,10 +537,13 @@ impl Subscriber {
     }
 
     fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
+        if !entry.is_for(&self.options.readable) {
+            return Ok(Verdict::Skip);
+        }
         if entry.sequence <= self.conflate_until && !self.hub.log.is_newest(entry, &self.options.matchers) {
             return Ok(Verdict::Skip);
         }
-        let Some(checks) = &self.options.checks else { return Ok(Verdict::Pass) };
+        let Some(checks) = self.options.checks() else { return Ok(Verdict::Pass) };
         let judge = || {
             if checks.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
                 return Verdict::Skip;
@@ -551,10 +560,10 @@ impl Subscriber {
 
     /// An entry that has expired is not told, but missing, where the reader could have had it.
     fn judge_expired(&self, entry: &Entry, hole: &mut Hole) -> Result<Verdict, Panicked> {
-        if self.replaying || entry.sequence <= self.conflate_until {
+        if self.replaying || entry.sequence <= self.conflate_until || !entry.is_for(&self.options.readable) {
             return Ok(Verdict::Skip);
         }
-        let access = self.options.checks.as_ref().and_then(|checks| checks.access.as_ref());
+        let access = self.options.checks().and_then(|checks| checks.access.as_ref());
         let may_read = || access.is_none_or(|access| access.may_read(&entry.topics));
         // what a filter would have said of it is not asked any more
         if catch_unwind(AssertUnwindSafe(may_read)).map_err(|_| Panicked)? {
@@ -580,7 +589,7 @@ impl Subscriber {
     }
 
     fn until(&self) -> Until {
-        self.options.until.as_deref().copied().unwrap_or_default()
+        self.options.until().unwrap_or_default()
     }
 
     /// Says of a hole, if it is one, that it ends at this place, behind which `next` follows.
@@ -596,7 +605,8 @@ impl Subscriber {
     }
 
     fn veiled(&self, gap: Gap) -> Gap {
-        if self.options.checks.is_some() { Checks::veil(gap) } else { gap }
+        let may_have_all = self.options.checks().is_none() && !self.hub.log.hides_from(&self.options.readable);
+        if may_have_all { gap } else { gap.veiled() }
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {

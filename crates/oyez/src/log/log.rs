@@ -25,6 +25,7 @@ use crate::log::memory::{Departure, Remains};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::readable::Readable;
 #[cfg(any(feature = "serve", shuttle))]
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,8 @@ pub(crate) struct Log {
     ring: RwLock<Ring>,
     /// Something in the log has a time after which it is hidden.
     expiring: Arc<AtomicBool>,
+    /// It has had a private entry.
+    private: Arc<AtomicBool>,
     pub(crate) expiry_clock: ExpiryClock,
     lines: Lines,
     envelopes: Lines,
@@ -124,6 +127,7 @@ impl Log {
         Self {
             epoch,
             expiring: Arc::clone(&ring.expiring),
+            private: Arc::clone(&ring.private),
             expiry_clock: ExpiryClock::default(),
             #[cfg(any(feature = "serve", shuttle))]
             newest_deletion: ring.deletions.newest(),
@@ -155,6 +159,7 @@ impl Log {
         recalled.map_err(unreadable)?;
         values.for_each(|value| ring.recall_value(&value));
         ring.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, Ordering::AcqRel);
+        ring.private.fetch_or(store.has_had_private(), Ordering::AcqRel);
         ring.skip(store.opened.head);
         drop(ring);
         log.history = Some(History::new(store).map_err(unreadable)?);
@@ -656,6 +661,12 @@ impl Log {
         entries.iter().filter_map(|entry| ring.expires_ms(entry, matchers)).min().unwrap_or(u64::MAX)
     }
 
+    /// May there be private entries, or have been, that such a reader may not have? Then what is counted over entries is not
+    /// for it.
+    pub(crate) fn hides_from(&self, readable: &Readable) -> bool {
+        self.private.load(Ordering::Acquire) && !readable.is_all()
+    }
+
     /// The time by which things expire, if anything can.
     fn expiry_ms(&self) -> Option<u64> {
         self.expiring.load(Ordering::Acquire).then(|| self.expiry_clock.ms())
@@ -691,14 +702,21 @@ impl Log {
         Position { epoch: self.epoch, sequence }
     }
 
-    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who read it.
-    pub(crate) fn envelope(&self, entry: &Entry) -> Bytes {
-        self.envelopes.get(entry, |entry| entry.envelope(self.epoch))
+    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who may know all of
+    /// its topics.
+    pub(crate) fn envelope(&self, entry: &Entry, readable: &Readable) -> Bytes {
+        match entry.topics_for(readable) {
+            Some(part) => entry.envelope(self.epoch, &part),
+            None => self.envelopes.get(entry, |entry| entry.envelope(self.epoch, &entry.topics)),
+        }
     }
 
     /// The entry as a line of `application/x-ndjson`, made once as well.
-    pub(crate) fn line(&self, entry: &Entry) -> Bytes {
-        self.lines.get(entry, |entry| entry.line(self.epoch))
+    pub(crate) fn line(&self, entry: &Entry, readable: &Readable) -> Bytes {
+        match entry.topics_for(readable) {
+            Some(part) => entry.line(self.epoch, &part),
+            None => self.lines.get(entry, |entry| entry.line(self.epoch, &entry.topics)),
+        }
     }
 
     /// The block that tells a reader its place, shared by all who stand there.

@@ -87,6 +87,8 @@ pub(crate) struct Ring {
     pub(crate) latest: Latest,
     /// Something in it has a time after which it is hidden: otherwise nobody has to ask.
     pub(crate) expiring: Arc<AtomicBool>,
+    /// It has had a private entry: numbers of entries may count some that a reader may not know of.
+    pub(crate) private: Arc<AtomicBool>,
     pub(crate) deletions: Deletions,
     /// The time of the newest entry that is gone.
     gone_ms: u64,
@@ -183,6 +185,7 @@ impl Ring {
             dropped: Dropped::new(summary_bytes),
             latest: Latest::new(compact, bounds.latest),
             expiring: Arc::default(),
+            private: Arc::default(),
             deletions: Deletions::default(),
             gone_ms: 0,
             is_tail: bounds.is_tail,
@@ -263,6 +266,9 @@ impl Ring {
         }
         if entry.expires_ms().is_some() {
             self.expiring.store(true, Ordering::Release);
+        }
+        if entry.private {
+            self.private.store(true, Ordering::Release);
         }
     }
 

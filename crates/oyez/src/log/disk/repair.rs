@@ -232,6 +232,7 @@ impl Plan {
             ceiling: self.next,
             skips: Vec::new(),
             clean: None,
+            private: found.saying.read().is_none_or(|saying| saying.private),
         };
         save(volume, SAYING, &saying)
     }

@@ -618,7 +618,8 @@ impl<'a> Page<'a> {
         let (extras, publisher_id) = record.extras()?;
         let place = record.head.place;
         let topics = record.shared_topics(&mut self.topics);
-        let stored = Stored { sequence: place.sequence, time_ms: place.time_ms, topics, publisher_id, extras };
+        let (sequence, time_ms, private) = (place.sequence, place.time_ms, record.is_private());
+        let stored = Stored { sequence, time_ms, topics, publisher_id, private, extras };
         if self.bytes.is_empty() {
             self.bytes.reserve(self.max.bytes.min(PAGE_BYTES) + record.fields.len() + 64);
         }

@@ -36,7 +36,7 @@ use crate::log::memory::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, Topic};
 
@@ -61,6 +61,8 @@ pub(crate) struct Store {
     gone: RwLock<Gone>,
     /// Numbers that were given out, perhaps, and lost in a crash.
     skips: Vec<(u64, u64)>,
+    /// There has been a private entry.
+    private: AtomicBool,
     /// Files made for segments.
     spares: AtomicU64,
     /// What was found when it was opened.
@@ -87,6 +89,9 @@ pub(crate) struct Saying {
     pub(crate) ceiling: u64,
     pub(crate) skips: Vec<(u64, u64)>,
     pub(crate) clean: Option<Clean>,
+    /// There has been a private entry.
+    #[serde(default)]
+    pub(crate) private: bool,
 }
 
 /// Where everything ended at a clean stop.
@@ -128,8 +133,8 @@ impl Store {
         let mut saying = match read_saying(&*volume, &names)? {
             Some(saying) => saying,
             None => {
-                let new =
-                    Saying { format: FORMAT, epoch: epoch.to_string(), ceiling: 0, skips: Vec::new(), clean: None };
+                let (epoch, skips, clean) = (epoch.to_string(), Vec::new(), None);
+                let new = Saying { format: FORMAT, epoch, ceiling: 0, skips, clean, private: false };
                 save(&*volume, SAYING, &new).map_err(|error| unwritable(&error))?;
                 new
             }
@@ -178,6 +183,7 @@ impl Store {
             chains,
             gone: RwLock::new(gone),
             skips: saying.skips,
+            private: AtomicBool::new(saying.private),
             spares: AtomicU64::new(0),
             opened,
         };
@@ -187,7 +193,18 @@ impl Store {
 
     /// What `store` says while numbers below `ceiling` may be given out.
     pub(crate) fn saying(&self, ceiling: u64, clean: Option<Clean>) -> Saying {
-        Saying { format: FORMAT, epoch: self.epoch.to_string(), ceiling, skips: self.skips.clone(), clean }
+        let (epoch, skips, private) = (self.epoch.to_string(), self.skips.clone(), self.has_had_private());
+        Saying { format: FORMAT, epoch, ceiling, skips, clean, private }
+    }
+
+    /// Has there ever been a private entry?
+    pub(crate) fn has_had_private(&self) -> bool {
+        self.private.load(Relaxed)
+    }
+
+    /// There will be one: what is saved from now on says so.
+    pub(crate) fn will_have_private(&self) {
+        self.private.store(true, Relaxed);
     }
 
     pub(crate) fn save(&self, saying: &Saying) -> io::Result<()> {

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::format::Format;
 use crate::log::{Entry, Log};
+use crate::readable::Readable;
 
 /// How a reader's bytes are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,13 +32,13 @@ impl Framing {
         Bytes::from_static(if self.chunked { b"0\r\n\r\n" } else { b"" })
     }
 
-    /// `entry` as it goes to the socket.
-    pub(crate) fn entry(self, entry: &Entry, log: &Log) -> Bytes {
+    /// `entry` as it goes to the socket of a reader that may have these private entries.
+    pub(crate) fn entry(self, entry: &Entry, readable: &Readable, log: &Log) -> Bytes {
         match self {
             Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
             Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
-            Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry)),
-            Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry)),
+            Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry, readable)),
+            Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry, readable)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::run::Stretch;
 use crate::limits::serve::{FRESH_ENTRIES, RUN_BYTES};
 use crate::log::Entry;
 
@@ -14,14 +15,6 @@ pub(crate) struct Fresh {
     /// All that concern it behind this cursor are here.
     from: u64,
     entries: SmallVec<[Arc<Entry>; 1]>,
-}
-
-/// Fresh entries that go into one run: those behind `from`.
-pub(crate) struct FreshEntries<'a> {
-    pub(crate) from: u64,
-    pub(crate) entries: &'a [Arc<Entry>],
-    /// There are more than fit.
-    pub(crate) full: bool,
 }
 
 impl Fresh {
@@ -47,8 +40,8 @@ impl Fresh {
         *self = Self::behind(self.from.max(head));
     }
 
-    /// Those behind `cursor`, as many as one run takes.
-    pub(crate) fn next(&self, cursor: u64) -> Option<FreshEntries<'_>> {
+    /// Those behind `cursor`, as many as one run takes, where everything up to `followed` was noted.
+    pub(crate) fn next(&self, cursor: u64, followed: u64) -> Option<Stretch<'_>> {
         let read = self.entries.partition_point(|entry| entry.sequence <= cursor);
         let new = self.entries.get(read..).filter(|new| !new.is_empty())?;
         let before = read.checked_sub(1).and_then(|last| self.entries.get(last));
@@ -58,8 +51,10 @@ impl Fresh {
             bytes += entry.frame().chunk().len();
             fits
         });
-        let fit = fit.count();
+        let entries = &new[..fit.count()];
+        let full = entries.len() < new.len();
         let from = before.map_or(self.from, |last| last.sequence);
-        Some(FreshEntries { from, entries: &new[..fit], full: fit < new.len() })
+        let upto = entries.last().filter(|_| full).map_or(followed, |last| last.sequence);
+        Some(Stretch { from, upto, full, entries })
     }
 }

@@ -3,21 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::framing::Framing;
-use super::fresh::{Fresh, FreshEntries};
-use super::run::{Next, Run};
+use super::fresh::Fresh;
+use super::group_name::GroupName;
+use super::run::{Next, Run, Stretch};
+use super::runs::Runs;
 use super::stream_id::StreamKey;
 use crate::index::Places;
 use crate::limits::serve::{RUN_BYTES, RUN_ENTRIES};
 use crate::log::{Behind, Entry, Log, Page, Retained};
 use crate::matcher::Matchers;
-
-/// What the readers of a group have in common: what they read and how it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct GroupName {
-    pub(crate) matchers: Arc<Matchers>,
-    pub(crate) framing: Framing,
-}
+use crate::readable::Readable;
 
 /// The streams of one name, what is made for them, and whose turn it is.
 pub(crate) struct Group {
@@ -34,9 +29,9 @@ pub(crate) struct Group {
     /// When its members were written to last.
     pub(crate) written: Option<Instant>,
     fresh: Fresh,
-    /// What comes behind the cursor that was asked for last: of what is fresh, and of what is not.
-    run: Option<Run>,
-    old_run: Option<Run>,
+    /// Of what is fresh, and of what is not.
+    runs: Runs,
+    old_runs: Runs,
     /// It waits for its turn, or has it.
     queued: bool,
     /// The turn that is going on: whose turn it is, and the head when it began.
@@ -56,8 +51,8 @@ impl Group {
             finish,
             written: None,
             fresh: Fresh::behind(followed),
-            run: None,
-            old_run: None,
+            runs: Runs::default(),
+            old_runs: Runs::default(),
             queued: false,
             next: 0,
             turn_head: 0,
@@ -153,57 +148,68 @@ impl Group {
 
     /// What was noted or made of entries up to `followed` may be hidden now: it is looked for in the log again.
     pub(crate) fn forget_entries(&mut self, followed: u64) {
-        (self.run, self.old_run) = (None, None);
+        (self.runs, self.old_runs) = (Runs::default(), Runs::default());
         self.fresh = Fresh::behind(followed);
     }
 
     /// What the turn needed.
     pub(crate) fn put_away(&mut self) {
-        (self.run, self.old_run) = (None, None);
+        (self.runs, self.old_runs) = (Runs::default(), Runs::default());
         self.fresh.forget(self.head);
     }
 
-    /// What a member that has come so far gets next. Everything up to `followed` was noted.
-    pub(crate) fn next(&mut self, cursor: u64, followed: u64, log: &Log) -> Next<'_> {
-        if self.fresh.reaches(cursor) { self.next_fresh(cursor, followed, log) } else { self.next_old(cursor, log) }
+    /// What a member that has come so far, and may have these private entries, gets next. Everything up to `followed` was noted.
+    pub(crate) fn next<'r>(
+        &mut self,
+        cursor: u64,
+        readable: impl Fn() -> &'r Readable,
+        followed: u64,
+        log: &Log,
+    ) -> Next<'_> {
+        if self.fresh.reaches(cursor) {
+            self.next_fresh(cursor, readable, followed, log)
+        } else {
+            self.next_old(cursor, readable, log)
+        }
     }
 
-    fn next_fresh(&mut self, cursor: u64, followed: u64, log: &Log) -> Next<'_> {
+    fn next_fresh<'r>(
+        &mut self,
+        cursor: u64,
+        readable: impl Fn() -> &'r Readable,
+        followed: u64,
+        log: &Log,
+    ) -> Next<'_> {
         let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= self.head);
-        if !self.run.as_ref().is_some_and(fits) {
-            self.run = self.fresh_run(cursor, followed, log);
+        let found = self.runs.find(fits, &readable);
+        let which = match (found, self.fresh.next(cursor, followed)) {
+            (Some(which), _) => which,
+            (None, Some(stretch)) => self.runs.make(&stretch, &self.name, readable, log),
+            (None, None) => return Next::Nothing(followed.max(cursor)),
+        };
+        self.runs.get(which).next(log)
+    }
+
+    fn next_old<'r>(&mut self, cursor: u64, readable: impl Fn() -> &'r Readable, log: &Log) -> Next<'_> {
+        // what was read before is as good, though there may be more by now
+        if let Some(which) = self.old_runs.find(|run| run.follows(cursor), &readable) {
+            return self.old_runs.get(which).next(log);
         }
-        let nothing = Next::Nothing(followed.max(cursor));
-        self.run.as_ref().map_or(nothing, |run| run.unless_expired(log))
-    }
-
-    fn fresh_run(&self, cursor: u64, followed: u64, log: &Log) -> Option<Run> {
-        let FreshEntries { from, entries, full } = self.fresh.next(cursor)?;
-        let upto = entries.last().filter(|_| full).map_or(followed, |last| last.sequence);
-        let expires_ms = log.first_expiry_ms(entries, &self.name.matchers);
-        Some(Run::new(from, upto, full, entries, self.name.framing, log).until(expires_ms))
-    }
-
-    /// What was read before is as good, though there may be more by now.
-    fn next_old(&mut self, cursor: u64, log: &Log) -> Next<'_> {
-        if !self.old_run.as_ref().is_some_and(|run| run.follows(cursor)) {
-            let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
-            // who is to be told of what was deleted, each subscriber knows for itself
-            let behind = Behind { cursor, known: 0 };
-            match log.read_at_most(page, behind, &self.name.matchers) {
-                Page::Read { gap: Some(_), .. } => return Next::Lost,
-                Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => return Next::Nothing(cursor),
-                // patterns that skip much: nothing yet
-                Page::Read { entries, cursor, .. } if entries.is_empty() => return Next::Skipped(cursor),
-                Page::Read { entries, cursor: upto, more, .. } => {
-                    let run = Run::new(cursor, upto, more, &entries, self.name.framing, log);
-                    let expires_ms = log.first_expiry_ms(&entries, &self.name.matchers);
-                    self.old_run = Some(run.until(expires_ms));
-                }
-                // what is gone, on disk or not to be read is its subscriber's business
-                _ => return Next::Lost,
+        let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
+        // who is to be told of what was deleted, each subscriber knows for itself
+        let behind = Behind { cursor, known: 0 };
+        match log.read_at_most(page, behind, &self.name.matchers) {
+            Page::Read { gap: Some(_), .. } => Next::Lost,
+            Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => Next::Nothing(cursor),
+            // patterns that skip much: nothing yet
+            Page::Read { entries, cursor, .. } if entries.is_empty() => Next::Skipped(cursor),
+            Page::Read { entries, cursor: upto, more: full, .. } => {
+                let stretch = Stretch { from: cursor, upto, full, entries: &entries };
+                let which = self.old_runs.make(&stretch, &self.name, readable, log);
+                self.old_runs.get(which).next(log)
             }
+            // what is gone, on disk or not to be read is its subscriber's business
+            _ => Next::Lost,
         }
-        self.old_run.as_ref().expect("it was there or was made just now").unless_expired(log)
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::framing::Framing;
-use super::group::{Group, GroupName};
+use super::group::Group;
+use super::group_name::GroupName;
 use super::run::Next;
 use super::stream_id::StreamKey;
 use crate::core::Core;
@@ -14,6 +15,7 @@ use crate::index::{Index, SlotKey};
 use crate::limits::FOLLOW_ENTRIES;
 use crate::log::Entry;
 use crate::matcher::Matchers;
+use crate::readable::Readable;
 use crate::sync::atomic::Ordering::Relaxed;
 
 /// Follows the log of one hub for all its readers here, those who read the same together: an entry costs a look-up and a
@@ -213,12 +215,12 @@ impl Groups {
         }
     }
 
-    /// What a member of the group that has come so far gets next.
-    pub(crate) fn next(&mut self, key: SlotKey, cursor: u64) -> Next<'_> {
+    /// What a member of the group that has come so far, and may have these private entries, gets next.
+    pub(crate) fn next<'r>(&mut self, key: SlotKey, cursor: u64, readable: impl Fn() -> &'r Readable) -> Next<'_> {
         if self.core.log.newest_deletion() > self.deleted {
             self.forget_entries();
         }
-        self.groups[key as usize].next(cursor, self.followed, &self.core.log)
+        self.groups[key as usize].next(cursor, readable, self.followed, &self.core.log)
     }
 
     #[cfg(test)]

@@ -10,12 +10,14 @@ mod fanout;
 mod framing;
 mod fresh;
 mod group;
+mod group_name;
 mod groups;
 mod inbox;
 #[cfg(test)]
 mod model;
 mod open_streams;
 mod run;
+mod runs;
 mod schedule;
 mod stream;
 mod stream_id;

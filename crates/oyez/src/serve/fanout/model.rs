@@ -1,8 +1,11 @@
 //! The readers of one hub without sockets: turns, visits and cut writes in random order, held against what each should have.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use oyez_proto::Event;
 use slab::Slab;
 
@@ -16,13 +19,29 @@ use crate::format::Format;
 use crate::limits::Limits;
 use crate::limits::serve::RUN_BYTES;
 use crate::log::{Behind, Bounds, Entry, Log, Page, Retention};
-use crate::matcher::{Matcher, Matchers};
+use crate::matcher::{Matcher, Matchers, selects};
 use crate::position::Epoch;
 use crate::publish::Publish;
 use crate::random::Random;
+use crate::readable::{PUBLIC, Readable};
 
 const TOPICS: [&str; 4] = ["a", "b", "c/1", "c/2"];
 const SUBSCRIPTIONS: [&[&str]; 5] = [&["a"], &["a", "b"], &["*"], &["c/*"], &["c/1", "c/*"]];
+/// More than a group keeps runs apart for.
+const GRANTS: [&[&str]; 12] = [
+    &[],
+    &["*"],
+    &["a"],
+    &["b"],
+    &["c/1"],
+    &["c/*"],
+    &["a", "b"],
+    &["a", "c/2"],
+    &["b", "c/*"],
+    &["a", "c/*"],
+    &["b", "c/1"],
+    &["elsewhere"],
+];
 
 /// A reader without a socket: what it was sent, and how far its cursor came.
 struct Member {
@@ -31,7 +50,10 @@ struct Member {
     place: u32,
     begun: u64,
     cursor: u64,
-    chunked: bool,
+    /// Which of [`GRANTS`] it has.
+    grant: usize,
+    readable: Readable,
+    framing: Framing,
     bytes: Vec<u8>,
     /// When its bytes up to here were sent.
     times: Vec<(usize, u64)>,
@@ -46,6 +68,24 @@ struct World {
     behind: Vec<Member>,
     entries: Vec<Arc<Entry>>,
     now_ms: u64,
+    /// Some entries are private.
+    privacy: bool,
+    /// Private entries held against what a reader got, or did not.
+    verified: Cell<usize>,
+    made: RefCell<HashMap<Made, Bytes>>,
+}
+
+/// An entry in a format, and for whose grant if it is private.
+type Made = (u64, Framing, Option<usize>);
+
+/// An entry as it is to come to a socket, with these of its topics.
+fn bytes(entry: &Entry, topics: &[Topic], framing: Framing) -> Bytes {
+    match framing.format {
+        Format::Sse if framing.chunked => entry.frame().chunk().clone(),
+        Format::Sse => entry.frame().bytes(),
+        Format::Envelope => framing.wrap(entry.envelope(Epoch::from_bits(1), topics)),
+        Format::Ndjson => framing.wrap(entry.line(Epoch::from_bits(1), topics)),
+    }
 }
 
 impl World {
@@ -60,6 +100,9 @@ impl World {
             behind: Vec::new(),
             entries: Vec::new(),
             now_ms: 1,
+            privacy: seed % 2 == 1,
+            verified: Cell::new(0),
+            made: RefCell::default(),
         }
     }
 
@@ -72,6 +115,12 @@ impl World {
         // now and then one that fills a run by itself
         let length = if self.below(40) == 0 { RUN_BYTES + 100 } else { self.below(300) };
         let mut publish = Publish::new(topic, Event::data("x".repeat(length)));
+        while self.below(3) == 0 {
+            publish = publish.topic(Topic::new(TOPICS[self.below(TOPICS.len())]).unwrap());
+        }
+        if self.privacy && self.below(2) == 0 {
+            publish = publish.private();
+        }
         if self.below(4) == 0 {
             publish = publish.ttl(Duration::from_millis(1 + self.below(5) as u64)).unwrap();
         }
@@ -89,15 +138,29 @@ impl World {
         for text in SUBSCRIPTIONS[self.below(SUBSCRIPTIONS.len())] {
             matchers.push(text.parse::<Matcher>().unwrap());
         }
-        let chunked = self.below(3) > 0;
-        let framing = Framing { format: Format::Sse, chunked };
+        let format = [Format::Sse, Format::Sse, Format::Envelope, Format::Ndjson][self.below(4)];
+        let framing = Framing { format, chunked: self.below(3) > 0 };
+        let grant = self.below(GRANTS.len());
+        let readable = Readable::of(GRANTS[grant].iter().map(|text| text.parse().unwrap()));
         let group = self.groups.enter(&Arc::new(matchers), framing);
         let matchers = Arc::clone(self.groups.group(group).matchers());
         // they may have been followed further, or not as far
         let head = self.groups.core.log.head();
         let cursor = if self.below(2) == 0 { head } else { self.random.within(0..=head) };
         let (bytes, times) = (Vec::new(), Vec::new());
-        self.behind.push(Member { matchers, group, place: 0, begun: cursor, cursor, chunked, bytes, times, told: 0 });
+        self.behind.push(Member {
+            matchers,
+            group,
+            place: 0,
+            begun: cursor,
+            cursor,
+            grant,
+            readable,
+            framing,
+            bytes,
+            times,
+            told: 0,
+        });
     }
 
     /// One visit of a stream that is behind, as the thread makes it: at the tail it joins its group.
@@ -108,7 +171,8 @@ impl World {
         let mut member = self.behind.swap_remove(self.below(self.behind.len()));
         let (group, written) = (member.group, self.random.next());
         let core = Arc::clone(&self.groups.core);
-        let next = self.groups.next(group, member.cursor);
+        let readable = member.readable.clone();
+        let next = self.groups.next(group, member.cursor, || &readable);
         let at_tail = match &next {
             Next::Run(run) => !run.full,
             Next::Nothing(_) => true,
@@ -158,7 +222,8 @@ impl World {
             return true;
         }
         let (core, now_ms) = (Arc::clone(&self.groups.core), self.now_ms);
-        member.take(&self.groups.next(group, member.cursor), written, &core.log, now_ms);
+        let readable = member.readable.clone();
+        member.take(&self.groups.next(group, member.cursor, || &readable), written, &core.log, now_ms);
         if member.cursor < self.groups.group(group).head {
             self.groups.turn_again(group);
         }
@@ -183,17 +248,29 @@ impl World {
         }
     }
 
+    /// An entry as a member is to get it, made once for all whom it concerns.
+    fn bytes_for(&self, member: &Member, entry: &Entry) -> Bytes {
+        if member.framing.format == Format::Sse {
+            return bytes(entry, &[], member.framing);
+        }
+        let name = (entry.sequence, member.framing, entry.private.then_some(member.grant));
+        let make = || bytes(entry, &member.topics_of(entry), member.framing);
+        self.made.borrow_mut().entry(name).or_insert_with(make).clone()
+    }
+
     /// It got what matches, up to its cursor or to `upto`, in order and once.
     fn verify(&self, member: &Member, upto: Option<u64>) {
+        self.verified.set(self.verified.get() + self.entries.iter().filter(|entry| entry.private).count());
         let upto = upto.unwrap_or(member.cursor);
         let due = |entry: &&Arc<Entry>| {
             let matches = entry.topics.iter().any(|topic| member.matchers.matches(topic));
-            matches && entry.sequence > member.begun && entry.sequence <= upto
+            let passes = member.may_have(entry);
+            matches && passes && entry.sequence > member.begun && entry.sequence <= upto
         };
         let mut expected = Vec::new();
         let mut last = 0;
         for entry in self.entries.iter().filter(due) {
-            let bytes = if member.chunked { entry.frame().chunk().clone() } else { entry.frame().bytes() };
+            let bytes = self.bytes_for(member, entry);
             let place = expected.len();
             if let Some(expires_ms) = entry.expires_ms() {
                 if !member.bytes[place..].starts_with(&bytes) {
@@ -212,6 +289,20 @@ impl World {
 }
 
 impl Member {
+    /// Does its grant select the topic, by the texts of both?
+    fn may_know(&self, topic: &str) -> bool {
+        GRANTS[self.grant].iter().any(|text| selects(text, topic))
+    }
+
+    fn may_have(&self, entry: &Entry) -> bool {
+        !entry.private || entry.topics.iter().any(|topic| self.may_know(topic))
+    }
+
+    /// What it is to be told of an entry's topics.
+    fn topics_of(&self, entry: &Entry) -> Vec<Topic> {
+        entry.topics.iter().filter(|topic| !entry.private || self.may_know(topic)).cloned().collect()
+    }
+
     /// A write of one in four is cut short at a place that `written` says, and the rest comes at once. True when it was not.
     /// What its group does not say it looks for itself.
     fn take(&mut self, next: &Next<'_>, written: u64, log: &Log, now_ms: u64) -> bool {
@@ -223,7 +314,9 @@ impl Member {
     fn take_bytes(&mut self, next: &Next<'_>, written: u64, log: &Log) -> bool {
         match next {
             Next::Run(run) => {
-                assert!(run.bytes.len() <= 2 * RUN_BYTES + 1_000);
+                // what a line of JSON adds is less than an entry costs otherwise
+                let bound = if self.framing.format == Format::Sse { 2 * RUN_BYTES + 1_000 } else { 4 * RUN_BYTES };
+                assert!(run.bytes.len() <= bound);
                 let whole = written % 4 > 0;
                 let written = if whole { run.bytes.len() } else { (written / 4) as usize % (run.bytes.len() + 1) };
                 let sent = run.sent(written);
@@ -242,13 +335,13 @@ impl Member {
                 };
                 let expired = log.expired(&entries, &self.matchers);
                 assert!(expired.contains(&true), "nothing has expired here");
-                for (entry, _) in entries.iter().zip(expired).filter(|(_, expired)| !expired) {
-                    self.bytes.extend_from_slice(&if self.chunked {
-                        entry.frame().chunk().clone()
-                    } else {
-                        entry.frame().bytes()
-                    });
-                    self.told = entry.sequence;
+                let told = entries.iter().zip(expired).filter(|(entry, expired)| !expired && self.may_have(entry));
+                let told: Vec<_> = told
+                    .map(|(entry, _)| (bytes(entry, &self.topics_of(entry), self.framing), entry.sequence))
+                    .collect();
+                for (bytes, sequence) in told {
+                    self.bytes.extend_from_slice(&bytes);
+                    self.told = sequence;
                 }
                 self.cursor = cursor;
             }
@@ -259,6 +352,7 @@ impl Member {
 
 #[test]
 fn each_member_gets_what_matches_in_order_and_once_however_writes_are_cut_and_turns_fall() {
+    let mut verified = 0;
     for seed in 0..300 {
         let mut world = World::new(seed);
         for _ in 0..400 {
@@ -297,7 +391,9 @@ fn each_member_gets_what_matches_in_order_and_once_however_writes_are_cut_and_tu
             world.leave();
         }
         assert!(world.groups.is_empty(), "seed {seed}");
+        verified += world.verified.get();
     }
+    assert!(verified > 100_000, "private entries and readers tried: {verified}");
 }
 
 #[test]
@@ -311,7 +407,7 @@ fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
         world.groups.core.append(vec![publish], 0).unwrap();
     };
     let delete = |world: &World| world.groups.core.delete_in_memory(Topic::new("a").unwrap(), 0).unwrap();
-    let is_lost = |world: &mut World, cursor| matches!(world.groups.next(group, cursor), Next::Lost);
+    let is_lost = |world: &mut World, cursor| matches!(world.groups.next(group, cursor, || &PUBLIC), Next::Lost);
     world.groups.group_mut(group).join(0);
 
     // noted, a run made of it, and one for a reader that is behind
@@ -319,20 +415,20 @@ fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
     world.groups.follow();
     publish(&world, "a");
     world.groups.follow();
-    assert!(matches!(world.groups.next(group, 1), Next::Run(run) if !run.bytes.is_empty()));
-    assert!(matches!(world.groups.next(group, 0), Next::Run(run) if !run.bytes.is_empty()));
+    assert!(matches!(world.groups.next(group, 1, || &PUBLIC), Next::Run(run) if !run.bytes.is_empty()));
+    assert!(matches!(world.groups.next(group, 0, || &PUBLIC), Next::Run(run) if !run.bytes.is_empty()));
     delete(&world);
     assert!(is_lost(&mut world, 1) && is_lost(&mut world, 0), "its subscriber is to tell it");
-    assert!(matches!(world.groups.next(group, 2), Next::Nothing(_)), "that one has had everything");
+    assert!(matches!(world.groups.next(group, 2, || &PUBLIC), Next::Nothing(_)), "that one has had everything");
 
     // noted behind the deletion, of which they have heard before
     publish(&world, "a");
     delete(&world);
-    assert!(matches!(world.groups.next(group, 3), Next::Nothing(3)), "nothing is noted yet");
+    assert!(matches!(world.groups.next(group, 3, || &PUBLIC), Next::Nothing(3)), "nothing is noted yet");
     world.groups.follow();
     assert!(is_lost(&mut world, 3));
 
     publish(&world, "a");
     world.groups.follow();
-    assert!(matches!(world.groups.next(group, 5), Next::Run(run) if run.upto == 6));
+    assert!(matches!(world.groups.next(group, 5, || &PUBLIC), Next::Run(run) if run.upto == 6));
 }

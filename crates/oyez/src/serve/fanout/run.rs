@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::framing::Framing;
 use crate::log::{Entry, Log};
+use crate::readable::Readable;
 
 /// What all readers at the same place get next, made once for all of them.
 pub(crate) struct Run {
@@ -21,6 +22,21 @@ pub(crate) struct Run {
     pub(crate) expires_ms: u64,
     /// Where each entry ends, and its number.
     ends: SmallVec<[(usize, u64); 1]>,
+}
+
+/// Entries that go into one run: all that match between two cursors.
+pub(crate) struct Stretch<'a> {
+    pub(crate) from: u64,
+    pub(crate) upto: u64,
+    /// There are more than fit.
+    pub(crate) full: bool,
+    pub(crate) entries: &'a [Arc<Entry>],
+}
+
+impl Stretch<'_> {
+    pub(crate) fn holds_private(&self) -> bool {
+        self.entries.iter().any(|entry| entry.private)
+    }
 }
 
 /// What a reader at a cursor gets.
@@ -46,18 +62,19 @@ pub(crate) struct Sent {
 }
 
 impl Run {
-    /// `entries` are all that match between the two cursors.
-    pub(crate) fn new(from: u64, upto: u64, full: bool, entries: &[Arc<Entry>], framing: Framing, log: &Log) -> Self {
+    /// All of `stretch`, for a reader that may have these private entries.
+    pub(crate) fn new(stretch: &Stretch<'_>, framing: Framing, readable: &Readable, log: &Log) -> Self {
+        let Stretch { from, upto, full, entries } = *stretch;
         let expires_ms = u64::MAX;
         if let [only] = entries {
-            let bytes = framing.entry(only, log);
+            let bytes = framing.entry(only, readable, log);
             let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
             return Self { from, upto, full, bytes, expires_ms, ends };
         }
         let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.frame().chunk().len()).sum());
         let mut ends = SmallVec::with_capacity(entries.len());
         for entry in entries {
-            gathered.extend_from_slice(&framing.entry(entry, log));
+            gathered.extend_from_slice(&framing.entry(entry, readable, log));
             ends.push((gathered.len(), entry.sequence));
         }
         Self { from, upto, full, bytes: gathered.freeze(), expires_ms, ends }
@@ -70,13 +87,21 @@ impl Run {
 
     /// Is it what a reader at `cursor` gets next?
     pub(crate) fn follows(&self, cursor: u64) -> bool {
-        self.from <= cursor && self.ends.first().is_some_and(|(_, first)| cursor < *first)
+        // without entries, it says that none up to its end is for the reader
+        let first = self.ends.first().map_or(self.upto, |(_, first)| *first);
+        self.from <= cursor && cursor < first
     }
 
-    /// It comes next, or its reader's subscriber has something to say before it.
-    pub(crate) fn unless_expired(&self, log: &Log) -> Next<'_> {
-        let has_expired = self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms();
-        if has_expired { Next::Lost } else { Next::Run(self) }
+    /// What it means for a reader that it follows.
+    pub(crate) fn next(&self, log: &Log) -> Next<'_> {
+        if self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms() {
+            return Next::Lost;
+        }
+        match (self.ends.is_empty(), self.full) {
+            (false, _) => Next::Run(self),
+            (true, true) => Next::Skipped(self.upto),
+            (true, false) => Next::Nothing(self.upto),
+        }
     }
 
     /// What so many bytes of it mean for the reader that took them.

@@ -17,6 +17,7 @@ use crate::control::StreamControl;
 use crate::feed::{Feed, FeedTurn};
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
 use crate::output::{Output, Turn};
+use crate::readable::{PUBLIC, Readable};
 use crate::serve::drain::Listed;
 use crate::subscriber::{Fed, Subscriber};
 
@@ -95,13 +96,22 @@ impl Stream {
         }
     }
 
+    /// Which private entries its reader may have.
+    pub(crate) fn readable(&self) -> &Readable {
+        match &self.rest.source {
+            Source::Subscriber(subscriber) => subscriber.readable(),
+            Source::Feed(_) => &PUBLIC,
+        }
+    }
+
     /// Lets the subscriber say what comes next, which then waits.
     pub(crate) fn poll_subscriber(&mut self, now: Instant, outputs: &mut Vec<Output>) -> Turn {
         let Rest { source: Source::Subscriber(subscriber), framing, waker, backlog, .. } = &mut *self.rest else {
             return Turn::End;
         };
         let turn = subscriber.poll(now, waker, outputs);
-        framing.format.write(outputs, subscriber.log(), clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
+        let (log, readable) = (subscriber.log(), subscriber.readable());
+        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
         self.fed = subscriber.place();
         turn
     }

@@ -148,7 +148,7 @@ impl Visits {
         let mut written_at = None;
         let (mut at_tail, mut lost) = (false, false);
         for _ in 0..VISIT_RUNS {
-            let run = match groups.next(stream.group, stream.fed.cursor) {
+            let run = match groups.next(stream.group, stream.fed.cursor, || stream.readable()) {
                 Next::Run(run) => run,
                 Next::Nothing(cursor) => {
                     stream.fed.cursor = cursor;
@@ -273,7 +273,7 @@ impl Visits {
             if stream.blocked || stream.fed.cursor >= groups.group(stream.group).head {
                 break;
             }
-            let run = match groups.next(stream.group, stream.fed.cursor) {
+            let run = match groups.next(stream.group, stream.fed.cursor, || stream.readable()) {
                 Next::Run(run) => run,
                 Next::Nothing(cursor) | Next::Skipped(cursor) => {
                     stream.fed.cursor = cursor;
