@@ -138,7 +138,7 @@ impl World {
         for text in SUBSCRIPTIONS[self.below(SUBSCRIPTIONS.len())] {
             matchers.push(text.parse::<Matcher>().unwrap());
         }
-        let format = [Format::Sse, Format::Sse, Format::Envelope, Format::Ndjson][self.below(4)];
+        let format = *[Format::Envelope, Format::Ndjson].get(self.below(8)).unwrap_or(&Format::Sse);
         let framing = Framing { format, chunked: self.below(3) > 0 };
         let grant = self.below(GRANTS.len());
         let readable = Readable::of(GRANTS[grant].iter().map(|text| text.parse().unwrap()));
