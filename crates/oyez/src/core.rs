@@ -6,30 +6,20 @@ use oyez_proto::EventId;
 use tokio::sync::Notify;
 
 use crate::clock;
-#[cfg(unix)]
-use crate::limits::disk::TAIL_BYTES;
 use crate::limits::{Limits, at_most};
-#[cfg(unix)]
-use crate::log::disk::{Committer, Keeper, KeeperBell, Tail, Witness};
-#[cfg(unix)]
-use crate::log::{Admission, Departure, Entry, Remains};
-use crate::log::{Batch, Log, Published};
-#[cfg(unix)]
-use crate::matcher::Matchers;
+use crate::log::{Admission, Appender, Batch, Departure, Entry, Log, OnDrop, Published, Remains, Visible};
 use crate::once::IdempotencyKey;
 use crate::publish::Publish;
 use crate::random::Random;
 use crate::shard::Shard;
 use crate::stats::{Counters, HubStats};
-#[cfg(unix)]
-use crate::storage::{Storage, located};
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::{Error, ErrorKind, Topic};
 
 /// What all clones of a hub and all its streams share.
 pub(crate) struct Core {
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     pub(crate) shard: Shard,
     pub(crate) counters: Counters,
     pub(crate) random: Random,
@@ -39,11 +29,15 @@ pub(crate) struct Core {
     pub(crate) places_taken: AtomicUsize,
     pub(crate) draining: AtomicBool,
     pub(crate) place_freed: Notify,
-    /// Who writes, when the log is on disk.
-    #[cfg(unix)]
-    pub(crate) committer: Option<Committer>,
-    #[cfg(unix)]
-    pub(crate) keeper: Option<Keeper>,
+    pub(crate) appends: Appends,
+}
+
+/// How entries come into the log.
+pub(crate) enum Appends {
+    /// At once, under its lock: it is in memory.
+    Here,
+    /// By somebody who makes them durable first.
+    By(Box<dyn Appender>),
 }
 
 /// Who wants to hear of each append, and looks into the log itself then. It must not block.
@@ -52,9 +46,10 @@ pub(crate) trait OnAppend: Send + Sync {
 }
 
 impl Core {
+    /// The core of a hub whose log is in memory.
     pub(crate) fn new(log: Log, limits: Limits, random: Random) -> Self {
         Self {
-            log,
+            log: Arc::new(log),
             shard: Shard::default(),
             counters: Counters::default(),
             random,
@@ -63,40 +58,39 @@ impl Core {
             places_taken: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             place_freed: Notify::new(),
-            #[cfg(unix)]
-            committer: None,
-            #[cfg(unix)]
-            keeper: None,
+            appends: Appends::Here,
         }
     }
 
-    /// The core of a hub whose log is on disk.
-    #[cfg(unix)]
-    pub(crate) fn on_disk(storage: Storage, limits: Limits, compact: Matchers) -> Result<Arc<Self>, Error> {
-        let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
-        let directory = storage.directory().to_owned();
-        let (store, writer) = storage.open(&compact)?;
-        let log = Log::on_disk(Arc::clone(&store), compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
-        let bell = Arc::new(KeeperBell::default());
-        let epoch = log.epoch;
+    /// The core of a hub to whose log that appends which `start` begins.
+    ///
+    /// # Errors
+    /// What `start` says.
+    pub(crate) fn appended_by(
+        log: Log,
+        limits: Limits,
+        start: impl FnOnce(Shown) -> Result<Box<dyn Appender>, Error>,
+    ) -> Result<Arc<Self>, Error> {
         let mut started = Ok(());
         let core = Arc::new_cyclic(|core| {
-            let committer = Committer::start(writer, epoch, Shown(Weak::clone(core)), Arc::clone(&bell));
-            let committer = committer.map_err(|error| started = Err(not_started(error))).ok();
-            let keeper = Keeper::start(store, Shown(Weak::clone(core)), bell);
-            let keeper = keeper.map_err(|error| started = Err(not_started(error))).ok();
-            Self { committer, keeper, ..Self::new(log, limits, Random::new()) }
+            let appends = match start(Shown(Weak::clone(core))) {
+                Ok(appender) => Appends::By(appender),
+                Err(error) => {
+                    started = Err(error);
+                    Appends::Here
+                }
+            };
+            Self { appends, ..Self::new(log, limits, Random::new()) }
         });
         started.map(|()| core)
     }
 
     /// [`Core::append_once`], which waits until the batch is as durable as configured.
     pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
-        #[cfg(unix)]
-        if let Some(committer) = &self.committer {
-            return committer.append(self.checked(batch, key)?).await;
+        match &self.appends {
+            Appends::Here => self.append_once(batch, key, clock::wall_ms()),
+            Appends::By(appender) => appender.append(self.checked(batch, key)?).await,
         }
-        self.append_once(batch, key, clock::wall_ms())
     }
 
     /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
@@ -111,7 +105,7 @@ impl Core {
         key: Option<IdempotencyKey>,
         now_ms: u64,
     ) -> Result<Published, Error> {
-        if self.log.is_on_disk() {
+        if let Appends::By(_) = self.appends {
             return Err(Error::invalid("this hub's history is on disk; publish to it with publish().await"));
         }
         let published = self.log.append(self.checked(batch, key)?, now_ms)?;
@@ -133,21 +127,18 @@ impl Core {
 
     /// Deletes a topic.
     pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
-        #[cfg(unix)]
-        if let Some(committer) = &self.committer {
-            let mut known = self.log.newest_of(&topic)?;
-            loop {
-                self.check_open()?;
-                let published = committer.append(Batch::deletion(topic.clone(), known)).await?;
-                // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
-                let id = published.ids.into_iter().next().expect("one entry has one id");
-                match self.log.newest_hidden(&id) {
-                    hidden if hidden > known => known = hidden,
-                    _ => return Ok(id),
-                }
+        let Appends::By(appender) = &self.appends else { return self.delete_in_memory(topic, clock::wall_ms()) };
+        let mut known = self.log.newest_of(&topic).await?;
+        loop {
+            self.check_open()?;
+            let published = appender.append(Batch::deletion(topic.clone(), known)).await?;
+            // what was on its way meanwhile is hidden as well: another one says so to whoever reads this log later
+            let id = published.ids.into_iter().next().expect("one entry has one id");
+            match self.log.newest_hidden(&id) {
+                hidden if hidden > known => known = hidden,
+                _ => return Ok(id),
             }
         }
-        self.delete_in_memory(topic, clock::wall_ms())
     }
 
     /// [`Core::delete`] at this time, in milliseconds since 1970, for logs in memory.
@@ -226,11 +217,10 @@ impl Core {
 }
 
 /// Shows what is durable to the readers of a hub, for as long as it is there.
-#[cfg(unix)]
-struct Shown(Weak<Core>);
+#[derive(Clone)]
+pub(crate) struct Shown(Weak<Core>);
 
-#[cfg(unix)]
-impl Tail for Shown {
+impl Visible for Shown {
     fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
         self.0.upgrade().map_or(Ok(Admission::New), |core| core.log.admit(batch, now_ms))
     }
@@ -256,10 +246,9 @@ impl Tail for Shown {
     }
 }
 
-#[cfg(unix)]
-impl Witness for Shown {
-    fn leave_disk(&self, departure: &Departure) -> Remains {
-        self.0.upgrade().map(|core| core.log.leave_disk(departure)).unwrap_or_default()
+impl OnDrop for Shown {
+    fn drop_below(&self, departure: &Departure) -> Remains {
+        self.0.upgrade().map(|core| core.log.drop_below(departure)).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The formats of a stream: what it says, as bytes, once for each format and shared by all who get it.
 
 use bytes::{Bytes, BytesMut};
-use oyez_proto::{Event, EventType};
+use oyez_proto::{Event, EventType, encode_comment};
 
 use crate::frame::{comment, retry_frame};
 use crate::gap::Gap;
@@ -38,6 +38,18 @@ impl Format {
     #[cfg(feature = "serve")]
     pub(crate) fn of_content_type(value: &[u8]) -> Option<Self> {
         [Self::Sse, Self::Envelope, Self::Ndjson].into_iter().find(|format| format.content_type().as_bytes() == value)
+    }
+
+    /// Something for whoever looks at the stream by eye, where the format has a place for it.
+    pub(crate) fn remark(self, text: &str) -> Option<Bytes> {
+        match self {
+            Self::Sse | Self::Envelope => {
+                let mut comment = BytesMut::new();
+                encode_comment(text, &mut comment);
+                Some(comment.freeze())
+            }
+            Self::Ndjson => None,
+        }
     }
 
     /// The bytes of one output, for a reader that may have these private entries. An entry's are shared with other readers.

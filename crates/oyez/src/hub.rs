@@ -8,7 +8,7 @@ use std::time::Duration;
 use oyez_proto::{Event, EventId};
 
 use crate::clock;
-use crate::core::Core;
+use crate::core::{Appends, Core};
 use crate::hub_builder::HubBuilder;
 use crate::log::Published;
 use crate::matcher::Matcher;
@@ -57,25 +57,17 @@ impl<T: Payload> Hub<T> {
     /// Resolves with the reason when the disk has failed: nothing more is acknowledged then, and the process should end, to be
     /// started again. Never resolves for a hub in memory.
     pub async fn failed(&self) -> String {
-        #[cfg(unix)]
-        if let Some(committer) = &self.core.committer {
-            let mut failed = committer.failed();
-            if let Ok(reason) = failed.wait_for(|failed| failed.is_some()).await {
-                return reason.as_deref().unwrap_or_default().to_owned();
-            }
+        match &self.core.appends {
+            Appends::Here => std::future::pending().await,
+            Appends::By(appender) => appender.failed().await,
         }
-        std::future::pending().await
     }
 
     /// Writes what is being published to the disk and closes the history properly: the next start need not look for its end, and
     /// another hub can have the directory. Publishing ends with it; streams that are open can read on. Dropping the last clone of a hub does the same, but only when no stream holds it any more.
     pub async fn close(&self) {
-        #[cfg(unix)]
-        if let Some(committer) = &self.core.committer {
-            committer.close().await;
-            if let Some(keeper) = &self.core.keeper {
-                keeper.stop();
-            }
+        if let Appends::By(appender) = &self.core.appends {
+            appender.close().await;
             self.core.log.release();
         }
     }

@@ -95,6 +95,6 @@ impl<T: Payload> HubBuilder<T> {
     /// [`Unavailable`](crate::ErrorKind::Unavailable): another process has it; [`Internal`](crate::ErrorKind::Internal): it cannot be read, or
     /// is damaged elsewhere than at its very end.
     pub fn open(self, storage: Storage) -> Result<Hub<T>, Error> {
-        Ok(Hub::of(Core::on_disk(storage, self.limits, self.compact)?))
+        storage.start(self.limits, self.compact).map(Hub::of)
     }
 }

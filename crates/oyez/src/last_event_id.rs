@@ -37,6 +37,12 @@ impl LastEventId {
         Self { id: id.filter(|id| !id.is_empty()), event_source: is_event_source(headers) }
     }
 
+    /// No id; what matters of the reader is how a refusal reaches it.
+    #[cfg(feature = "serve")]
+    pub(crate) fn none_of(headers: &HeaderMap) -> Self {
+        Self { id: None, event_source: is_event_source(headers) }
+    }
+
     /// The id, if there is one.
     #[must_use]
     pub fn id(&self) -> Option<&str> {

@@ -64,6 +64,7 @@ mod pump;
 mod random;
 mod readable;
 mod response;
+mod seeker;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;

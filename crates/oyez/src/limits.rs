@@ -121,8 +121,23 @@ pub(crate) const PAGE_BYTES: usize = 32 << 10;
 pub(crate) const TURN_ROUNDS: usize = 8;
 /// Entries that a shard takes from the log at a time, so that it holds the log's lock shortly.
 pub(crate) const FOLLOW_ENTRIES: usize = 256;
-/// Entries that one turn looks at when a pattern skips most of them.
+/// Entries that one step of a search looks at when a pattern skips most of them.
 pub(crate) const SCAN_ENTRIES: usize = 1_024;
+/// Bytes of topics and patterns that one step of a search compares: about a tenth of a millisecond, however many patterns there
+/// are and however long.
+pub(crate) const STEP_WORK: usize = 64 << 10;
+/// Threads that search for readers that are behind: half the processors, at most so many. Live readers come first.
+pub(crate) const SEARCH_THREADS_MAX: usize = 4;
+
+/// Entries and bytes of a page that is read from below the tail for one stream.
+pub(crate) const PAGE_ENTRIES_BELOW: usize = 512;
+/// See [`PAGE_ENTRIES_BELOW`].
+pub(crate) const PAGE_BYTES_BELOW: usize = 64 << 10;
+/// Pages in which the first entry behind a gap is looked for below the tail, while its reader waits.
+pub(crate) const GAP_STEPS: usize = 8;
+/// Looks for the last so many entries that are not hidden, each at four times as many as the one before: then at 4,096 times as many
+/// as are wanted, while a reader waits.
+pub(crate) const LAST_STEPS: usize = 7;
 
 /// Topics, times the matchers of a subscription, that are looked at to find out whether a resume by patterns has missed
 /// something. With more the answer is that it may have: the log is held meanwhile.
@@ -212,28 +227,15 @@ pub(crate) mod disk {
     /// Of so many records the index knows the place of one: the others are found by walking from it.
     pub(crate) const SAMPLED_RECORDS: u32 = 32;
 
-    /// Entries and bytes of a page that is read from disk for one stream.
-    pub(crate) const PAGE_ENTRIES: usize = 512;
-    /// See [`PAGE_ENTRIES`].
-    pub(crate) const PAGE_BYTES: usize = 64 << 10;
     /// Bytes read ahead where entries lie close together.
     pub(crate) const SPAN_BYTES: usize = 64 << 10;
     /// Bytes read at once where they lie further apart than that.
     pub(crate) const SPARSE_BYTES: usize = 4 << 10;
     /// Bytes that one read for a pattern looks through at most, and that a check reads at a time.
     pub(crate) const SCAN_BYTES: usize = 1 << 20;
-    /// Steps of such a search for the first entry behind a gap, while its reader's request waits.
-    pub(crate) const GAP_STEPS: usize = 8;
 
     /// Bytes of one line that is imported. 256 MiB: more than any event that a hub takes, and it is held in memory.
     pub(crate) const IMPORT_LINE_BYTES_MAX: u64 = 256 << 20;
-
-    /// Looks for the last so many entries that are not hidden, each at four times as many as the one before: then at 4,096 times as many
-    /// as are wanted, while a reader's request waits.
-    pub(crate) const LAST_STEPS: usize = 7;
-
-    /// Threads that read for streams that are behind: half the processors, at most so many. Live readers come first.
-    pub(crate) const READERS_MAX: usize = 4;
 
     /// How long nothing is published before what is left over is done, and how often what is old is looked for.
     pub(crate) const IDLE: Duration = Duration::from_secs(1);

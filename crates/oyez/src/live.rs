@@ -15,6 +15,9 @@ pub(crate) enum Live {
     Subscriber(Box<Pump>),
     /// Of a [`Connection`](crate::Connection).
     Feed(Box<Feed>),
+    /// There is none: this is what its response says instead.
+    #[cfg(feature = "serve")]
+    Refused(Option<Bytes>),
 }
 
 impl Live {
@@ -23,6 +26,8 @@ impl Live {
         match self {
             Self::Subscriber(pump) => pump.poll(now, cx),
             Self::Feed(feed) => feed.poll(now, cx).map(|bytes| bytes.map(Ok)),
+            #[cfg(feature = "serve")]
+            Self::Refused(bytes) => Poll::Ready(bytes.take().map(Ok)),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::limits::RETRY_MS;
 use crate::live::Live;
 use crate::pump::Pump;
 use crate::random::Random;
-use crate::subscriber::Subscriber;
+use crate::seeker::Seeker;
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
@@ -42,9 +42,8 @@ pub struct Sse {
 }
 
 impl Sse {
-    pub(crate) fn stream(subscriber: Subscriber, format: Format) -> Self {
-        let control = subscriber.control().clone();
-        Self::live(format, control, Live::Subscriber(Box::new(Pump::new(subscriber, format))))
+    pub(crate) fn stream(seeker: Seeker, control: StreamControl, format: Format) -> Self {
+        Self::live(format, control, Live::Subscriber(Box::new(Pump::new(seeker, format))))
     }
 
     pub(crate) fn feed(feed: Feed) -> Self {
@@ -162,6 +161,17 @@ enum Source {
     /// [`serve`](crate::serve()) may take it out.
     Live(Arc<Mutex<Option<Live>>>),
     Once(Option<Bytes>),
+}
+
+impl SseBody {
+    /// All of it, where it is no stream.
+    #[cfg(feature = "serve")]
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Source::Once(bytes) => bytes.unwrap_or_default(),
+            Source::Live(_) => Bytes::new(),
+        }
+    }
 }
 
 impl Body for SseBody {

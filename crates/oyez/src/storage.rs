@@ -5,10 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::limits::DROPPED_SUMMARY_BYTES;
-use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
-use crate::log::Retention;
-use crate::log::disk::{Class, Directory, Durability, Settings, Store, Unfinished, Writer};
+use crate::core::Core;
+use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TAIL_BYTES};
+use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
+use crate::log::disk::{
+    Class, Directory, DiskAppender, Durability, OnDisk, Settings, Store, Unfinished, Writer, tail_of,
+};
+use crate::log::{Log, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::{Error, clock};
@@ -96,8 +99,17 @@ impl Storage {
         self.durability
     }
 
+    /// Starts the core of a hub on what is there.
+    pub(crate) fn start(self, limits: Limits, compact: Matchers) -> Result<Arc<Core>, Error> {
+        let directory = self.directory.clone();
+        let (store, writer) = self.open(&compact)?;
+        let tail = tail_of(&store, compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
+        let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
+        Core::appended_by(log, limits, |shown| Ok(Box::new(DiskAppender::start(store, writer, shown)?)))
+    }
+
     /// Opens what is there.
-    pub(crate) fn open(self, compact: &Matchers) -> Result<(Arc<Store>, Writer), Error> {
+    fn open(self, compact: &Matchers) -> Result<(Arc<Store>, Writer), Error> {
         let volume = Arc::new(Directory::open(&self.directory)?);
         let located = |error| located(error, &self.directory);
         Unfinished::refuse(&*volume).map_err(located)?;
@@ -115,7 +127,7 @@ impl Storage {
 }
 
 /// The same error with the directory that it is about and, when something in it is damaged, with what helps.
-pub(crate) fn located(error: Error, directory: &Path) -> Error {
+fn located(error: Error, directory: &Path) -> Error {
     let name = directory.display();
     let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let help = match cause.map(io::Error::kind) {

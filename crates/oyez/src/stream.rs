@@ -19,7 +19,7 @@ use crate::log::Entry;
 use crate::output::{Output, Turn};
 use crate::pump::unreadable;
 use crate::readable::Readable;
-use crate::subscriber::Subscriber;
+use crate::seeker::Seeker;
 use crate::timer::Timer;
 use crate::typed::Payload;
 use crate::{Error, Position, Topic};
@@ -43,7 +43,7 @@ use crate::{Error, Position, Topic};
 /// ```
 pub struct EventStream<T> {
     core: Arc<Core>,
-    subscriber: Subscriber,
+    seeker: Seeker,
     timer: Timer,
     turn: Vec<Output>,
     ready: VecDeque<StreamItem<T>>,
@@ -90,9 +90,9 @@ impl<T> StreamItem<T> {
 }
 
 impl<T: Payload> EventStream<T> {
-    pub(crate) fn new(core: Arc<Core>, subscriber: Subscriber) -> Self {
+    pub(crate) fn new(core: Arc<Core>, seeker: Seeker) -> Self {
         let (turn, ready) = (Vec::new(), VecDeque::new());
-        Self { core, subscriber, timer: Timer::default(), turn, ready, payload: PhantomData }
+        Self { core, seeker, timer: Timer::default(), turn, ready, payload: PhantomData }
     }
 
     /// The next item; `None` when the stream has ended, or has broken off ([`error`](Self::error)). Cancel-safe: an item is not lost with a call that is dropped.
@@ -104,7 +104,10 @@ impl<T: Payload> EventStream<T> {
     /// has come to its end has no error.
     #[must_use]
     pub fn error(&self) -> Option<Error> {
-        self.subscriber.is_broken().then(unreadable)
+        match self.seeker.refusal() {
+            Some(error) => Some(error.again()),
+            None => self.seeker.is_broken().then(unreadable),
+        }
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem<T>>> {
@@ -115,10 +118,12 @@ impl<T: Payload> EventStream<T> {
                 turn.made_progress();
                 return Poll::Ready(self.ready.pop_front());
             }
-            match self.subscriber.poll(clock::now(), cx.waker(), &mut self.turn) {
+            match self.seeker.poll(clock::now(), cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
-                    for output in self.turn.drain(..) {
-                        self.ready.extend(item(output, self.subscriber.readable(), &self.core));
+                    let Self { seeker, turn, ready, core, .. } = self;
+                    let readable = seeker.found().expect("who says something has begun").readable();
+                    for output in turn.drain(..) {
+                        ready.extend(item(output, readable, core));
                     }
                 }
                 Turn::Yield => {

@@ -9,18 +9,19 @@ use crate::access::Access;
 use crate::checks::{Checks, Filter, Verdict};
 use crate::clock;
 use crate::control::StreamControl;
-use crate::core::Core;
+use crate::core::{Core, Ticket};
 use crate::format::Format;
 use crate::gap::Gap;
 use crate::grant::Grant;
 use crate::last_event_id::LastEventId;
 use crate::limits::{EXPIRY_LEAD, KEEP_ALIVE, RETRY_MS, at_most};
-use crate::log::{Entry, Start};
+use crate::log::{Begin, Entry, Search, Start};
 use crate::matcher::{Matcher, Matchers};
 use crate::options::{Held, Options, Rare, SlowPolicy, Until, UntilTime};
 use crate::output::Opening;
 use crate::position::EARLIEST;
 use crate::response::Sse;
+use crate::seeker::Seeker;
 use crate::stats::Reader;
 use crate::stream::EventStream;
 use crate::subscriber::Subscriber;
@@ -268,16 +269,18 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
-    /// The HTTP response that streams this subscription. The place under the maximum is taken and the cursor is set
-    /// now; the stream counts as open when its body is read first. A refusal becomes a response of its own; see
-    /// [`Subscribe::try_into_response`].
+    /// The HTTP response that streams this subscription. The place under the maximum is taken now, and the cursor is set: at
+    /// once in memory, but for searches that take long, and elsewhere when the history answers. Until then the stream waits;
+    /// [`serve`](crate::serve()) waits before it writes a status, and so does [`Subscribe::respond`]. The stream counts as open when
+    /// its body is read first. A refusal becomes a response of its own; see [`Subscribe::try_into_response`].
     #[must_use]
     pub fn into_response(self) -> Sse {
         let resume = self.resume.clone();
         self.try_into_response().unwrap_or_else(|error| Sse::refusal(&error, &resume))
     }
 
-    /// [`Subscribe::into_response`], with refusals for the caller to answer.
+    /// [`Subscribe::into_response`], with refusals for the caller to answer, as far as they are known at once. What is found out
+    /// later ends the stream.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid): a matcher is wrong or there are too many;
@@ -286,54 +289,103 @@ impl<T: Payload> Subscribe<T> {
     /// set, or the topics have ended and their end has left the history; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
     /// [`Closed`](ErrorKind::Closed): the hub drains.
     pub fn try_into_response(self) -> Result<Sse, Error> {
-        let format = self.format;
-        Ok(Sse::stream(self.into_subscriber()?, format))
+        let (format, control) = (self.format, self.control.clone());
+        Ok(Sse::stream(self.seek()?, control, format))
+    }
+
+    /// [`Subscribe::try_into_response`] that waits until the stream has its place, so that all that can be wrong is an error.
+    /// Dropping the future gives everything back.
+    ///
+    /// # Errors
+    /// As [`Subscribe::try_into_response`], and [`Internal`](ErrorKind::Internal) when the history cannot be read.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let hub = oyez::Hub::<String>::new();
+    /// # let resume = oyez::LastEventId::none();
+    /// let response = match hub.subscribe("orders/*").resume(resume.clone()).respond().await {
+    ///     Ok(response) => response,
+    ///     Err(error) => oyez::Sse::refusal(&error, &resume),
+    /// };
+    /// # drop(response) });
+    /// ```
+    pub async fn respond(self) -> Result<Sse, Error> {
+        let (format, control) = (self.format, self.control.clone());
+        let counted = Arc::clone(&self.core);
+        let begun = async { self.begin_at(clock::now(), clock::wall_ms())?.await }.await;
+        let subscriber = begun.inspect_err(|error| count_refusal(&counted, error))?;
+        Ok(Sse::stream(Seeker::Found(subscriber), control, format))
     }
 
     /// The same subscription inside this process: a stream of values, without keep-alives.
     ///
     /// # Errors
-    /// As [`Subscribe::try_into_response`].
+    /// As [`Subscribe::try_into_response`]; what is found out later is [`EventStream::error`].
     pub fn into_stream(mut self) -> Result<EventStream<T>, Error> {
         self.keep_alive = None;
-        Ok(EventStream::new(Arc::clone(&self.core), self.into_subscriber()?))
+        Ok(EventStream::new(Arc::clone(&self.core), self.seek()?))
     }
 
-    fn into_subscriber(self) -> Result<Subscriber, Error> {
-        let core = Arc::clone(&self.core);
-        self.begin(clock::now(), clock::wall_ms()).inspect_err(|error| {
-            if error.kind() != ErrorKind::Ended {
-                core.counters.refused.fetch_add(1, Relaxed);
-            }
-        })
+    fn seek(self) -> Result<Seeker, Error> {
+        let (counted, control) = (Arc::clone(&self.core), self.control.clone());
+        let search = self.begin_at(clock::now(), clock::wall_ms());
+        search.and_then(|search| Seeker::new(search, control)).inspect_err(|error| count_refusal(&counted, error))
     }
 
-    /// Begins at this time, which is so many milliseconds since 1970.
-    pub(crate) fn begin(self, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
-        let core = self.core;
-        let matchers = self.matchers?;
+    /// Begins at this time, which is so many milliseconds since 1970: what can be said at once is, and then its place is searched
+    /// for.
+    fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
+        let Self { core, matchers, grant, .. } = &self;
+        let matchers = matchers.as_ref().map_err(Error::again)?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
-        let Grant { readable, expires, subject } = self.grant;
-        at_most("matchers in one grant", readable.len(), core.limits.grant_matchers_max)?;
-        let expires_at = expires.map(|time| expiry(time, now, now_ms)).transpose()?;
+        at_most("matchers in one grant", grant.readable.len(), core.limits.grant_matchers_max)?;
+        if let Some(time) = grant.expires {
+            self.expire_at(time, now, now_ms)?;
+        }
         if let Some(access) = &self.access {
             if let Some(refused) = matchers.iter().find(|matcher| !access.may_subscribe(matcher)) {
                 return Err(Error::new(ErrorKind::Denied, format!("not allowed to subscribe to {refused}")));
             }
         }
         let ticket = core.take_place()?;
+        let log = Arc::clone(&core.log);
+        Ok(log.search(self.place(ticket, now, now_ms)))
+    }
+
+    /// The stream ends, or its search for its place, when its grant expires.
+    fn expire_at(&self, time: SystemTime, now: Instant, now_ms: u64) -> Result<(), Error> {
+        let left = Duration::from_millis(unix_ms(time).saturating_sub(now_ms));
+        if left.is_zero() {
+            return Err(Error::new(ErrorKind::Denied, "the grant has expired"));
+        }
+        // what no clock reaches never comes
+        if let Some(time) = now.checked_add(left.saturating_sub(EXPIRY_LEAD)) {
+            self.control.expire_at(time);
+        }
+        Ok(())
+    }
+
+    /// [`Subscribe::begin_at`], to the end.
+    #[cfg(test)]
+    pub(crate) fn begin(self, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
+        self.begin_at(now, now_ms)?.wait()
+    }
+
+    /// Finds the place where the stream begins.
+    async fn place(self, ticket: Ticket, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
+        let core = self.core;
+        let matchers = Arc::new(self.matchers?);
         let start = match self.resume.id() {
             None => self.start,
             Some(EARLIEST) => Start::Earliest,
             Some(id) => Start::Id(id.to_owned()),
         };
-        let mut begin = core.log.begin(&start, &matchers, now_ms)?;
+        let mut begin = core.log.begin(&start, &matchers, now_ms).await?;
         let until_id = match &self.until_id {
-            Some(id) => Some(
-                core.log
-                    .sequence_of(id)
-                    .ok_or_else(|| Error::invalid(format!("until={id:?} is not an id of this log's history")))?,
-            ),
+            Some(id) => {
+                let is_none = |_| Error::invalid(format!("until={id:?} is not an id of this log's history"));
+                Some(core.log.find(id).await?.map_err(is_none)?)
+            }
             None => None,
         };
         let poll = self.poll.then(|| core.log.head());
@@ -345,8 +397,9 @@ impl<T: Payload> Subscribe<T> {
             Until { sequence: [until_id, poll].into_iter().flatten().min(), time: until_time, limit: self.limit };
         let has_checks = self.access.is_some() || !self.filters.is_empty();
         let checks = has_checks.then_some(Checks { filters: self.filters, access: self.access });
+        let Grant { readable, subject, .. } = self.grant;
         let options = Options {
-            matchers: Arc::new(matchers),
+            matchers,
             readable,
             rare: Rare::of(checks, Some(until).filter(|until| *until != Until::default())),
             slow: self.slow,
@@ -356,17 +409,7 @@ impl<T: Payload> Subscribe<T> {
         if has_checks || core.log.hides_from(&options.readable) {
             begin.gap = begin.gap.map(Gap::veiled);
         }
-        if self.on_gap == OnGap::Fail && begin.deleted {
-            return Err(Error::new(ErrorKind::Gone, "cannot resume: entries were deleted since, or their topic was"));
-        }
-        if let (OnGap::Fail, Some(gap)) = (self.on_gap, &begin.gap) {
-            let oldest = gap.oldest.as_deref().unwrap_or("nothing");
-            let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
-            return Err(Error::new(ErrorKind::Gone, message));
-        }
-        if let Some(time) = expires_at.flatten() {
-            self.control.expire_at(time);
-        }
+        self.on_gap.judge(&begin)?;
         let opening = Opening {
             is_snapshot: begin.values.is_some() && start == Start::Snapshot,
             replaying: !matches!(start, Start::Id(_) | Start::Time(..)),
@@ -382,6 +425,29 @@ impl<T: Payload> Subscribe<T> {
     }
 }
 
+impl OnGap {
+    /// May a stream begin there?
+    fn judge(self, begin: &Begin) -> Result<(), Error> {
+        match (self, &begin.gap) {
+            (Self::Fail, None) if begin.deleted => {
+                Err(Error::new(ErrorKind::Gone, "cannot resume: entries were deleted since, or their topic was"))
+            }
+            (Self::Fail, Some(gap)) => {
+                let oldest = gap.oldest.as_deref().unwrap_or("nothing");
+                let message = format!("cannot resume from {:?}: {}; oldest is {oldest}", gap.requested, gap.reason);
+                Err(Error::new(ErrorKind::Gone, message))
+            }
+            (Self::Announce | Self::Fail, _) => Ok(()),
+        }
+    }
+}
+
+fn count_refusal(core: &Core, error: &Error) {
+    if error.kind() != ErrorKind::Ended {
+        core.counters.refused.fetch_add(1, Relaxed);
+    }
+}
+
 fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
     let verdict = |pass| if pass { Verdict::Pass } else { Verdict::Skip };
     if let Some(value) = entry.payload::<T>() {
@@ -391,15 +457,6 @@ fn judge<T: Payload>(entry: &Entry, filter: &impl Fn(&T) -> bool) -> Verdict {
         Ok(value) => verdict(filter(&value)),
         Err(_) => Verdict::Undecodable,
     }
-}
-
-/// When a stream ends whose grant expires at `time`; `None`: not in this world's life.
-fn expiry(time: SystemTime, now: Instant, now_ms: u64) -> Result<Option<Instant>, Error> {
-    let left = Duration::from_millis(unix_ms(time).saturating_sub(now_ms));
-    if left.is_zero() {
-        return Err(Error::new(ErrorKind::Denied, "the grant has expired"));
-    }
-    Ok(now.checked_add(left.saturating_sub(EXPIRY_LEAD)))
 }
 
 /// At least one; a longer time than fits is as good as never, seven weeks.

@@ -15,9 +15,7 @@ use crate::gap::{Gap, Reason};
 use crate::hole::Hole;
 use crate::index::SlotKey;
 use crate::limits::TURN_ROUNDS;
-#[cfg(unix)]
-use crate::log::disk::Fetch;
-use crate::log::{Behind, Entry, Log, Page, Snapshot};
+use crate::log::{Behind, Entry, Later, Log, Page, Search, Snapshot};
 use crate::options::{Options, SlowPolicy, Until};
 use crate::output::{Opening, Output, Turn};
 use crate::readable::Readable;
@@ -68,7 +66,7 @@ pub(crate) struct Fed {
     pub(crate) sent: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum State {
     Opening(Box<Opening>),
     /// There may be values behind the cursor, which come before the log is read on.
@@ -77,20 +75,20 @@ enum State {
     Reading,
     /// As well, and before it some have expired, of which the reader is told when it is known how many.
     Passing(Box<Hole>),
-    /// As well; what comes next is being read from disk.
-    #[cfg(unix)]
-    Fetching(Box<Fetching>),
+    /// As well; what comes next is on its way.
+    Awaiting(Box<Awaited>),
     /// Everything has been read; the shard wakes us.
     AtTail,
     Ended,
 }
 
-/// A page that is being read from disk, and what has expired before it.
-#[cfg(unix)]
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Fetching {
-    fetch: Fetch,
+/// A page that is on its way, and what has expired before it.
+#[derive(Debug, PartialEq, Eq)]
+struct Awaited {
+    page: Search<Later>,
     hole: Hole,
+    /// It is one of these values.
+    values: Option<Snapshot>,
 }
 
 /// Where the entries of a page end.
@@ -141,6 +139,7 @@ impl Subscriber {
         self.broken
     }
 
+    #[cfg(feature = "serve")]
     pub(crate) fn control(&self) -> &StreamControl {
         &self.control
     }
@@ -177,16 +176,23 @@ impl Subscriber {
         &self.options.matchers
     }
 
-    /// Does it wait for a page from disk?
-    #[cfg(all(test, unix))]
+    /// Does it wait for a page that takes longer?
+    #[cfg(test)]
     pub(crate) fn is_fetching(&self) -> bool {
-        matches!(self.state, State::Fetching(_))
+        matches!(self.state, State::Awaiting(_))
+    }
+
+    /// Has a page come that is to be taken before anything changes: what it says of gaps is true now?
+    #[cfg(test)]
+    pub(crate) fn has_page_of_now(&self) -> bool {
+        let is_page = |later: &Later| matches!(later, Later::Page(..));
+        matches!(&self.state, State::Awaiting(awaited) if awaited.page.peek(is_page) == Some(true))
     }
 
     /// Has that page come?
-    #[cfg(all(test, unix))]
+    #[cfg(test)]
     pub(crate) fn has_fetched(&self) -> bool {
-        matches!(&self.state, State::Fetching(fetching) if fetching.fetch.is_there())
+        matches!(&self.state, State::Awaiting(awaited) if awaited.page.is_there())
     }
 
     /// Is its driver to bring it what comes behind its cursor? Otherwise it sleeps in the shard.
@@ -238,12 +244,11 @@ impl Subscriber {
         for _ in 0..TURN_ROUNDS {
             let turn = match std::mem::replace(&mut self.state, State::Reading) {
                 State::Opening(opening) => Some(self.open(*opening, now, out)),
-                State::Values(snapshot) => self.read_values(snapshot, now, out),
-                State::Passing(hole) => self.read(*hole, now, waker, out),
-                #[cfg(unix)]
-                State::Fetching(fetching) => self.fetch(*fetching, now, waker, out),
+                State::Values(snapshot) => self.read_values(*snapshot, now, out),
+                State::Passing(hole) => self.read(*hole, now, out),
+                State::Awaiting(awaited) => self.go_on(*awaited, now, waker, out),
                 State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
-                    self.read(Hole::default(), now, waker, out)
+                    self.read(Hole::default(), now, out)
                 }
                 State::Reading | State::AtTail if self.fed => {
                     self.state = State::AtTail;
@@ -295,42 +300,69 @@ impl Subscriber {
     }
 
     /// Goes on when the page that was asked for is there.
-    #[cfg(unix)]
-    fn fetch(&mut self, fetching: Fetching, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
-        let Some(read) = fetching.fetch.take(waker) else {
-            self.state = State::Fetching(Box::new(fetching));
+    fn go_on(&mut self, awaited: Awaited, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        let Some(later) = awaited.page.take(waker) else {
+            self.state = State::Awaiting(Box::new(awaited));
             return Some(Turn::Wait(self.next_time(waker)));
         };
+        let Awaited { hole, values, .. } = awaited;
         // it goes on reading by itself until it comes to what its driver has
         self.lost = true;
-        let page = self.hub.log.fetched(read, self.behind(), &self.options.matchers);
-        let turn = self.take(page, fetching.hole, now, waker, out);
+        let page = self.hub.log.take(later, self.behind(), &self.options.matchers);
+        match (page, values) {
+            (Some(page), Some(snapshot)) => self.take_values(page, snapshot, now, out),
+            (Some(page), None) => self.take_ahead(page, hole, now, waker, out),
+            (None, Some(snapshot)) => {
+                self.state = State::Values(Box::new(snapshot));
+                None
+            }
+            (None, None) => {
+                self.state = State::Passing(Box::new(hole));
+                None
+            }
+        }
+    }
+
+    /// Takes a page that took longer; while its reader takes it, the next one is read.
+    fn take_ahead(
+        &mut self,
+        page: Page,
+        hole: Hole,
+        now: Instant,
+        waker: &Waker,
+        out: &mut Vec<Output>,
+    ) -> Option<Turn> {
+        let turn = self.take(page, hole, now, out);
         if self.state == State::Reading && self.is_finished(self.cursor) {
-            // the end has left the disk, and of a compacted topic nothing is missed that has
+            // the end has left what lies below, and of a compacted topic nothing is missed that has
             self.state = State::Ended;
         }
         if self.state == State::Reading {
-            // while its reader takes this page the next one is read
-            let ahead = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops.into(), waker);
-            if let Some(fetch) = ahead {
-                self.state = State::Fetching(Box::new(Fetching { fetch, hole: Hole::default() }));
+            let page = self.hub.log.read_ahead(self.cursor, &self.options.matchers, self.drops.into());
+            if let Some(page) = page {
+                page.wake_when_found(waker);
+                self.wait_for(page, Hole::default(), None);
             }
         }
         turn
     }
 
+    fn wait_for(&mut self, page: Search<Later>, hole: Hole, values: Option<Snapshot>) {
+        self.state = State::Awaiting(Box::new(Awaited { page, hole, values }));
+    }
+
     /// Reads behind the cursor, and behind a hole that has not been told.
-    fn read(&mut self, hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+    fn read(&mut self, hole: Hole, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         self.lost = false;
-        let page = self.hub.log.read(self.behind(), &self.options.matchers);
-        self.take(page, hole, now, waker, out)
+        let page = self.hub.log.read(self.behind(), &self.options.matchers, self.drops.into());
+        self.take(page, hole, now, out)
     }
 
     fn behind(&self) -> Behind {
         Behind { cursor: self.cursor, known: self.deletions_known }
     }
 
-    fn take(&mut self, page: Page, mut hole: Hole, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+    fn take(&mut self, page: Page, mut hole: Hole, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let (entries, cursor, more, gap) = match page {
             Page::Read { entries, cursor, more, gap } => (entries, cursor, more, gap),
             Page::Lost { gap, values, drops } => {
@@ -338,11 +370,9 @@ impl Subscriber {
                 self.drops = u32::try_from(drops).unwrap_or(u32::MAX);
                 return Some(self.fall_behind(gap, values, now, out));
             }
-            #[cfg(unix)]
-            Page::Stored => {
-                let fetch = self.hub.log.fetch(self.cursor, &self.options.matchers, self.drops.into(), waker)?;
-                self.state = State::Fetching(Box::new(Fetching { fetch, hole }));
-                return Some(Turn::Wait(self.next_time(waker)));
+            Page::Later(page) => {
+                self.wait_for(page, hole, None);
+                return None;
             }
             Page::Failed(error) => {
                 error!(%error, "a stream breaks off, because what comes next cannot be read; `oyez log verify` on the directory says more");
@@ -377,12 +407,21 @@ impl Subscriber {
     }
 
     /// Reads values as [`Subscriber::read`] reads the log; behind the last one it goes on there.
-    fn read_values(&mut self, snapshot: Box<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
-        let (entries, cursor, more) = match self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers) {
+    fn read_values(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+        let page = self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers);
+        self.take_values(page, snapshot, now, out)
+    }
+
+    fn take_values(&mut self, page: Page, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
+        let (entries, cursor, more) = match page {
             Page::Lost { gap, values, .. } => return Some(self.fall_behind(gap, values, now, out)),
             Page::Read { entries, cursor, more, .. } => (entries, cursor, more),
+            Page::Later(page) => {
+                self.wait_for(page, Hole::default(), Some(snapshot));
+                return None;
+            }
             // values are in memory
-            _ => return Some(self.end(End::Storage)),
+            Page::Failed(_) => return Some(self.end(End::Storage)),
         };
         // values are not counted over pages: their places may lie far apart
         let end = PageEnd { cursor, more: false };
@@ -390,7 +429,7 @@ impl Subscriber {
         if self.state != State::Ended {
             self.state = match more {
                 _ if self.is_complete() => State::Ended,
-                true => State::Values(snapshot),
+                true => State::Values(Box::new(snapshot)),
                 false if self.is_finished(self.cursor) => State::Ended,
                 false => State::Reading,
             };
@@ -483,9 +522,8 @@ impl Subscriber {
     }
 
     fn keep_alive(&mut self, now: Instant, out: &mut Vec<Output>) -> Turn {
-        #[cfg(unix)]
-        if let State::Fetching(fetching) = &mut self.state {
-            let mut hole = std::mem::take(&mut fetching.hole);
+        if let State::Awaiting(awaited) = &mut self.state {
+            let mut hole = std::mem::take(&mut awaited.hole);
             if hole.missed > 0 {
                 self.tell_hole(&mut hole, self.cursor, None, out);
                 self.has_sent(now);

@@ -74,14 +74,12 @@ impl Batch {
     }
 
     /// The topics that end with it.
-    #[cfg(unix)]
     pub(crate) fn ended_topics(&self) -> SmallVec<[Topic; 1]> {
         let ends = self.0.iter().filter(|draft| draft.extras().is_some_and(|extras| extras.end));
         ends.filter_map(|draft| draft.topics().first().cloned()).collect()
     }
 
     /// Memory that it takes while it waits to be written, near enough.
-    #[cfg(unix)]
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|draft| draft.fields().len() + size_of::<Draft>()).sum()
     }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-#[cfg(unix)]
 use serde::{Deserialize, Serialize};
 
 use crate::Topic;
 use crate::limits::DELETIONS_KEPT;
-use crate::log::dropped::{After, DroppedRun, Missed};
+use crate::log::gone::{After, DroppedRun, Missed};
+use crate::log::step::Step;
 use crate::matcher::Matchers;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering::{Acquire, Release};
@@ -35,7 +35,6 @@ struct Deletion {
 }
 
 /// A deletion whose place has left the history, while a class of topics that is kept longer may hold something that it hides.
-#[cfg(unix)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outlived {
     topic: String,
@@ -43,7 +42,6 @@ pub(crate) struct Outlived {
     hidden: DroppedRun,
 }
 
-#[cfg(unix)]
 impl Outlived {
     /// The topic, the place of the deletion, and the number of the last entry that it hides.
     pub(crate) fn parts(&self) -> (Topic, u64, u64) {
@@ -61,7 +59,6 @@ pub(crate) struct Hidden {
 
 impl Deletions {
     /// Where a topic was deleted last; 0 when none was.
-    #[cfg(any(feature = "serve", shuttle))]
     pub(crate) fn newest(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.newest)
     }
@@ -106,7 +103,6 @@ impl Deletions {
     }
 
     /// The deletions up to this place that hide something still, perhaps: entries from this one on are left.
-    #[cfg(unix)]
     pub(crate) fn outlived(&self, through: u64, oldest: u64) -> Vec<Outlived> {
         let by_place: HashMap<u64, &Deletion> =
             self.runs.iter().map(|((_, at), deletion)| (*at, deletion)).filter(|(at, _)| *at <= through).collect();
@@ -121,7 +117,6 @@ impl Deletions {
     }
 
     /// Takes back what [`outlived`](Self::outlived) gave, when the hub starts.
-    #[cfg(unix)]
     pub(crate) fn recall(&mut self, outlived: &[Outlived]) {
         for Outlived { topic, at, hidden } in outlived {
             self.note(&Topic::known(topic), *at, *hidden);
@@ -129,7 +124,6 @@ impl Deletions {
     }
 
     /// The newest entry that was hidden by the deletion at this place; 0 when there is none.
-    #[cfg(unix)]
     pub(crate) fn newest_hidden_at(&self, place: u64) -> u64 {
         let mut runs = self.runs.keys().rev().filter(|(_, at)| *at == place);
         runs.next().map_or(0, |(last, _)| *last)
@@ -141,52 +135,79 @@ impl Deletions {
     }
 
     /// Up to here all that matches was deleted.
-    #[cfg(unix)]
     pub(crate) fn floor(&self, matchers: &Matchers) -> u64 {
         let before = |topic| self.hidden_before.get(topic).copied().unwrap_or_default();
         if matchers.is_exact() { matchers.exact.iter().map(before).min().unwrap_or_default() } else { 0 }
     }
 
-    /// What a reader behind `after` has missed of the log up to `oldest` because of deletions; `None` is nothing.
-    pub(crate) fn missed(&self, after: After, oldest: u64, matchers: &Matchers) -> Option<Missed> {
+    /// The deletions of which a reader behind `after` may have missed something in the log up to `oldest`, in the order of what they
+    /// hid.
+    pub(crate) fn missed(&self, after: After, oldest: u64) -> Vec<Deleted> {
         if after.is_before(self.forgotten.0.min(oldest), self.forgotten.1) {
-            return Some(Missed::Unknown);
+            return vec![Deleted::forgotten(self.forgotten.0)];
         }
-        let mut runs =
-            self.runs.range(..=(oldest, u64::MAX)).filter(|(_, deletion)| deletion.is_missed(after, matchers));
-        let (_, first) = runs.next()?;
-        Some(if runs.next().is_some() { Missed::Unknown } else { first.missed(after, matchers) })
+        self.runs.range(..=(oldest, u64::MAX)).filter_map(|(place, deletion)| deletion.missed(*place, after)).collect()
     }
 
-    /// The first place behind `cursor` at which a reader has missed something because of deletions behind `known`.
-    pub(crate) fn next(&self, cursor: u64, known: u64, matchers: &Matchers) -> Option<Hidden> {
+    /// The deletions behind `known` of which a reader behind `cursor` may have missed something, in that order.
+    pub(crate) fn behind(&self, cursor: u64, known: u64) -> Vec<Deleted> {
         if !self.any_behind(known.max(cursor)) {
-            return None; // what is hidden lies before its deletion
+            return Vec::new(); // what is hidden lies before its deletion
         }
-        if cursor < self.forgotten.0 {
-            return Some(Hidden { last: self.forgotten.0, missed: Missed::Unknown });
-        }
-        let after = After::Sequence(cursor);
-        let mut runs = self.runs.range((cursor + 1, 0)..).filter(|((_, at), _)| *at > known);
-        let ((last, _), deletion) = runs.find(|(_, deletion)| deletion.is_missed(after, matchers))?;
-        Some(Hidden { last: *last, missed: deletion.missed(after, matchers) })
+        let forgotten = (cursor < self.forgotten.0).then(|| Deleted::forgotten(self.forgotten.0));
+        let runs = self.runs.range((cursor + 1, 0)..).filter(|((_, at), _)| *at > known);
+        let others = runs.filter_map(|(place, deletion)| deletion.missed(*place, After::Sequence(cursor)));
+        forgotten.into_iter().chain(others).collect()
     }
 }
 
 impl Deletion {
-    fn is_missed(&self, after: After, matchers: &Matchers) -> bool {
-        self.hidden.missed(after) != Missed::Nothing && matchers.matches(&self.topic)
+    fn missed(&self, (last, _): (u64, u64), after: After) -> Option<Deleted> {
+        let missed = self.hidden.missed(after);
+        (missed != Missed::Nothing).then(|| Deleted { topic: Some(self.topic.clone()), last, missed })
+    }
+}
+
+/// A deletion of which a reader has missed something, if it reads its topic.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    /// Of which topic is not known any more where there is none: then it concerns everybody.
+    topic: Option<Topic>,
+    last: u64,
+    missed: Missed,
+}
+
+impl Deleted {
+    fn forgotten(last: u64) -> Self {
+        Self { topic: None, last, missed: Missed::Unknown }
     }
 
-    fn missed(&self, after: After, matchers: &Matchers) -> Missed {
-        // with more topics an entry may be counted that comes as one of another
-        if matchers.is_exact() && matchers.len() == 1 { self.hidden.missed(after) } else { Missed::Unknown }
+    /// The first that concerns a reader of these topics, and whether there is another. Found when the log is not locked: there may
+    /// be many.
+    pub(crate) async fn first(deleted: Vec<Self>, matchers: &Matchers) -> Option<(Hidden, bool)> {
+        let mut step = Step::of(matchers);
+        let mut first: Option<Hidden> = None;
+        for Self { topic, last, missed } in deleted {
+            step.give_way_when_over(matchers).await;
+            step.look_at(topic.as_slice());
+            if topic.is_some_and(|topic| !matchers.matches(&topic)) {
+                continue;
+            }
+            if let Some(first) = first {
+                return Some((first, true));
+            }
+            // with more topics an entry may be counted that comes as one of another
+            let is_counted = matchers.is_exact() && matchers.len() == 1;
+            first = Some(Hidden { last, missed: if is_counted { missed } else { Missed::Unknown } });
+        }
+        first.map(|first| (first, false))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::search::now;
 
     fn matchers(text: &str) -> Matchers {
         let mut matchers = Matchers::default();
@@ -208,7 +229,8 @@ mod tests {
         deletions.note(&topic("b"), 11, run(&[6, 8]));
         deletions.note(&topic("never published to"), 12, DroppedRun::default());
         let check = |cursor, known, matcher, expected: Option<(u64, Missed)>| {
-            let found = deletions.next(cursor, known, &matchers(matcher)).map(|hidden| (hidden.last, hidden.missed));
+            let found = now(Deleted::first(deletions.behind(cursor, known), &matchers(matcher)));
+            let found = found.map(|(hidden, _)| (hidden.last, hidden.missed));
             assert_eq!(found, expected, "{cursor} {known} {matcher}");
         };
         check(0, 0, "a", Some((5, Missed::Events(3))));
@@ -220,7 +242,10 @@ mod tests {
         check(7, 0, "b", Some((8, Missed::Unknown)));
         check(0, 0, "c", None);
         check(0, 12, "*", None);
-        let missed = |after, oldest, matcher| deletions.missed(After::Sequence(after), oldest, &matchers(matcher));
+        let missed = |after, oldest, matcher| {
+            let found = now(Deleted::first(deletions.missed(After::Sequence(after), oldest), &matchers(matcher)));
+            found.map(|(hidden, more)| if more { Missed::Unknown } else { hidden.missed })
+        };
         assert_eq!((missed(0, 5, "a"), missed(0, 4, "a"), missed(5, 9, "a")), (Some(Missed::Events(3)), None, None));
         assert_eq!((missed(0, 9, "*"), missed(6, 9, "b")), (Some(Missed::Unknown), Some(Missed::Unknown)));
         assert!(deletions.hides(&topic("a"), 9) && !deletions.hides(&topic("a"), 11));
@@ -236,7 +261,8 @@ mod tests {
         }
         assert_eq!(deletions.runs.len(), DELETIONS_KEPT);
         let other = matchers("other");
-        assert_eq!(deletions.next(0, 0, &other), Some(Hidden { last: 5, missed: Missed::Unknown }));
-        assert_eq!(deletions.next(5, 0, &other), None);
+        let next = |cursor| now(Deleted::first(deletions.behind(cursor, 0), &other));
+        assert_eq!(next(0), Some((Hidden { last: 5, missed: Missed::Unknown }, false)));
+        assert_eq!(next(5), None);
     }
 }

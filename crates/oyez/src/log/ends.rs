@@ -81,14 +81,12 @@ impl Ends {
     }
 
     /// The ends up to this sequence number that are still in the history. Looks at all topics that have ended.
-    #[cfg(unix)]
     pub(crate) fn up_to(&self, sequence: u64) -> Vec<(Topic, u64)> {
         let old = self.by_topic.iter().filter(|(_, end)| end.sequence <= sequence && !end.is_gone);
         old.map(|(topic, end)| (topic.clone(), end.sequence)).collect()
     }
 
     /// Those that have left the history, oldest first.
-    #[cfg(unix)]
     pub(crate) fn gone(&self) -> impl Iterator<Item = &(u64, Topic)> {
         self.gone.iter()
     }

@@ -10,9 +10,11 @@ use hashbrown::hash_table::Entry as Place;
 use crate::Topic;
 use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::log::Retained;
-use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
 use crate::log::entry::Entry;
-use crate::log::memory::{Merge, PageBuilder, Read, scan_entries};
+use crate::log::gone::{After, Dropped, DroppedRun, Missed};
+use crate::log::loss::Loss;
+use crate::log::page::{Merge, PageBuilder, Read};
+use crate::log::step::Step;
 use crate::matcher::Matchers;
 
 /// The *values* of a log: for each topic and key the newest entry that has them. On topics that are *compacted* every
@@ -62,6 +64,13 @@ pub(crate) struct Snapshot {
     pub(crate) known: u64,
 }
 
+impl Snapshot {
+    /// Up to here a reader that has come to `cursor` has all values of topics that are not compacted.
+    pub(crate) fn told(&self, cursor: u64) -> u64 {
+        cursor.max(self.from.saturating_sub(1))
+    }
+}
+
 impl Latest {
     pub(crate) fn new(compact: Matchers, max: Retained) -> Self {
         Self {
@@ -109,13 +118,11 @@ impl Latest {
     }
 
     /// All values up to this sequence number.
-    #[cfg(unix)]
     pub(crate) fn up_to(&self, sequence: u64) -> Vec<Arc<Entry>> {
         self.by_sequence.range(..=sequence).map(|(_, value)| Arc::clone(&value.entry)).collect()
     }
 
     /// Is it a value of a compacted topic?
-    #[cfg(unix)]
     pub(crate) fn is_compacted(&self, entry: &Entry) -> bool {
         entry.topics.iter().any(|topic| self.compacts(topic) && self.is_value_of(topic, entry))
     }
@@ -164,24 +171,25 @@ impl Latest {
 
     /// What a stream behind `after` may have missed because values of compacted topics were pushed out, or with `all`
     /// those of any topic.
-    pub(crate) fn missed(&self, after: After, matchers: &Matchers, all: bool) -> Missed {
-        if self.evictions == 0 {
-            return Missed::Nothing;
+    pub(crate) fn lost(&self, after: After, matchers: &Matchers, all: bool, loss: &mut Loss) {
+        if self.evictions == 0 || !(all || self.compacts_any()) {
+            return;
         }
-        let counts = |topic: &Topic| all || self.compacts(topic);
-        let has_missed = |run: DroppedRun| run.missed(after) != Missed::Nothing;
-        let missed = if matchers.is_exact() {
-            matchers.exact.iter().filter(|topic| counts(topic)).any(|topic| has_missed(self.evicted.run(topic)))
-        } else {
-            let mut runs = self.evicted.runs().filter(|(_, run)| has_missed(*run));
-            runs.any(|(topic, _)| counts(topic) && matchers.matches(topic))
-                || self.evicted.missed_of_forgotten(after) != Missed::Nothing
-        };
-        if missed { Missed::Unknown } else { Missed::Nothing }
+        let counts = |topic: &&Topic| all || self.compacts(topic);
+        if matchers.is_exact() {
+            let mut runs = matchers.exact.iter().filter(counts).map(|topic| self.evicted.run(topic));
+            if runs.any(|run| run.missed(after) != Missed::Nothing) {
+                loss.add(Missed::Unknown);
+            }
+            return;
+        }
+        loss.add_topics(self.evicted.lost_behind(after).filter(counts), usize::MAX);
+        if self.evicted.missed_of_forgotten(after) != Missed::Nothing {
+            loss.add(Missed::Unknown);
+        }
     }
 
     /// The newest value of a topic; 0 when there is none.
-    #[cfg(unix)]
     pub(crate) fn newest_of(&self, topic: &Topic) -> u64 {
         let values = self.topics.get(topic).map(|values| values.by_key.iter().map(|entry| entry.sequence));
         values.and_then(Iterator::max).unwrap_or_default()
@@ -211,11 +219,12 @@ impl Latest {
             }
             return None;
         }
-        let steps = scan_entries(matchers);
-        for (looked_at, (sequence, value)) in self.by_sequence.range(cursor + 1..=snapshot.upto).enumerate() {
-            if page.is_full() || looked_at == steps {
+        let mut step = Step::of(matchers);
+        for (sequence, value) in self.by_sequence.range(cursor + 1..=snapshot.upto) {
+            if page.is_full() || step.is_over() {
                 return Some(sequence - 1);
             }
+            step.look_at(&value.entry.topics);
             page.push(Some(&value.entry).filter(|entry| self.is_told(entry, snapshot, matchers)));
         }
         None
@@ -243,7 +252,6 @@ impl Latest {
     }
 
     /// The newest value that is older than this time; 0 when there is none.
-    #[cfg(unix)]
     pub(crate) fn last_before(&self, ms: u64) -> u64 {
         let end = self.before_time(ms, u64::MAX - 1);
         self.by_sequence.range(..=end).next_back().map_or(0, |(sequence, _)| *sequence)
@@ -369,6 +377,7 @@ mod tests {
 
     use super::*;
     use crate::log::draft::Draft;
+    use crate::log::search::now;
     use crate::position::{Epoch, Position};
     use crate::publish::Publish;
 
@@ -406,6 +415,12 @@ mod tests {
         }
     }
 
+    fn missed(latest: &Latest, after: u64, matchers: &Matchers, all: bool) -> Missed {
+        let mut loss = Loss::of(Missed::Nothing);
+        latest.lost(After::Sequence(after), matchers, all, &mut loss);
+        now(loss.settle(matchers))
+    }
+
     const UNBOUNDED: Retained = Retained { entries: usize::MAX, bytes: usize::MAX };
 
     #[test]
@@ -439,7 +454,7 @@ mod tests {
         }
         assert!(latest.kept().bytes < 7 * 2_000, "{:?}", latest.kept());
         assert!(latest.topics["a"].order.len() < 50, "{:?}", latest.topics["a"].order);
-        assert_eq!(latest.missed(After::Sequence(0), &Matchers::default(), true), Missed::Nothing);
+        assert_eq!(missed(&latest, 0, &Matchers::default(), true), Missed::Nothing);
     }
 
     #[test]
@@ -458,12 +473,12 @@ mod tests {
             for matcher in ["a", "*"] {
                 let mut matchers = Matchers::default();
                 matchers.push(matcher.parse().unwrap());
-                let missed = |after| latest.missed(After::Sequence(after), &matchers, false);
+                let missed = |after| missed(&latest, after, &matchers, false);
                 assert_eq!((missed(first - 3), missed(first)), (Missed::Unknown, Missed::Nothing), "{matcher}");
             }
             let mut never = Matchers::default();
             never.push("c".parse().unwrap());
-            assert_eq!(latest.missed(After::Sequence(0), &never, true), Missed::Nothing);
+            assert_eq!(super::tests::missed(&latest, 0, &never, true), Missed::Nothing);
         }
     }
 

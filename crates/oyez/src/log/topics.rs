@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
 
 use crate::Topic;
-use crate::log::dropped::DroppedRun;
+use crate::log::gone::DroppedRun;
 
 /// Every topic that has entries in the ring.
 #[derive(Debug, Default)]

@@ -127,6 +127,11 @@ impl Matchers {
         self.exact.len() + self.patterns.len()
     }
 
+    /// Bytes of all patterns: what it takes to try them.
+    pub(crate) fn pattern_bytes(&self) -> usize {
+        self.patterns.iter().map(|pattern| pattern.as_str().len()).sum()
+    }
+
     /// Selects every topic.
     pub(crate) fn is_all(&self) -> bool {
         self.patterns.iter().any(Pattern::is_all)

@@ -8,6 +8,7 @@
 //! A failure names the seed of its world; `OYEZ_TEST_SEED=SEED` runs that world alone.
 
 mod begun;
+mod bell;
 mod deletions;
 mod dice;
 mod finite;

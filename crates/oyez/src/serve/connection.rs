@@ -23,10 +23,11 @@ use tracing::debug;
 use super::body::{BodyTimeout, BoxError, RequestBody};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
-use super::handover::{Asked, Leaving};
+use super::handover::{Asked, Leaving, begun};
 use super::timeouts::Timeouts;
 use super::transport::{CurrentStream, Transport, Unflushed};
 use crate::control::StreamControl;
+use crate::last_event_id::LastEventId;
 use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 use crate::sync::Mutex;
 
@@ -155,6 +156,7 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.asked.store(true, Relaxed);
         let asked = Asked::of(&request);
+        let reader = LastEventId::none_of(request.headers());
         let timeout = BodyTimeout::new(self.body_timeout);
         let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone())));
         request.extensions_mut().insert(ConnectInfo(self.peer));
@@ -165,6 +167,7 @@ where
         Box::pin(async move {
             let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
             let Ok(mut response) = app.call(request).await;
+            begun(&mut response, &reader).await;
             let stream = response.extensions_mut().remove::<StreamControl>();
             let place = stream.as_ref().map(|stream| drain.list(stream));
             // what hyper has still to write of an earlier answer would be lost with it

@@ -12,7 +12,9 @@ use http_body::Body;
 
 use crate::format::Format;
 use crate::handover::Handover;
+use crate::last_event_id::LastEventId;
 use crate::live::Live;
+use crate::response::Sse;
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,16 @@ impl Asked {
         let live = handover.take()?;
         Some(Leaving { head: head(headers, self.chunked, now), chunked: self.chunked, live })
     }
+}
+
+/// Waits until the stream of `response` has its place: what fails before its first byte is said with a status still.
+pub(crate) async fn begun<B>(response: &mut Response<B>, reader: &LastEventId) {
+    let Some(handover) = response.extensions().get::<Handover>().cloned() else { return };
+    let Err(error) = handover.begun().await else { return };
+    let (parts, body) = Sse::refusal(&error, reader).into_http().into_parts();
+    *response.status_mut() = parts.status;
+    response.headers_mut().extend(parts.headers);
+    handover.refuse(body.into_bytes());
 }
 
 /// A stream on its way out of hyper.

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::gone::Gone;
 use super::segment::{Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::store::{Opened, Saying, refused, unreadable, unwritable};
 use super::volume::{Volume, VolumeFile};
 use crate::clock;
 use crate::extras::Mark;
 use crate::limits::ONCE_WINDOW;
-use crate::limits::disk::{PAGE_ENTRIES, SEGMENTS_OF_HISTORY};
+use crate::limits::PAGE_ENTRIES_BELOW;
+use crate::limits::disk::SEGMENTS_OF_HISTORY;
+use crate::log::below::Found;
 use crate::log::entry::Entry;
+use crate::log::gone::Gone;
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -53,6 +55,13 @@ pub(crate) struct StoredPage {
     pub(crate) cursor: u64,
     /// There is more below what was asked for.
     pub(crate) more: bool,
+}
+
+impl StoredPage {
+    pub(super) fn into_found(self) -> Found {
+        let Self { entries, cursor, more } = self;
+        Found::Page { entries, cursor, more }
+    }
 }
 
 /// The entries of a chain that mean something for what comes behind them, read a few at a time.
@@ -104,7 +113,7 @@ impl<'a> Marked<'a> {
                 None => return Ok(false),
             },
         };
-        let some: Vec<u32> = places.drain(..places.len().min(PAGE_ENTRIES)).collect();
+        let some: Vec<u32> = places.drain(..places.len().min(PAGE_ENTRIES_BELOW)).collect();
         let mut entries = segment.entries_at(&some, self.epoch)?;
         let is_last = places.is_empty();
         let end = entries.last().map_or(0, |entry| entry.sequence);

@@ -8,30 +8,15 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, warn};
 
-use super::keeper::Bell;
+use super::keeper::KeeperCall;
 use super::writer::{Unwritten, Writer};
 use crate::clock;
 use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, FULL_TOLD, IDLE, QUEUE_BYTES_MAX};
-use crate::log::entry::Entry;
+use crate::log::appender::Visible;
 use crate::log::{Admission, Batch, Published};
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::{Error, ErrorKind, Topic};
-
-/// Where what is durable becomes visible.
-pub(crate) trait Tail: Send + Sync {
-    /// Whether the batch is to be appended, as far as that follows from what is visible.
-    fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error>;
-
-    /// Shows entries to all readers, in order.
-    fn show(&self, entries: Vec<Arc<Entry>>);
-
-    /// Lets go of what need not be in memory any more.
-    fn trim(&self);
-
-    /// Numbers up to here were given out and name nothing.
-    fn skip(&self, sequence: u64);
-}
 
 /// The way to the thread. Dropping it writes what waits, says where everything ends, and ends the thread.
 pub(crate) struct Committer {
@@ -71,15 +56,15 @@ impl Committer {
     pub(crate) fn start(
         writer: Writer,
         epoch: Epoch,
-        tail: impl Tail + 'static,
-        keeper: Arc<Bell>,
+        shown: impl Visible + 'static,
+        keeper: Arc<KeeperCall>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (failure, failed) = watch::channel(None);
         let thread = Thread {
             shared: Arc::clone(&shared),
             writer,
-            tail: Box::new(tail),
+            shown: Box::new(shown),
             pending: Vec::new(),
             events: 0,
             keys: HashSet::new(),
@@ -175,7 +160,7 @@ enum Pushed {
 struct Thread {
     shared: Arc<Shared>,
     writer: Writer,
-    tail: Box<dyn Tail>,
+    shown: Box<dyn Visible>,
     /// The first numbers of the batches that are written next, and who waits for them.
     pending: Vec<(u64, Answer)>,
     events: usize,
@@ -184,7 +169,7 @@ struct Thread {
     /// Topics that end with it: what else is published to them is judged when the end is visible.
     ended: HashSet<Topic>,
     failure: watch::Sender<Option<Arc<str>>>,
-    keeper: Arc<Bell>,
+    keeper: Arc<KeeperCall>,
     /// The disk is not asked for room until then.
     full_until: Option<Instant>,
     /// When the log was last told that it is full.
@@ -237,7 +222,7 @@ impl Thread {
     }
 
     fn push(&mut self, batch: Batch, now_ms: u64) -> Result<Pushed, Error> {
-        if let Admission::Replayed { first } = self.tail.admit(&batch, now_ms)? {
+        if let Admission::Replayed { first } = self.shown.admit(&batch, now_ms)? {
             return Ok(Pushed::Replayed { first });
         }
         if self.full_until.is_some_and(|until| clock::now() < until) {
@@ -275,22 +260,22 @@ impl Thread {
             Ok(entries) => entries,
             Err(unwritten) => {
                 let error = self.refusal(unwritten);
-                self.tail.skip(self.writer.head());
+                self.shown.skip(self.writer.head());
                 for (_, done) in pending {
                     let _ = done.send(Err(error.again()));
                 }
                 return;
             }
         };
-        self.tail.show(entries);
+        self.shown.show(entries);
         if self.writer.has_news() {
-            self.keeper.ring();
+            self.keeper.call();
         }
         for (first, done) in pending {
             let _ = done.send(Ok(Appended { first, replayed: false }));
         }
         // behind the answers: the publishers make their next batches meanwhile
-        self.tail.trim();
+        self.shown.trim();
     }
 
     /// Nobody publishes: there is time for what need not be done at once.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::gone::{Gone, GoneBounds, Saved};
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::segment::{Before, Damage, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
 use super::store::{DROPPED, SAYING, Saying, read_file};
@@ -18,6 +17,7 @@ use super::values::{self, FoundValues, VALUES};
 use super::volume::{Volume, VolumeFile, read_all};
 use super::walk::{Expected, Numbers, Walked, each_record, walk};
 use crate::extras::Extras;
+use crate::log::gone::{Gone, GoneBounds, Saved};
 use crate::{Error, ErrorKind};
 
 /// Something that is not as it should be.

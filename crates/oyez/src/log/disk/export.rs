@@ -8,13 +8,14 @@ use oyez_proto::Event;
 use serde::{Deserialize, Serialize};
 
 use super::examine::{Examination, FoundSegment, unreadable};
-use super::gone::Gone;
-use super::segment::{PAGE, Page, SegmentHead, Span};
+use super::segment::{Page, SegmentHead, Span};
 use super::values::entries;
 use crate::extras::Extras;
 use crate::json_line::rfc3339;
 use crate::limits::disk::SCAN_BYTES;
 use crate::log::entry::Entry;
+use crate::log::gone::Gone;
+use crate::log::read::PAGE_BELOW;
 use crate::matcher::{Matcher, Matchers};
 use crate::once::Once;
 use crate::position::{Epoch, Position};
@@ -255,11 +256,11 @@ impl<'a> ChainReader<'a> {
             self.at = (segment + 1, 0, 0);
             return Ok(());
         };
-        let mut page = Page::new(self.epoch, &self.all, 0, PAGE);
+        let mut page = Page::new(self.epoch, &self.all, 0, PAGE_BELOW);
         let mut span = Span::new(head, &*found.file, whole.end);
         let mut at = offset.max(whole.start);
         while at < whole.end && !page.is_full() {
-            let record = span.record(at, SCAN_BYTES.min(PAGE.bytes), head.salt);
+            let record = span.record(at, SCAN_BYTES.min(PAGE_BELOW.bytes), head.salt);
             let record = record.map_err(|_| changed(&head, at))?;
             page.push(&record).map_err(|_| changed(&head, at))?;
             at += record.head.len;

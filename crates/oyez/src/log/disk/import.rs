@@ -8,8 +8,7 @@ use oyez_proto::Event;
 
 use super::chain::Class;
 use super::export::Line;
-use super::gone::GoneBounds;
-use super::store::{DROPPED, SAYING, Saying, Settings, Store, Witness, read_file, read_gone, save};
+use super::store::{DROPPED, SAYING, Saying, Settings, Store, read_file, read_gone, save};
 use super::unfinished::{MARK, Unfinished};
 use super::values::VALUES;
 use super::volume::Volume;
@@ -18,7 +17,9 @@ use crate::limits::disk::{
     COMMIT_EVENTS_MAX, IMPORT_LINE_BYTES_MAX, RESERVED_NUMBERS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
+use crate::log::appender::OnDrop;
 use crate::log::draft::Draft;
+use crate::log::gone::GoneBounds;
 use crate::log::{Departure, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
@@ -194,8 +195,8 @@ impl Import {
 /// Nothing leaves while an import writes.
 struct NobodyReads;
 
-impl Witness for NobodyReads {
-    fn leave_disk(&self, _: &Departure) -> Remains {
+impl OnDrop for NobodyReads {
+    fn drop_below(&self, _: &Departure) -> Remains {
         Remains::default()
     }
 }

@@ -17,7 +17,7 @@ use super::volume::VolumeFile;
 use crate::Topic;
 use crate::extras::Mark;
 use crate::limits::disk::SAMPLED_RECORDS;
-use crate::log::dropped::DroppedRun;
+use crate::log::gone::DroppedRun;
 
 /// What a segment holds, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

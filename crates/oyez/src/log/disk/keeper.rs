@@ -6,21 +6,22 @@ use std::thread::JoinHandle;
 
 use tracing::warn;
 
-use super::store::{Store, Witness};
+use super::store::Store;
 use crate::clock;
 use crate::limits::disk::IDLE;
+use crate::log::appender::OnDrop;
 
 /// The way to the thread. Dropping it ends the thread.
 pub(crate) struct Keeper {
-    bell: Arc<Bell>,
+    call: Arc<KeeperCall>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Asks the keeper to look now.
 #[derive(Default)]
-pub(crate) struct Bell {
+pub(crate) struct KeeperCall {
     state: Mutex<State>,
-    rung: Condvar,
+    called: Condvar,
 }
 
 #[derive(Default)]
@@ -32,10 +33,10 @@ struct State {
 impl Keeper {
     pub(crate) fn start(
         store: Arc<Store>,
-        readers: impl Witness + Send + 'static,
-        bell: Arc<Bell>,
+        readers: impl OnDrop + 'static,
+        call: Arc<KeeperCall>,
     ) -> std::io::Result<Self> {
-        let own = Arc::clone(&bell);
+        let own = Arc::clone(&call);
         let thread = std::thread::Builder::new().name("oyez-keep".to_owned()).spawn(move || {
             let mut was_well = true;
             while own.wait() {
@@ -49,14 +50,14 @@ impl Keeper {
                 was_well = kept.is_ok();
             }
         })?;
-        Ok(Self { bell, thread: Mutex::new(Some(thread)) })
+        Ok(Self { call, thread: Mutex::new(Some(thread)) })
     }
 }
 
-impl Bell {
-    pub(crate) fn ring(&self) {
+impl KeeperCall {
+    pub(crate) fn call(&self) {
         self.lock().wanted = true;
-        self.rung.notify_one();
+        self.called.notify_one();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -67,7 +68,7 @@ impl Bell {
     fn wait(&self) -> bool {
         let mut state = self.lock();
         if !state.wanted && !state.stop {
-            state = self.rung.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.called.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.wanted = false;
         !state.stop
@@ -77,8 +78,8 @@ impl Bell {
 impl Keeper {
     /// Ends the thread, and waits until it has.
     pub(crate) fn stop(&self) {
-        self.bell.lock().stop = true;
-        self.bell.rung.notify_one();
+        self.call.lock().stop = true;
+        self.call.called.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // the thread itself may hold the last reference to what holds this
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {

@@ -1,29 +1,28 @@
-//! The log on disk.
+//! The log on disk: what is below the tail (`below`), who appends (`appender`), and how a tail is made when the hub starts (`tail`).
 //!
 //! `record` and `segment` are the bytes, `index` says what is where in a segment, `store` is all of them with what has to be
-//! known beside them. A `Writer` appends, driven by the thread of `committer`; the threads of `readers` read. They see files through
-//! `volume`, of which `directory` is the real one and `simulated` one that loses power.
+//! known beside them. A `Writer` appends, driven by the thread of `committer`. They see files through `volume`, of which `directory` is the real one and `simulated` one that loses power.
 //!
 //! `examine` looks at a log that no hub has, or that is damaged, with `walk`, which goes on behind damage; `repair` makes what is
 //! left one that opens; `export` and `import` have it as lines, `unfinished` marks what is not all there.
 
+mod appender;
+mod below;
 mod chain;
 mod committer;
 mod directory;
 mod examine;
 mod export;
-mod gone;
-mod history;
 mod import;
 mod index;
 mod keeper;
-mod readers;
 mod record;
 mod repair;
 mod segment;
 #[cfg(test)]
 mod simulated;
 mod store;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod unfinished;
@@ -33,22 +32,21 @@ mod volume;
 mod walk;
 mod writer;
 
-pub(crate) use chain::{Class, StoredPage};
-pub(crate) use committer::{Committer, Tail};
+pub(crate) use appender::DiskAppender;
+pub(crate) use below::OnDisk;
+pub(crate) use chain::Class;
 pub(crate) use directory::Directory;
 pub use examine::Finding;
 pub(crate) use examine::{Depth, Examination, FoundIndex, FoundSegment, examine};
 pub(crate) use export::export;
-pub(crate) use history::History;
 pub use import::Imported;
 pub(crate) use import::import;
-pub(crate) use keeper::{Bell as KeeperBell, Keeper};
-pub(crate) use readers::{Fetch, Wanted};
 pub(crate) use repair::{Drawn, Plan};
 pub(crate) use segment::FORMAT;
 #[cfg(test)]
 pub(crate) use simulated::{Dice as DiskDice, SimulatedDisk};
-pub(crate) use store::{Settings, Store, StoredRead, Witness};
+pub(crate) use store::{Settings, Store};
+pub(crate) use tail::tail_of;
 pub(crate) use unfinished::Unfinished;
 pub(crate) use view::View;
 pub(crate) use volume::Volume;

@@ -7,7 +7,6 @@
 use std::io;
 
 use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
-use super::gone::{DroppedSegment, Gone, GoneBounds};
 use super::record;
 use super::segment::{Before, FORMAT, START, SegmentHead, index_name};
 use super::store::{DROPPED, SAYING, Saying, save};
@@ -16,7 +15,8 @@ use super::values::{self, VALUES};
 use super::volume::{Volume, VolumeFile};
 use super::walk::each_record;
 use crate::limits::disk::{SCAN_BYTES, WRITE_BYTES_MAX};
-use crate::log::dropped::DroppedRun;
+use crate::log::gone::DroppedRun;
+use crate::log::gone::{DroppedSegment, Gone, GoneBounds};
 use crate::position::Epoch;
 use crate::{Error, ErrorKind};
 

@@ -18,7 +18,8 @@ use super::volume::{Volume, VolumeFile};
 use crate::Topic;
 use crate::extras::{Extras, Mark};
 use crate::frame::Frame;
-use crate::limits::disk::{PAGE_BYTES, PAGE_ENTRIES, SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
+use crate::limits::PAGE_BYTES_BELOW;
+use crate::limits::disk::{SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
 use crate::log::entry::{Entry, Stored};
 use crate::matcher::Matchers;
@@ -621,7 +622,7 @@ impl<'a> Page<'a> {
         let (sequence, time_ms, private) = (place.sequence, place.time_ms, record.is_private());
         let stored = Stored { sequence, time_ms, topics, publisher_id, private, extras };
         if self.bytes.is_empty() {
-            self.bytes.reserve(self.max.bytes.min(PAGE_BYTES) + record.fields.len() + 64);
+            self.bytes.reserve(self.max.bytes.min(PAGE_BYTES_BELOW) + record.fields.len() + 64);
         }
         let head = stored.push_chunk(self.epoch, record.fields, &mut self.bytes);
         self.entries.push((stored, self.bytes.len(), head));
@@ -641,8 +642,6 @@ impl<'a> Page<'a> {
     }
 }
 
-/// What a read from disk takes at most.
-pub(crate) const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
 /// An entry that may be held for long: with no more room than it takes.
 const ONE: Retained = Retained { entries: 1, bytes: 0 };
 

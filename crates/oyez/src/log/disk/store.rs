@@ -15,24 +15,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oyez_proto::EventId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
 
-use super::chain::{Chain, Class, Marked, Room, StoredPage, newest_of, open_chain, read_chain};
-use super::gone::{DroppedSegment, Gone, GoneBounds, Saved as SavedGone};
+use super::chain::{Chain, Class, Marked, Room, StoredPage, open_chain, read_chain};
 use super::index::{Contents, FileIndex, Index};
 use super::segment::{self, Damage, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::values;
 use super::volume::{Volume, read_all, replace};
 use crate::extras::Mark;
-use crate::gap::Reason;
-use crate::limits::EVENT_ID_BYTES_MAX;
 use crate::limits::disk::SKIPS_KEPT;
-use crate::log::dropped::{After, DroppedRun, Missed};
+use crate::log::appender::OnDrop;
+use crate::log::below::{Found, Wanted};
 use crate::log::entry::Entry;
-use crate::log::memory::{Departure, Remains};
+use crate::log::gone::{After, DroppedRun, DroppedSegment, Gone, GoneBounds, Missed, Saved};
+use crate::log::tail::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
@@ -107,22 +105,6 @@ pub(crate) struct End {
     pub(crate) generation: u64,
     pub(crate) end: u32,
     pub(crate) last: u64,
-}
-
-/// Who has to know before entries leave the disk.
-pub(crate) trait Witness {
-    /// Entries will go. Gives back what is to be kept of all that have gone.
-    fn leave_disk(&self, departure: &Departure) -> Remains;
-}
-
-/// What became of a read.
-pub(crate) enum StoredRead {
-    Page(StoredPage),
-    /// Entries that match are gone since the stream began. What is left lies behind the same cursor, and counts from now.
-    Lost {
-        missed: Option<u64>,
-        drops: u64,
-    },
 }
 
 impl Store {
@@ -230,14 +212,9 @@ impl Store {
 
     /// Reads the next entries behind `cursor` that match, up to the number `last`. What was gone when `drops` segments had
     /// been dropped is nobody's loss now.
-    pub(crate) fn read(
-        &self,
-        max: Retained,
-        cursor: u64,
-        matchers: &Matchers,
-        last: u64,
-        drops: u64,
-    ) -> io::Result<StoredRead> {
+    pub(crate) fn read(&self, wanted: &Wanted) -> io::Result<Found> {
+        let Wanted { max, cursor, matchers, last, drops } = wanted;
+        let (cursor, last, drops) = (*cursor, *last, *drops);
         // first the segments, which stay readable, then what is gone: nothing falls between
         let segments: Vec<Vec<Arc<Segment>>> = self.chains.iter().map(|chain| chain.behind(cursor)).collect();
         let gone = self.gone.read();
@@ -246,18 +223,18 @@ impl Store {
             lost => {
                 // one of several chains may have lost something behind the cursor before the stream began
                 let missed = lost.number().filter(|_| drops == 0 || self.chains.len() == 1);
-                return Ok(StoredRead::Lost { missed, drops: gone.drops() });
+                return Ok(Found::Lost { missed, drops: gone.drops() });
             }
         }
         drop(gone);
-        let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, max, cursor, matchers, last));
+        let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, *max, cursor, matchers, last));
         if let [_] = &self.chains[..] {
             let page = pages.next().transpose()?.unwrap_or_else(|| StoredPage {
                 entries: Vec::new(),
                 cursor: last,
                 more: false,
             });
-            return Ok(StoredRead::Page(page));
+            return Ok(page.into_found());
         }
         let mut merged = StoredPage { entries: Vec::new(), cursor: last, more: false };
         for page in pages {
@@ -270,25 +247,11 @@ impl Store {
         }
         merged.entries.sort_unstable_by_key(|entry| entry.sequence);
         merged.entries.retain(|entry| entry.sequence <= merged.cursor);
-        Ok(StoredRead::Page(merged))
-    }
-
-    /// The sequence number that an id stands for, or why none does.
-    pub(crate) fn find(&self, id: &str, head: u64) -> io::Result<Result<u64, Reason>> {
-        if id.len() > EVENT_ID_BYTES_MAX {
-            return Ok(Err(Reason::Unknown));
-        }
-        match Position::parse(id) {
-            Ok(position) if position.epoch != self.epoch => Ok(Err(Reason::Epoch)),
-            Ok(position) if position.sequence > head => Ok(Err(Reason::Unknown)),
-            Ok(position) => Ok(Ok(position.sequence)),
-            Err(_) if EventId::new(id).is_err() => Ok(Err(Reason::Unknown)),
-            Err(_) => self.find_publisher_id(id).map(|found| found.ok_or(Reason::Unknown)),
-        }
+        Ok(merged.into_found())
     }
 
     /// The first entry that has it, unless there was another before.
-    fn find_publisher_id(&self, id: &str) -> io::Result<Option<u64>> {
+    pub(super) fn find_publisher_id(&self, id: &str) -> io::Result<Option<u64>> {
         if self.gone.read().ids.contains(id) {
             return Ok(None);
         }
@@ -307,26 +270,6 @@ impl Store {
     /// Was this number given out, perhaps, and lost in a crash?
     pub(crate) fn is_lost_in_a_crash(&self, sequence: u64) -> bool {
         self.skips.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
-    }
-
-    /// The numbers of the newest entries that match, newest first, at most so many.
-    pub(crate) fn newest(&self, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
-        let mut newest: Vec<u64> = Vec::new();
-        for chain in &self.chains {
-            let mut left = number;
-            for segment in chain.behind(0).iter().rev() {
-                let found = newest_of(segment, left, matchers)?;
-                left = left.saturating_sub(found.len());
-                newest.extend(found);
-                if left == 0 {
-                    break;
-                }
-            }
-        }
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        newest.dedup();
-        newest.truncate(number);
-        Ok(newest)
     }
 
     /// The cursor behind which everything of this time or later lies.
@@ -441,7 +384,7 @@ impl Store {
 
     /// Does what need not be done while somebody waits: puts the indexes of full segments into files and drops segments
     /// that are not kept any more.
-    pub(crate) fn keep(&self, now_ms: u64, readers: &dyn Witness) -> io::Result<()> {
+    pub(crate) fn keep(&self, now_ms: u64, readers: &dyn OnDrop) -> io::Result<()> {
         for chain in &self.chains {
             for segment in chain.sealed() {
                 save_index(&*self.volume, &segment)?;
@@ -498,7 +441,7 @@ impl Store {
     }
 
     /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
-    fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn Witness) -> io::Result<()> {
+    fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn OnDrop) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
         let (mut marks, mut deletes) = (HashSet::new(), false);
         segment.each_at(&segment.marked(Mark::LASTING)?, |record| {
@@ -520,7 +463,7 @@ impl Store {
 
         let Contents { first, last, last_ms, entries, .. } = segment.contents();
         let oldest = self.oldest_beside(&segment).unwrap_or(u64::MAX);
-        let Remains { values, ends, deletions } = readers.leave_disk(&Departure { through: last, oldest, marks });
+        let Remains { values, ends, deletions } = readers.drop_below(&Departure { through: last, oldest, marks });
         values::save(&*self.volume, &values)?;
         let saved = {
             let mut gone = self.gone.write();
@@ -590,7 +533,7 @@ fn read_saying(volume: &dyn Volume, names: &[String]) -> Result<Option<Saying>, 
 
 /// What is known of entries that are gone.
 pub(super) fn read_gone(volume: &dyn Volume, names: &[String], bounds: GoneBounds) -> Result<Gone, Error> {
-    let saved = read_file::<SavedGone>(volume, names, DROPPED)?;
+    let saved = read_file::<Saved>(volume, names, DROPPED)?;
     Ok(saved.map_or_else(|| Gone::new(bounds), |saved| Gone::from_saved(saved, bounds)))
 }
 

@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use oyez_proto::Event;
 
-use super::chain::{Class, StoredPage};
-use super::history::History;
+use super::below::OnDisk;
+use super::chain::Class;
 use super::simulated::{Dice, SimulatedDisk};
-use super::store::{Settings, Store, StoredRead, Witness};
+use super::store::{Settings, Store};
+use super::tail::tail_of;
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::limits::ONCE_WINDOW;
+use crate::log::appender::OnDrop;
+use crate::log::below::{Found, Wanted};
 use crate::log::draft::Draft;
-use crate::log::dropped::{After, Missed};
 use crate::log::entry::Entry;
 use crate::log::fingerprint::once_of;
-use crate::log::{Departure, Remains, Retained, Retention};
+use crate::log::gone::{After, Missed};
+use crate::log::search::now;
+use crate::log::{Departure, Log, Remains, Retained, Retention, Start};
 use crate::matcher::{Matcher, Matchers};
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
@@ -45,8 +49,8 @@ impl Dice for Seeded {
 /// No reader has to know.
 struct Nobody;
 
-impl Witness for Nobody {
-    fn leave_disk(&self, _: &Departure) -> Remains {
+impl OnDrop for Nobody {
+    fn drop_below(&self, _: &Departure) -> Remains {
         Remains::default()
     }
 }
@@ -69,10 +73,10 @@ fn open(disk: &SimulatedDisk, bytes: usize) -> Result<Arc<Store>, Error> {
     Store::open(Arc::new(disk.clone()), settings(vec![class(bytes)])).map(Arc::new)
 }
 
-fn matchers(matcher: &str) -> Matchers {
+fn matchers(matcher: &str) -> Arc<Matchers> {
     let mut matchers = Matchers::default();
     matchers.push(matcher.parse::<Matcher>().unwrap());
-    matchers
+    Arc::new(matchers)
 }
 
 fn read(store: &Store, matcher: &str) -> Vec<Arc<Entry>> {
@@ -80,15 +84,16 @@ fn read(store: &Store, matcher: &str) -> Vec<Arc<Entry>> {
     let last = store.opened.head.max(1 << 40);
     loop {
         let page = Retained { entries: 7, bytes: 4 << 10 };
-        match store.read(page, cursor, &matchers, last, u64::MAX).unwrap() {
-            StoredRead::Page(StoredPage { entries: found, cursor: end, more }) => {
+        match store.read(&Wanted { max: page, cursor, matchers: Arc::clone(&matchers), last, drops: u64::MAX }).unwrap()
+        {
+            Found::Page { entries: found, cursor: end, more } => {
                 entries.extend(found);
                 cursor = end;
                 if !more {
                     return entries;
                 }
             }
-            StoredRead::Lost { .. } => panic!("nothing is lost to one who knows of every drop"),
+            Found::Lost { .. } => panic!("nothing is lost to one who knows of every drop"),
         }
     }
 }
@@ -402,9 +407,8 @@ fn try_read(store: &Store) -> io::Result<Vec<u64>> {
     let (matchers, mut found, mut cursor) = (matchers("*"), Vec::new(), 0);
     let page = Retained { entries: usize::MAX, bytes: usize::MAX };
     loop {
-        if let StoredRead::Page(StoredPage { entries, cursor: end, more }) =
-            store.read(page, cursor, &matchers, 1 << 40, u64::MAX)?
-        {
+        let wanted = Wanted { max: page, cursor, matchers: Arc::clone(&matchers), last: 1 << 40, drops: u64::MAX };
+        if let Found::Page { entries, cursor: end, more } = store.read(&wanted)? {
             found.extend(entries.iter().map(|entry| entry.sequence));
             cursor = end;
             if !more {
@@ -565,9 +569,13 @@ fn keeper_and_writer_never_take_the_same_room() {
 
 /// A log of two classes, the second for `x/*`, and its writer.
 fn two_classes(others: Retention, own: Retention) -> (Arc<Store>, Writer) {
+    two_classes_on(&SimulatedDisk::default(), others, own)
+}
+
+fn two_classes_on(disk: &SimulatedDisk, others: Retention, own: Retention) -> (Arc<Store>, Writer) {
     let topics = Some("x/*".parse().unwrap());
     let classes = vec![Class { topics: None, retention: others }, Class { topics, retention: own }];
-    let store = Arc::new(Store::open(Arc::new(SimulatedDisk::default()), settings(classes)).unwrap());
+    let store = Arc::new(Store::open(Arc::new(disk.clone()), settings(classes)).unwrap());
     let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
     (store, writer)
 }
@@ -587,14 +595,19 @@ fn publish(writer: &mut Writer, topics: &[&str], bytes: usize) -> u64 {
 #[test]
 fn what_follows_a_gap_is_the_oldest_of_all_classes() {
     let forever = Retention::default().bytes(1 << 20);
-    let (store, mut writer) = two_classes(forever.age(Duration::from_secs(1)), forever);
+    let (disk, retentions) = (SimulatedDisk::default(), (forever.age(Duration::from_secs(1)), forever));
+    let (_, mut writer) = two_classes_on(&disk, retentions.0, retentions.1);
     let first = publish(&mut writer, &["a"], 10);
     publish(&mut writer, &["a", "x/1"], 10);
     publish(&mut writer, &["b"], 10);
-    let last = publish(&mut writer, &["a", "x/1"], 10);
-    let history = History::new(store).unwrap();
-    let (found, before) = history.first_behind(0, &matchers("a"), last, |_| true).unwrap();
-    assert_eq!((found.map(|entry| entry.sequence), before), (Some(first), first - 1));
+    publish(&mut writer, &["a", "x/1"], 10);
+    writer.stop().unwrap();
+    let (store, _) = two_classes_on(&disk, retentions.0, retentions.1);
+    let tail = tail_of(&store, Matchers::default(), 1 << 20).unwrap();
+    let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
+    let begin = now(log.begin(&Start::Id("made up".into()), &matchers("a"), 0)).unwrap();
+    let gap = begin.gap.unwrap();
+    assert_eq!((gap.oldest, gap.position.sequence), (Some(log.position(first).event_id()), first - 1));
 }
 
 #[test]
@@ -611,9 +624,13 @@ fn what_a_class_had_lost_before_a_stream_began_is_not_counted_with_what_it_loses
     };
     let began = lose(1);
     let all = matchers("*");
-    let missed = |drops| match store.read(Retained { entries: 1, bytes: 1 }, kept - 1, &all, u64::MAX, drops).unwrap() {
-        StoredRead::Lost { missed, .. } => missed,
-        StoredRead::Page(_) => panic!("something is gone"),
+    let wanted = |drops| {
+        let max = Retained { entries: 1, bytes: 1 };
+        Wanted { max, cursor: kept - 1, matchers: Arc::clone(&all), last: u64::MAX, drops }
+    };
+    let missed = |drops| match store.read(&wanted(drops)).unwrap() {
+        Found::Lost { missed, .. } => missed,
+        Found::Page { .. } => panic!("something is gone"),
     };
     let before = missed(0).unwrap();
     lose(began + 1);

@@ -1,5 +1,6 @@
 //! Streams that begin, are read, and come back, each output held against the oracle.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,7 @@ use super::{Seen, World};
 use crate::gap::{Gap, Reason};
 use crate::last_event_id::LastEventId;
 use crate::model::begun::{Begun, Due, is_told_once};
+use crate::model::bell::Bell;
 use crate::model::deletions::Known;
 use crate::model::wish::Wish;
 use crate::options::SlowPolicy;
@@ -209,7 +211,14 @@ impl World {
     fn poll(&mut self, at: usize, seen: &mut Seen) -> bool {
         let mut reader = self.readers.swap_remove(at);
         let mut out = Vec::new();
-        let turn = reader.subscriber.poll(self.now, Waker::noop(), &mut out);
+        let bell = Arc::new(Bell::default());
+        let mut turn = reader.subscriber.poll(self.now, &Waker::from(Arc::clone(&bell)), &mut out);
+        while reader.subscriber.is_fetching() && out.is_empty() {
+            while !reader.subscriber.has_fetched() {
+                bell.wait();
+            }
+            turn = reader.subscriber.poll(self.now, &Waker::from(Arc::clone(&bell)), &mut out);
+        }
         let front = self.core.log.front();
         assert_eq!(turn == Turn::Deliver, !out.is_empty());
         for output in out {

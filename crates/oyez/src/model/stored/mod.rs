@@ -7,13 +7,16 @@ mod oracle;
 mod readers;
 mod setup;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oyez_proto::Event;
 
 use super::dice::{Dice, each_world, have_reached};
 use super::topics::{KEYS, TOPICS};
-use crate::log::disk::{SimulatedDisk, StoredPage, StoredRead};
+use crate::log::below::{Found, Wanted};
+use crate::log::disk::SimulatedDisk;
+use crate::log::search::now;
 use crate::log::{Admission, Batch, Retained};
 use crate::matcher::Matchers;
 use crate::once::IdempotencyKey;
@@ -291,8 +294,18 @@ impl World {
         let mut all = Matchers::default();
         all.push("*".parse().unwrap());
         let page = Retained { entries: usize::MAX, bytes: usize::MAX };
-        let read = self.life.store.read(page, self.oracle.head, &all, u64::MAX, u64::MAX).unwrap();
-        let StoredRead::Page(StoredPage { entries, .. }) = read else { panic!("something has left meanwhile") };
+        let read = self
+            .life
+            .store
+            .read(&Wanted {
+                max: page,
+                cursor: self.oracle.head,
+                matchers: Arc::new(all),
+                last: u64::MAX,
+                drops: u64::MAX,
+            })
+            .unwrap();
+        let Found::Page { entries, .. } = read else { panic!("something has left meanwhile") };
         let ids: Vec<_> = entries.iter().map(|entry| entry.event_id(self.setup.epoch).to_string()).collect();
         assert!(ids == torn.ids || (ids.is_empty() && !torn.is_acknowledged), "{ids:?} is left of {torn:?}");
         entries.iter().for_each(|entry| self.oracle.publish(entry, entry.time_ms, torn.chain));
@@ -302,7 +315,7 @@ impl World {
     fn delete(&mut self) {
         let name = self.dice.pick(&TOPICS);
         let topic = Topic::new(name).unwrap();
-        let known = self.life.core.log.newest_of(&topic).unwrap();
+        let known = now(self.life.core.log.newest_of(&topic)).unwrap();
         let batch = Batch::deletion(topic, known);
         assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
         let entries = self.life.writer.push(batch.0, self.now_ms);

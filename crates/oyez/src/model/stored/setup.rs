@@ -1,13 +1,12 @@
 //! What the hub of a world stands on: its settings, and what is made of them anew at each start.
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::task::Wake;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::Core;
 use crate::limits::Limits;
-use crate::log::disk::{Class, DiskDice, Durability, Settings, SimulatedDisk, Store, Witness, Writer};
-use crate::log::{Departure, Log, Remains, Retention};
+use crate::log::disk::{Class, DiskDice, Durability, OnDisk, Settings, SimulatedDisk, Store, Writer, tail_of};
+use crate::log::{Departure, Log, OnDrop, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::model::dice::Dice;
 use crate::position::Epoch;
@@ -82,41 +81,25 @@ impl Setup {
             compact: compact(),
         };
         let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
-        let log = Log::on_disk(Arc::clone(&store), compact(), self.tail_bytes).unwrap();
+        let log = Log::over(
+            Arc::new(OnDisk(Arc::clone(&store))),
+            store.epoch,
+            tail_of(&store, compact(), self.tail_bytes).unwrap(),
+        );
         let writer = Writer::new(Arc::clone(&store), Durability::Fsync);
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Life { store, writer, core }
     }
 }
 
-impl Witness for Life {
-    fn leave_disk(&self, departure: &Departure) -> Remains {
-        self.core.log.leave_disk(departure)
+impl OnDrop for Life {
+    fn drop_below(&self, departure: &Departure) -> Remains {
+        self.core.log.drop_below(departure)
     }
 }
 
 impl DiskDice for Dice {
     fn below(&mut self, end: u64) -> u64 {
         Self::below(self, end)
-    }
-}
-
-/// Wakes the thread that waits for a page.
-#[derive(Default)]
-pub(super) struct Bell(Mutex<bool>, Condvar);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        *self.0.lock().unwrap() = true;
-        self.1.notify_all();
-    }
-}
-
-impl Bell {
-    pub(super) fn wait(&self) {
-        let rung = self.0.lock().unwrap();
-        let (mut rung, late) = self.1.wait_timeout_while(rung, Duration::from_secs(60), |rung| !*rung).unwrap();
-        assert!(!late.timed_out(), "nobody says that the page is there");
-        *rung = false;
     }
 }

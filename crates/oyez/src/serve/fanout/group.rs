@@ -10,7 +10,7 @@ use super::runs::Runs;
 use super::stream_id::StreamKey;
 use crate::index::Places;
 use crate::limits::serve::{RUN_BYTES, RUN_ENTRIES};
-use crate::log::{Behind, Entry, Log, Page, Retained};
+use crate::log::{Behind, Entry, Log, Read, Retained};
 use crate::matcher::Matchers;
 use crate::readable::Readable;
 
@@ -198,18 +198,15 @@ impl Group {
         let page = Retained { entries: RUN_ENTRIES, bytes: RUN_BYTES };
         // who is to be told of what was deleted, each subscriber knows for itself
         let behind = Behind { cursor, known: 0 };
-        match log.read_at_most(page, behind, &self.name.matchers) {
-            Page::Read { gap: Some(_), .. } => Next::Lost,
-            Page::Read { entries, cursor, more: false, .. } if entries.is_empty() => Next::Nothing(cursor),
+        // what is gone, below the tail or hidden is its subscriber's business
+        let Some(read) = log.read_tail(page, behind, &self.name.matchers) else { return Next::Lost };
+        let Read { entries, cursor: upto, more: full, .. } = read;
+        if entries.is_empty() {
             // patterns that skip much: nothing yet
-            Page::Read { entries, cursor, .. } if entries.is_empty() => Next::Skipped(cursor),
-            Page::Read { entries, cursor: upto, more: full, .. } => {
-                let stretch = Stretch { from: cursor, upto, full, entries: &entries };
-                let which = self.old_runs.make(&stretch, &self.name, readable, log);
-                self.old_runs.get(which).next(log)
-            }
-            // what is gone, on disk or not to be read is its subscriber's business
-            _ => Next::Lost,
+            return if full { Next::Skipped(upto) } else { Next::Nothing(upto) };
         }
+        let stretch = Stretch { from: cursor, upto, full, entries: &entries };
+        let which = self.old_runs.make(&stretch, &self.name, readable, log);
+        self.old_runs.get(which).next(log)
     }
 }

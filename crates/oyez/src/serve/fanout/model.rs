@@ -18,7 +18,7 @@ use crate::core::Core;
 use crate::format::Format;
 use crate::limits::Limits;
 use crate::limits::serve::RUN_BYTES;
-use crate::log::{Behind, Bounds, Entry, Log, Page, Retention};
+use crate::log::{Behind, Bounds, Entry, Log, Read, Retained, Retention};
 use crate::matcher::{Matcher, Matchers, selects};
 use crate::position::Epoch;
 use crate::publish::Publish;
@@ -328,11 +328,9 @@ impl Member {
             }
             Next::Nothing(cursor) | Next::Skipped(cursor) => self.cursor = *cursor,
             Next::Lost => {
-                let Page::Read { entries, cursor, .. } =
-                    log.read(Behind { cursor: self.cursor, known: 0 }, &self.matchers)
-                else {
-                    panic!("nothing is dropped here");
-                };
+                let page = Retained { entries: 64, bytes: 32 << 10 };
+                let read = log.read_tail(page, Behind { cursor: self.cursor, known: 0 }, &self.matchers);
+                let Some(Read { entries, cursor, .. }) = read else { panic!("nothing is dropped here") };
                 let expired = log.expired(&entries, &self.matchers);
                 assert!(expired.contains(&true), "nothing has expired here");
                 let told = entries.iter().zip(expired).filter(|(entry, expired)| !expired && self.may_have(entry));

@@ -20,8 +20,9 @@ use super::stream::{NO_HUB, Rest, Source, State, Stream};
 use super::stream_id::{StreamId, StreamKey};
 use crate::core::Core;
 use crate::format::Format;
+use crate::index::SlotKey;
 use crate::live::Live;
-use crate::subscriber::Fed;
+use crate::subscriber::{Fed, Subscriber};
 
 /// Which streams there are, in which groups they are, and when each is looked at next. It brings them nothing.
 pub(crate) struct Streams {
@@ -103,23 +104,19 @@ impl Streams {
             self.inbox.streams().end();
             return None;
         }
-        let (source, format, hub, group) = match live {
-            Live::Feed(feed) => (Source::Feed(feed), Format::Sse, NO_HUB, 0),
-            Live::Subscriber(pump) => {
-                let (mut subscriber, format) = pump.into_parts();
-                let hub = self.hub_of(subscriber.hub());
-                let groups = &mut self.hubs[hub as usize];
-                groups.streams += 1;
-                let group = groups.enter(subscriber.matchers(), Framing { format, chunked });
-                subscriber.let_feed(groups.group(group).matchers());
-                (Source::Subscriber(subscriber), format, hub, group)
-            }
+        let Some((mut source, format)) = source_of(live) else {
+            self.inbox.streams().end(); // only what has begun is handed over
+            return None;
+        };
+        let framing = Framing { format, chunked };
+        let (hub, group) = match &mut source {
+            Source::Feed(_) => (NO_HUB, 0),
+            Source::Subscriber(subscriber) => self.enter(subscriber, framing),
         };
         let (fed, control) = match &source {
             Source::Subscriber(subscriber) => (subscriber.place(), subscriber.control().clone()),
             Source::Feed(feed) => (Fed::default(), feed.control().clone()),
         };
-        let framing = Framing { format, chunked };
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
         let mut backlog = Backlog::default();
         backlog.push(head);
@@ -129,6 +126,16 @@ impl Streams {
         let state = State::Driven;
         self.streams.insert(Stream { socket, blocked: false, stalling: false, state, hub, group, fed, control, rest });
         Some(key)
+    }
+
+    /// The place of its hub, and of its group there.
+    fn enter(&mut self, subscriber: &mut Subscriber, framing: Framing) -> (u32, SlotKey) {
+        let hub = self.hub_of(subscriber.hub());
+        let groups = &mut self.hubs[hub as usize];
+        groups.streams += 1;
+        let group = groups.enter(subscriber.matchers(), framing);
+        subscriber.let_feed(groups.group(group).matchers());
+        (hub, group)
     }
 
     fn hub_of(&mut self, core: &Arc<Core>) -> u32 {
@@ -231,6 +238,17 @@ impl Streams {
     /// When the next time comes.
     pub(crate) fn next_time(&self) -> Option<Instant> {
         self.schedule.next()
+    }
+}
+
+/// Who says what comes next, and in which format.
+fn source_of(live: Live) -> Option<(Source, Format)> {
+    match live {
+        Live::Feed(feed) => Some((Source::Feed(feed), Format::Sse)),
+        Live::Subscriber(pump) => {
+            pump.into_parts().map(|(subscriber, format)| (Source::Subscriber(subscriber), format))
+        }
+        Live::Refused(_) => None,
     }
 }
 

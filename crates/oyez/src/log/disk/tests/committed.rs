@@ -3,7 +3,9 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::log::disk::{Committer, KeeperBell, Tail};
+use crate::log::Visible;
+use crate::log::disk::committer::Committer;
+use crate::log::disk::keeper::KeeperCall;
 use crate::log::{Admission, Batch};
 use crate::sync::Mutex;
 
@@ -13,7 +15,7 @@ struct Slow {
     answered: Mutex<Receiver<()>>,
 }
 
-impl Tail for Slow {
+impl Visible for Slow {
     fn admit(&self, _: &Batch, _: u64) -> Result<Admission, Error> {
         Ok(Admission::New)
     }
@@ -36,7 +38,7 @@ async fn what_is_old_leaves_memory_when_the_publisher_has_its_answer() {
     let asked = Arc::new(Mutex::default());
     let (answer, answered) = channel();
     let tail = Slow { asked: Arc::clone(&asked), answered: Mutex::new(answered) };
-    let committer = Committer::start(writer, Epoch::from_bits(7), tail, Arc::new(KeeperBell::default())).unwrap();
+    let committer = Committer::start(writer, Epoch::from_bits(7), tail, Arc::new(KeeperCall::default())).unwrap();
     for round in 1..=2 {
         let batch = Batch::new(vec![Publish::new(Topic::new("a").unwrap(), Event::data("x"))], None);
         committer.append(batch).await.unwrap();

@@ -59,8 +59,7 @@ impl LeftIds {
     }
 }
 
-/// Of a history on disk.
-#[cfg(unix)]
+/// Of a history that outlives its process.
 impl LeftIds {
     /// Goes on with what was known before.
     pub(crate) fn of(history_bytes: usize, (seed, hashes): (u64, Vec<u64>)) -> Self {
@@ -101,7 +100,6 @@ mod tests {
         }
     }
 
-    #[cfg(unix)]
     #[test]
     fn what_is_saved_is_known_again() {
         let mut ids = LeftIds::of_most(200);

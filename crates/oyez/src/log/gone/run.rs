@@ -1,14 +1,8 @@
-//! What is still known of entries that are gone: enough to say whether a resume is complete.
+//! Entries of one topic that are gone, and what a reader has missed of them.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-
-use crate::Topic;
-#[cfg(unix)]
-use crate::limits::MISSED_CHECKS;
-#[cfg(unix)]
-use crate::matcher::Matchers;
 
 /// Where a resume starts reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +41,6 @@ impl Missed {
     }
 
     /// This and what is missed of other entries.
-    #[cfg(unix)]
     pub(crate) fn and(self, others: Self) -> Self {
         match (self, others) {
             (Self::Nothing, missed) | (missed, Self::Nothing) => missed,
@@ -116,19 +109,16 @@ impl DroppedRun {
     }
 
     /// Nothing but that something is gone, up to this number and time.
-    #[cfg(unix)]
     pub(crate) fn unknown(last: u64, last_ms: u64) -> Self {
         Self { unknown: last, unknown_ms: last_ms, ..Self::default() }
     }
 
     /// Nothing but that something is gone, up to where this or `run` ends.
-    #[cfg(unix)]
     pub(crate) fn until(self, run: &Self) -> Self {
         Self::unknown(self.unknown.max(run.last), self.unknown_ms.max(run.last_ms))
     }
 
     /// This run and what is gone behind it, with the segment that was dropped as this one.
-    #[cfg(unix)]
     pub(crate) fn join(&mut self, behind: &Self, drop: u64) {
         if behind.last() == 0 {
             return; // what was gone before is not gone again
@@ -146,14 +136,19 @@ impl DroppedRun {
         self.count += behind.count;
     }
 
+    /// Of `run` nothing is known any more but where it ends.
+    pub(crate) fn forget(&mut self, run: &Self) {
+        self.unknown = self.unknown.max(run.last());
+        self.unknown_ms = self.unknown_ms.max(run.last_ms());
+        self.drop = self.drop.max(run.drop);
+    }
+
     /// How many entries it is known to be.
-    #[cfg(unix)]
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// What of it a reader behind `after` has missed that was there when so many segments had been dropped.
-    #[cfg(unix)]
     pub(crate) fn missed_since(&self, after: After, drops: u64) -> Missed {
         if self.drop > drops { self.missed(after) } else { Missed::Nothing }
     }
@@ -174,117 +169,7 @@ impl DroppedRun {
     }
 }
 
-/// The summary of topics whose entries are all gone, bounded in bytes; of the topics beyond only the highest number is known.
-#[derive(Debug)]
-pub(crate) struct Dropped {
-    runs: HashMap<Topic, DroppedRun>,
-    by_last: BTreeSet<(u64, Topic)>,
-    bytes: usize,
-    bytes_max: usize,
-    /// What any topic that has no run may have lost: nothing, until one had to be forgotten.
-    forgotten: DroppedRun,
-}
-
-impl Dropped {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { runs: HashMap::new(), by_last: BTreeSet::new(), bytes: 0, bytes_max, forgotten: DroppedRun::default() }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Keeps what is known of a topic whose last entry has gone.
-    pub(crate) fn remember(&mut self, topic: Topic, run: DroppedRun) {
-        self.bytes += cost(&topic);
-        self.by_last.insert((run.last, topic.clone()));
-        self.runs.insert(topic, run);
-        while self.bytes > self.bytes_max {
-            let Some((_, topic)) = self.by_last.pop_first() else { break };
-            let Some(run) = self.runs.remove(&topic) else { break };
-            self.bytes -= cost(&topic);
-            self.forgotten.unknown = self.forgotten.unknown.max(run.last());
-            self.forgotten.unknown_ms = self.forgotten.unknown_ms.max(run.last_ms());
-            self.forgotten.drop = self.forgotten.drop.max(run.drop);
-        }
-    }
-
-    /// What is known of a topic that has no entry.
-    pub(crate) fn run(&self, topic: &Topic) -> DroppedRun {
-        self.runs.get(topic).copied().unwrap_or(self.forgotten)
-    }
-
-    /// Gives that back for a topic that has entries again.
-    pub(crate) fn recall(&mut self, topic: &Topic) -> DroppedRun {
-        let Some(run) = self.runs.remove(topic) else { return self.forgotten };
-        self.by_last.remove(&(run.last, topic.clone()));
-        self.bytes -= cost(topic);
-        run
-    }
-
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (&Topic, DroppedRun)> {
-        self.runs.iter().map(|(topic, run)| (topic, *run))
-    }
-
-    /// What may have been missed of topics that are not known any more.
-    pub(crate) fn missed_of_forgotten(&self, after: After) -> Missed {
-        self.forgotten.missed(after)
-    }
-}
-
-/// Of a history on disk, where segments are dropped.
-#[cfg(unix)]
-impl Dropped {
-    /// Goes on with what was known of topics before.
-    pub(crate) fn of(bytes_max: usize, runs: impl Iterator<Item = (Topic, DroppedRun)>, forgotten: DroppedRun) -> Self {
-        let mut dropped = Self { forgotten, ..Self::new(bytes_max) };
-        runs.for_each(|(topic, run)| dropped.remember(topic, run));
-        dropped
-    }
-
-    pub(crate) fn forgotten(&self) -> DroppedRun {
-        self.forgotten
-    }
-
-    /// Entries of this topic are gone, behind those that were before, with the segment that was dropped as this one.
-    pub(crate) fn add(&mut self, topic: Topic, run: &DroppedRun, drop: u64) {
-        let mut known = self.recall(&topic);
-        known.join(run, drop);
-        self.remember(topic, known);
-    }
-
-    /// Of any topic something may be gone.
-    pub(crate) fn add_to_all(&mut self, run: &DroppedRun, drop: u64) {
-        self.runs.values_mut().chain([&mut self.forgotten]).for_each(|known| known.join(run, drop));
-    }
-
-    /// What a reader behind `after` has missed that was there when so many segments had been dropped, but for topics of which
-    /// nothing is ever missed.
-    pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64, compact: &Matchers) -> Missed {
-        if matchers.is_exact() {
-            let topics = matchers.exact.iter().filter(|topic| !(compact.len() > 0 && compact.matches(topic)));
-            let missed = topics.map(|topic| self.run(topic).missed_since(after, drops));
-            let mut missed = missed.filter(|missed| *missed != Missed::Nothing);
-            return match (missed.next(), missed.next()) {
-                (None, _) => Missed::Nothing,
-                (Some(only), None) => only,
-                // an entry of two topics would be counted twice
-                (Some(_), Some(_)) => Missed::Unknown,
-            };
-        }
-        let mut behind = self.runs.iter().filter(|(_, run)| run.missed_since(after, drops) != Missed::Nothing);
-        let found = behind.by_ref().take(MISSED_CHECKS / matchers.len()).any(|(topic, _)| matchers.matches(topic));
-        // with more topics than we may look at, one of the others could match
-        if found || behind.next().is_some() { Missed::Unknown } else { self.forgotten.missed_since(after, drops) }
-    }
-}
-
-/// A name in two maps, with what they keep beside it.
-fn cost(topic: &Topic) -> usize {
-    topic.len() + 240
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,15 +1,18 @@
-//! What is known of entries that have left the disk: enough to say whether a resume is complete, and what counts on though its
-//! entry is gone. It is the file `dropped`, and changes when a segment is dropped.
+//! What is known of entries that have left the log: enough to say whether a resume is complete, and what counts on though its
+//! entry is gone. Over nothing it is the tail's and changes with each entry; on disk it is the file `dropped` and changes when a
+//! segment is dropped.
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::LeftIds;
+use super::run::{After, DroppedRun, Missed};
+use super::topics::Dropped;
 use crate::Topic;
 use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::log::deletions::Outlived;
-use crate::log::dropped::{After, Dropped, DroppedRun, Missed};
-use crate::log::left_ids::LeftIds;
 use crate::matcher::Matchers;
 
+/// What has left a log.
 #[derive(Debug)]
 pub(crate) struct Gone {
     /// By the number of the class.
@@ -100,6 +103,26 @@ impl Gone {
             compact: Matchers::default(),
             summary_bytes,
         }
+    }
+
+    /// The same of a log over nothing, whose entries leave one by one and are all of one class.
+    pub(crate) fn over_nothing(bounds: GoneBounds) -> Self {
+        Self { classes: vec![GoneOfClass::nothing(bounds.summary_bytes)], ..Self::new(bounds) }
+    }
+
+    /// Topics of which all entries are gone, of a log over nothing.
+    pub(crate) fn topics_over_nothing(&self) -> &Dropped {
+        &self.classes[0].topics
+    }
+
+    /// See [`topics_over_nothing`](Self::topics_over_nothing).
+    pub(crate) fn topics_over_nothing_mut(&mut self) -> &mut Dropped {
+        &mut self.classes[0].topics
+    }
+
+    /// The oldest entry of a log over nothing has left, which was of this time.
+    pub(crate) fn note_time(&mut self, time_ms: u64) {
+        self.newest_ms = time_ms;
     }
 
     pub(crate) fn from_saved(saved: Saved, bounds: GoneBounds) -> Self {

@@ -1,0 +1,61 @@
+//! The disk, as who makes entries durable.
+
+use std::sync::Arc;
+
+use super::committer::Committer;
+use super::keeper::{Keeper, KeeperCall};
+use super::store::Store;
+use super::writer::Writer;
+use crate::Error;
+use crate::log::appender::{Appender, OnDrop, Promise, Visible};
+use crate::log::{Batch, Published};
+
+/// The thread that writes and the one that tidies. Dropping it writes what waits and ends them.
+pub(crate) struct DiskAppender {
+    committer: Committer,
+    keeper: Keeper,
+}
+
+impl DiskAppender {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::ErrorKind::Internal) when there can be no more threads.
+    pub(crate) fn start(
+        store: Arc<Store>,
+        writer: Writer,
+        shown: impl Visible + OnDrop + Clone + 'static,
+    ) -> Result<Self, Error> {
+        let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
+        let call = Arc::new(KeeperCall::default());
+        let epoch = store.epoch;
+        let committer = Committer::start(writer, epoch, shown.clone(), Arc::clone(&call)).map_err(not_started)?;
+        let keeper = Keeper::start(store, shown, call).map_err(not_started)?;
+        Ok(Self { committer, keeper })
+    }
+}
+
+impl Appender for DiskAppender {
+    fn append(&self, batch: Batch) -> Promise<'_, Result<Published, Error>> {
+        Box::pin(self.committer.append(batch))
+    }
+
+    fn close(&self) -> Promise<'_, ()> {
+        Box::pin(async {
+            self.committer.close().await;
+            self.keeper.stop();
+        })
+    }
+
+    fn failed(&self) -> Promise<'_, String> {
+        let mut failed = self.committer.failed();
+        Box::pin(async move {
+            let reason = failed.wait_for(|failed| failed.is_some()).await;
+            let reason = reason.ok().and_then(|reason| reason.as_deref().map(str::to_owned));
+            match reason {
+                Some(reason) => reason,
+                None => std::future::pending().await, // the thread has ended, and in good order
+            }
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! The tail of a log on disk, when the hub starts.
+
+use std::sync::atomic::Ordering::AcqRel;
+
+use super::store::{Store, unreadable};
+use crate::Error;
+use crate::log::tail::Tail;
+use crate::log::{Bounds, Retention};
+use crate::matcher::Matchers;
+
+/// It begins where the store ended when that was opened, in so many bytes, and knows what the entries there mean.
+pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Result<Tail, Error> {
+    let mut tail = Tail::new(Retention::default().bytes(tail_bytes), Bounds::over_what_keeps(), compact, true);
+    let (remains, gone_through) = store.remains().map_err(unreadable)?;
+    // in the order of the log: a class that keeps longer may still have older values than those that have left another
+    let mut values = tail.recall_remains(remains, gone_through).into_iter().peekable();
+    let recalled = store.each_marked(|entry| {
+        while let Some(value) = values.next_if(|value| value.sequence < entry.sequence) {
+            tail.recall_value(&value);
+        }
+        let _both = values.next_if(|value| value.sequence == entry.sequence);
+        tail.recall(entry);
+    });
+    recalled.map_err(unreadable)?;
+    values.for_each(|value| tail.recall_value(&value));
+    tail.facts.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, AcqRel);
+    tail.facts.private.fetch_or(store.has_had_private(), AcqRel);
+    tail.skip(store.opened.head);
+    Ok(tail)
+}

@@ -1,0 +1,132 @@
+//! Where a gap ends: before the first entry that follows.
+
+use std::sync::Arc;
+
+use crate::Error;
+use crate::gap::{Gap, Reason};
+use crate::limits::{GAP_STEPS, PAGE_BYTES};
+use crate::log::Retained;
+use crate::log::below::{Found, Wanted};
+use crate::log::entry::Entry;
+use crate::log::latest::Snapshot;
+use crate::log::log::Log;
+use crate::log::page::{Behind, Lost, Read};
+use crate::log::step::{Step, give_way};
+use crate::matcher::Matchers;
+
+/// What is found behind a gap: the first entry that follows, and the cursor before it, or up to which there is none.
+type First = (Option<Arc<Entry>>, u64);
+
+impl Log {
+    /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Gives way between the
+    /// steps of its search.
+    pub(super) async fn gap(&self, lost: Lost, requested: String, matchers: &Arc<Matchers>) -> (Gap, Option<Snapshot>) {
+        let Lost { reason, mut missed, mut cursor, mut values } = lost;
+        loop {
+            if let Some((after, snapshot)) = values.take() {
+                if let Some(first) = self.first_value(after, &snapshot, matchers).await {
+                    let end = first.sequence - 1;
+                    return (self.gap_before(reason, requested, missed, (Some(first), end)), Some(snapshot));
+                }
+            }
+            if self.below.keeps() {
+                match self.first_below(cursor, matchers).await {
+                    // it was not looked for to the end
+                    Ok((None, end)) if end + 1 >= self.tail.read().front() => cursor = end,
+                    Ok(first) => return (self.gap_before(reason, requested, missed, first), None),
+                    // whoever reads on meets the error as well
+                    Err(_) => return (self.gap_before(reason, requested, missed, (None, cursor)), None),
+                }
+            }
+            // of deletions it is not asked here
+            match self.read_over_nothing(Behind { cursor, known: u64::MAX }, matchers).await {
+                Ok(Read { entries, cursor: end, more, .. }) => {
+                    // what is hidden by now is missed as well
+                    let expired = self.expired(&entries, matchers);
+                    let hidden = expired.iter().take_while(|expired| **expired).count();
+                    missed = missed.map(|missed| missed + hidden as u64);
+                    let first = match entries.get(hidden) {
+                        Some(entry) => (Some(Arc::clone(entry)), entry.sequence - 1),
+                        None if more => {
+                            cursor = end;
+                            give_way().await;
+                            continue;
+                        }
+                        None => (None, end),
+                    };
+                    return (self.gap_before(reason, requested, missed, first), None);
+                }
+                // more has gone while we looked
+                Err(lost) => (missed, cursor, values) = (None, lost.cursor, lost.values),
+            }
+        }
+    }
+
+    fn gap_before(&self, reason: Reason, requested: String, missed: Option<u64>, first: First) -> Gap {
+        let (first, end) = first;
+        let oldest = first.map(|first| first.event_id(self.epoch));
+        Gap { reason, requested, oldest, missed, position: self.position(end) }
+    }
+
+    /// The first value of `snapshot` behind `cursor` that matches.
+    pub(super) async fn first_value(
+        &self,
+        cursor: u64,
+        snapshot: &Snapshot,
+        matchers: &Matchers,
+    ) -> Option<Arc<Entry>> {
+        let mut cursor = cursor;
+        loop {
+            // what is lost meanwhile is found out when they are told
+            let read = self.tail.read().facts.latest.read(ONE, cursor, snapshot, matchers);
+            match (read.entries.into_iter().next(), read.more) {
+                (None, true) => cursor = read.cursor,
+                (found, _) => return found,
+            }
+            give_way().await;
+        }
+    }
+
+    /// The first entry behind `cursor` that matches and lies below, or a value that has left there, as far as was looked.
+    async fn first_below(&self, cursor: u64, matchers: &Arc<Matchers>) -> Result<First, Error> {
+        let last = self.tail.read().front() - 1;
+        let (first, end) = self.first_kept(cursor, matchers, last).await?;
+        let remaining = self.tail.read().remaining(cursor, end);
+        let Some(remaining) = remaining else { return Ok((first, end)) };
+        Ok(match self.first_value(cursor, &remaining, matchers).await {
+            Some(value) => {
+                let before = value.sequence - 1;
+                (Some(value), before)
+            }
+            None => (first, end),
+        })
+    }
+
+    async fn first_kept(&self, mut cursor: u64, matchers: &Arc<Matchers>, last: u64) -> Result<First, Error> {
+        let mut step = Step::of(matchers);
+        for _ in 0..GAP_STEPS {
+            if cursor >= last {
+                break;
+            }
+            let (max, drops) = (FIRST, self.below.drops());
+            let wanted = Wanted { max, cursor, matchers: Arc::clone(matchers), last, drops };
+            let Found::Page { mut entries, cursor: end, more } = self.below.read(wanted).await? else { continue };
+            // of each chain there may be one
+            self.retain_matching(&mut entries, matchers, &mut step).await;
+            if let Some(first) = entries.into_iter().next() {
+                let before = first.sequence - 1;
+                return Ok((Some(first), before));
+            }
+            cursor = end;
+            if !more {
+                break;
+            }
+        }
+        Ok((None, cursor))
+    }
+}
+
+/// What a look for the first entry takes.
+const ONE: Retained = Retained { entries: 1, bytes: PAGE_BYTES };
+/// The same below.
+const FIRST: Retained = Retained { entries: 1, bytes: usize::MAX };

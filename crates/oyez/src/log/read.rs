@@ -1,0 +1,272 @@
+//! Reading the log: a page at a time, behind a cursor.
+
+use std::sync::Arc;
+
+use crate::gap::Reason;
+use crate::limits::{PAGE_BYTES, PAGE_BYTES_BELOW, PAGE_ENTRIES, PAGE_ENTRIES_BELOW};
+use crate::log::Retained;
+use crate::log::below::{Found, Wanted};
+use crate::log::deletions::{Deleted, Hidden};
+use crate::log::entry::Entry;
+use crate::log::gone::{After, Missed};
+use crate::log::latest::Snapshot;
+use crate::log::log::Log;
+use crate::log::page::{Behind, Later, Lost, Moment, Page, PageBuilder, Read};
+use crate::log::search::Search;
+use crate::log::step::Step;
+use crate::matcher::Matchers;
+
+impl Log {
+    /// Reads the next entries behind a place that match. At most a page of them, after one step at most; what takes longer comes
+    /// later. `drops` is what the stream knows to be gone.
+    pub(crate) fn read(self: &Arc<Self>, behind: Behind, matchers: &Arc<Matchers>, drops: u64) -> Page {
+        if let Some(read) = self.read_tail(PAGE, behind, matchers) {
+            let Read { entries, cursor, more, .. } = read;
+            return Page::Read { entries, cursor, more, gap: None };
+        }
+        if let Some(search) = self.read_ahead(behind.cursor, matchers, drops) {
+            return Page::Later(search);
+        }
+        let (log, matchers) = (Arc::clone(self), Arc::clone(matchers));
+        self.later(async move { log.read_on(behind, &matchers).await })
+    }
+
+    /// [`Log::read`] of the tail alone, and with a page of another size; `None` where that does not say what comes next.
+    pub(crate) fn read_tail(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Option<Read> {
+        self.tail.read().read(page, behind, matchers)
+    }
+
+    /// Begins to read what lies below the tail behind `cursor`, if anything is kept there.
+    pub(crate) fn read_ahead(&self, cursor: u64, matchers: &Arc<Matchers>, drops: u64) -> Option<Search<Later>> {
+        let last = self.tail.read().front() - 1;
+        if !self.below.keeps() || cursor >= last {
+            return None;
+        }
+        let found = self.below.read(Wanted { max: PAGE_BELOW, cursor, matchers: Arc::clone(matchers), last, drops });
+        Some(self.searches.begin(async move { Later::Found(found.await) }))
+    }
+
+    /// What came of a read that took longer, for a stream that stands there. `None` when it has to look again: what was found may be
+    /// hidden since, or gone.
+    pub(crate) fn take(self: &Arc<Self>, later: Later, behind: Behind, matchers: &Arc<Matchers>) -> Option<Page> {
+        Some(match later {
+            Later::Page(page, moment) => return (moment == self.moment()).then_some(page),
+            Later::Found(Ok(found)) => {
+                let (log, matchers) = (Arc::clone(self), Arc::clone(matchers));
+                self.later(async move { log.take_found(found, behind, &matchers).await })
+            }
+            Later::Found(Err(error)) => Page::Failed(error),
+        })
+    }
+
+    /// Reads the next values of `snapshot` behind a place that match: as [`Log::read`] reads the log.
+    pub(crate) fn read_values(self: &Arc<Self>, cursor: u64, snapshot: &Snapshot, matchers: &Arc<Matchers>) -> Page {
+        if let Some(read) = self.tail.read().read_values(PAGE, cursor, snapshot, matchers) {
+            let Read { entries, cursor, more, .. } = read;
+            return Page::Read { entries, cursor, more, gap: None };
+        }
+        let (log, matchers, snapshot) = (Arc::clone(self), Arc::clone(matchers), *snapshot);
+        self.later(async move { log.read_values_on(cursor, snapshot, &matchers).await })
+    }
+
+    /// A page that takes more than one look; most are there at once.
+    fn later(self: &Arc<Self>, page: impl Future<Output = Page> + Send + 'static) -> Page {
+        let moment = self.moment();
+        let search = self.searches.begin(async move { Later::Page(page.await, moment) });
+        match search.at_once() {
+            Ok(Later::Page(page, _)) => page,
+            Ok(found) => Page::Later(Search::of(found)),
+            Err(search) => Page::Later(search),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { deletion: self.newest_deletion(), drops: self.below.drops() }
+    }
+
+    /// What comes next where the tail alone does not say it: something was deleted, or the place is behind a log over nothing.
+    async fn read_on(&self, behind: Behind, matchers: &Arc<Matchers>) -> Page {
+        let read = self.read_over_nothing(behind, matchers).await;
+        self.page(read, behind.cursor, 0, matchers).await
+    }
+
+    /// Reads behind any place, below which nothing is kept.
+    pub(super) async fn read_over_nothing(&self, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
+        let Behind { cursor, known } = behind;
+        loop {
+            let deletion = self.newest_deletion();
+            let hidden = self.hidden_behind(cursor, known, matchers).await;
+            let (gone, missed, values) = {
+                let tail = self.tail.read();
+                if deletion != self.newest_deletion() {
+                    continue;
+                }
+                let gone = tail.front() - 1;
+                if cursor >= gone {
+                    // at the last entry that is hidden the page ends
+                    let end = hidden.map_or(tail.head, |hidden| hidden.last);
+                    let read = tail.read_up_to(PAGE, cursor, end, matchers);
+                    let hidden = hidden.filter(|_| !read.more);
+                    return Ok(Read { hidden, more: read.more || hidden.is_some(), ..read });
+                }
+                if self.below.keeps() {
+                    // what lay in the tail has left it meanwhile: it is read there
+                    return Ok(PageBuilder::new(PAGE).finish(cursor, true));
+                }
+                let missed = tail.missed(After::Sequence(cursor), matchers, gone + 1);
+                (gone, missed, tail.values_behind(cursor, gone))
+            };
+            let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: gone, values };
+            let missed = missed.settle(matchers).await;
+            if missed != Missed::Nothing {
+                return Err(lost(Reason::Policy, missed));
+            }
+            if let Some(hidden) = hidden.filter(|hidden| hidden.last <= gone) {
+                return Err(lost(Reason::Deleted, hidden.missed));
+            }
+            let mut page = PageBuilder::new(PAGE);
+            let snapshot = values.map(|(_, snapshot)| snapshot);
+            let read_into = |snapshot| self.tail.read().facts.latest.read_into(&mut page, cursor, &snapshot, matchers);
+            let stopped = snapshot.and_then(read_into);
+            if deletion == self.newest_deletion() {
+                return Ok(page.finish(stopped.unwrap_or(gone), true));
+            }
+        }
+    }
+
+    /// What was found below, for a stream that stands there; behind it comes the tail.
+    async fn take_found(&self, found: Found, behind: Behind, matchers: &Arc<Matchers>) -> Page {
+        let Behind { cursor, known } = behind;
+        let (mut entries, mut end) = match found {
+            Found::Page { entries, cursor: end, .. } => (entries, end),
+            Found::Lost { missed, drops } => {
+                let lost = Lost { reason: Reason::Policy, missed, cursor, values: None };
+                return self.page(Err(lost), cursor, drops, matchers).await;
+            }
+        };
+        let mut step = Step::of(matchers);
+        loop {
+            let deletion = self.newest_deletion();
+            let hidden = self.hidden_behind(cursor, known, matchers).await.filter(|hidden| hidden.last <= end);
+            end = hidden.map_or(end, |hidden| hidden.last);
+            entries.retain(|entry| entry.sequence <= end);
+            self.retain_matching(&mut entries, matchers, &mut step).await;
+            let read = {
+                let tail = self.tail.read();
+                if deletion != self.newest_deletion() {
+                    continue;
+                }
+                let mut page = PageBuilder::new(PAGE_BELOW);
+                let remaining = tail.remaining(cursor, end);
+                let values = &tail.facts.latest;
+                let stopped = remaining.and_then(|values_of| values.read_into(&mut page, cursor, &values_of, matchers));
+                let stopped = stopped.filter(|stopped| *stopped < end);
+                merged(entries, page, stopped.unwrap_or(end), hidden.filter(|_| stopped.is_none()))
+            };
+            return self.page(Ok(read), cursor, 0, matchers).await;
+        }
+    }
+
+    /// Leaves those entries that come as one of these topics still: what lies below knows nothing of what is hidden.
+    pub(super) async fn retain_matching(&self, entries: &mut Vec<Arc<Entry>>, matchers: &Matchers, step: &mut Step) {
+        let is_hidden = |entry: &Arc<Entry>| {
+            let deletions = &self.tail.read().facts.deletions;
+            entry.deletes() || entry.topics.iter().any(|topic| deletions.hides(topic, entry.sequence))
+        };
+        let mut at = 0;
+        while at < entries.len() {
+            if is_hidden(&entries[at]) {
+                step.give_way_when_over(matchers).await;
+                step.look_at(&entries[at].topics);
+                if !self.tail.read().facts.is_match(&entries[at], matchers) {
+                    entries.remove(at);
+                    continue;
+                }
+            }
+            at += 1;
+        }
+    }
+
+    async fn read_values_on(&self, cursor: u64, snapshot: Snapshot, matchers: &Arc<Matchers>) -> Page {
+        let lost =
+            |reason, values| Lost { reason, missed: None, cursor: snapshot.upto, values: Some((cursor, values)) };
+        let (loss, again) = {
+            let tail = self.tail.read();
+            (tail.lost_values(cursor, &snapshot, matchers), tail.snapshot_again(&snapshot))
+        };
+        let read = if loss.settle(matchers).await != Missed::Nothing {
+            Err(lost(Reason::Policy, again))
+        } else {
+            let hidden = self.hidden_behind(cursor, snapshot.known, matchers).await;
+            match hidden.filter(|hidden| hidden.last <= snapshot.upto) {
+                Some(_) => Err(lost(Reason::Deleted, Snapshot { known: again.known, ..snapshot })),
+                None => Ok(self.tail.read().facts.latest.read(PAGE, cursor, &snapshot, matchers)),
+            }
+        };
+        self.page(read, cursor, 0, matchers).await
+    }
+
+    /// The page of what was read behind `cursor`, with the gap that is due.
+    async fn page(&self, read: Result<Read, Lost>, cursor: u64, drops: u64, matchers: &Arc<Matchers>) -> Page {
+        match read {
+            Ok(Read { entries, cursor, more, hidden: None }) => Page::Read { entries, cursor, more, gap: None },
+            Ok(Read { entries, hidden: Some(hidden), .. }) => self.hidden_page(entries, hidden, cursor, matchers).await,
+            Err(lost) => {
+                let (mut gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers).await;
+                if self.below.keeps() && self.below.drops() != drops {
+                    gap.missed = None; // more has gone since it was counted
+                }
+                Page::Lost { gap, values, drops }
+            }
+        }
+    }
+
+    /// Behind `entries` others were, which are hidden.
+    async fn hidden_page(
+        &self,
+        entries: Vec<Arc<Entry>>,
+        hidden: Hidden,
+        cursor: u64,
+        matchers: &Arc<Matchers>,
+    ) -> Page {
+        let Hidden { last, missed } = hidden;
+        let lost = Lost { reason: Reason::Deleted, missed: missed.number(), cursor: last, values: None };
+        let requested = entries.last().map_or(cursor, |entry| entry.sequence);
+        let (mut gap, _) = self.gap(lost, self.position(requested).to_string(), matchers).await;
+        let next = self.hidden_behind(last, 0, matchers).await;
+        let tells_of_both = next.is_some_and(|next| next.last <= gap.position.sequence);
+        // something may have left what lies below since this was read
+        if tells_of_both || self.below.missed(After::Sequence(last), matchers) != Missed::Nothing {
+            gap.missed = None;
+        }
+        Page::Read { entries, cursor: gap.position.sequence, more: true, gap: Some(gap) }
+    }
+
+    /// The first place behind `cursor` at which a reader has missed something because of deletions behind `known`.
+    async fn hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> Option<Hidden> {
+        let deleted = self.tail.read().facts.deletions.behind(cursor, known);
+        Deleted::first(deleted, matchers).await.map(|(hidden, _)| hidden)
+    }
+
+    /// Is a reader behind this place to be told of a deletion?
+    pub(super) async fn is_hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> bool {
+        self.hidden_behind(cursor, known, matchers).await.is_some()
+    }
+}
+
+/// Entries and values up to the number `end`, in the order of the log.
+fn merged(mut entries: Vec<Arc<Entry>>, values: PageBuilder, end: u64, hidden: Option<Hidden>) -> Read {
+    let values = values.finish(end, true).entries;
+    entries.retain(|entry| entry.sequence <= end);
+    if !values.is_empty() {
+        entries.extend(values);
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        entries.dedup_by_key(|entry| entry.sequence);
+    }
+    Read { entries, cursor: end, more: true, hidden }
+}
+
+/// What a turn of a stream takes.
+pub(super) const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+/// What is read below at a time, while the stream takes what was read before.
+pub(crate) const PAGE_BELOW: Retained = Retained { entries: PAGE_ENTRIES_BELOW, bytes: PAGE_BYTES_BELOW };

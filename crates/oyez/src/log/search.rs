@@ -1,0 +1,282 @@
+//! What is searched for in the log, on threads of its own: whoever asks for much waits for it, and nobody else does.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::JoinHandle;
+
+use tracing::error;
+
+use crate::limits::SEARCH_THREADS_MAX;
+
+/// Runs searches: each for a step, then the next one. So nobody's search waits for all of another's, and no thread that serves
+/// readers takes part. The threads are begun with the first search that is not done at once.
+pub(crate) struct Searches {
+    shared: Arc<Shared>,
+    threads: OnceLock<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    tasks: VecDeque<Arc<Task>>,
+    stop: bool,
+}
+
+/// A search that goes on.
+struct Task {
+    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    /// It is in the queue.
+    queued: AtomicBool,
+    /// Nobody waits for what it finds any more.
+    is_abandoned: Box<dyn Fn() -> bool + Send + Sync>,
+    shared: Weak<Shared>,
+}
+
+/// A search whose end somebody waits for. Dropping it calls it off, between two of its steps. As a future it is what was found.
+pub(crate) struct Search<T>(Arc<Slot<T>>);
+
+struct Slot<T>(Mutex<Wanted<T>>);
+
+struct Wanted<T> {
+    found: Option<T>,
+    waker: Option<Waker>,
+}
+
+impl<T> PartialEq for Search<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Search<T> {}
+
+impl<T> fmt::Debug for Search<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search").finish_non_exhaustive()
+    }
+}
+
+impl Searches {
+    pub(crate) fn new() -> Self {
+        let shared = Shared { queue: Mutex::default(), arrived: Condvar::new() };
+        Self { shared: Arc::new(shared), threads: OnceLock::new() }
+    }
+
+    /// Begins a search. Its first step is done here, which is all of most; the rest on a thread.
+    pub(crate) fn begin<T: Send + 'static>(&self, search: impl Future<Output = T> + Send + 'static) -> Search<T> {
+        let mut search: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(search);
+        // whatever wakes it, it is looked at again at once
+        let found = match search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(found) => Some(found),
+            Poll::Pending => None,
+        };
+        let is_found = found.is_some();
+        let slot = Arc::new(Slot(Mutex::new(Wanted { found, waker: None })));
+        if !is_found {
+            self.go_on(search, &slot);
+        }
+        Search(slot)
+    }
+
+    fn go_on<T: Send + 'static>(&self, search: Pin<Box<dyn Future<Output = T> + Send>>, slot: &Arc<Slot<T>>) {
+        let (finish, watch) = (Arc::downgrade(slot), Arc::downgrade(slot));
+        let future = Box::pin(async move {
+            let found = search.await;
+            if let Some(slot) = finish.upgrade() {
+                slot.fill(found);
+            }
+        });
+        let task = Arc::new(Task {
+            future: Mutex::new(Some(future)),
+            queued: AtomicBool::new(false),
+            is_abandoned: Box::new(move || watch.strong_count() == 0),
+            shared: Arc::downgrade(&self.shared),
+        });
+        self.threads.get_or_init(|| self.start());
+        task.wake();
+    }
+
+    fn start(&self) -> Vec<JoinHandle<()>> {
+        let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2);
+        let thread = |number| {
+            let shared = Arc::clone(&self.shared);
+            std::thread::Builder::new().name(format!("oyez-search-{number}")).spawn(move || shared.run())
+        };
+        let threads = (0..processors.clamp(1, SEARCH_THREADS_MAX)).map(thread);
+        let started: Vec<_> = threads.flatten().collect();
+        if started.is_empty() {
+            error!("no thread can be started for searches; readers that are behind wait for ever");
+        }
+        started
+    }
+}
+
+impl Drop for Searches {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.shared.queue);
+        queue.stop = true;
+        let left = std::mem::take(&mut queue.tasks);
+        drop(queue);
+        self.shared.arrived.notify_all();
+        drop(left);
+        // a search may hold the last reference to what holds this
+        let own = std::thread::current().id();
+        for thread in self.threads.take().into_iter().flatten().filter(|thread| thread.thread().id() != own) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some(task) = self.next() {
+            task.step();
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Task>> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.stop {
+                return None;
+            }
+            if let Some(task) = queue.tasks.pop_front() {
+                return Some(task);
+            }
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Task {
+    fn step(self: &Arc<Self>) {
+        self.queued.store(false, std::sync::atomic::Ordering::Release);
+        let mut future = lock(&self.future);
+        let Some(running) = future.as_mut() else { return };
+        let waker = Waker::from(Arc::clone(self));
+        let is_over = (self.is_abandoned)() || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let over = if is_over { future.take() } else { None };
+        drop(future);
+        drop(over);
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if self.queued.swap(true, AcqRel) {
+            return;
+        }
+        let Some(shared) = self.shared.upgrade() else { return };
+        let mut queue = lock(&shared.queue);
+        if !queue.stop {
+            queue.tasks.push_back(self);
+            drop(queue);
+            shared.arrived.notify_one();
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    fn fill(&self, found: T) {
+        let mut wanted = lock(&self.0);
+        wanted.found = Some(found);
+        let waker = wanted.waker.take();
+        drop(wanted);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Search<T> {
+    /// What was found; `None` when it is still searched for, and `waker` is woken when it is there. It is given out once.
+    pub(crate) fn take(&self, waker: &Waker) -> Option<T> {
+        let mut wanted = lock(&self.0.0);
+        let found = wanted.found.take();
+        if found.is_none() {
+            wanted.waker = Some(waker.clone());
+        }
+        found
+    }
+
+    /// Wakes `waker` when it is found, if it is not yet.
+    pub(crate) fn wake_when_found(&self, waker: &Waker) {
+        let mut wanted = lock(&self.0.0);
+        if wanted.found.is_none() {
+            wanted.waker = Some(waker.clone());
+        }
+    }
+
+    /// One that is over.
+    pub(crate) fn of(found: T) -> Self {
+        Self(Arc::new(Slot(Mutex::new(Wanted { found: Some(found), waker: None }))))
+    }
+
+    /// What was found at once.
+    pub(crate) fn at_once(self) -> Result<T, Self> {
+        let found = lock(&self.0.0).found.take();
+        found.ok_or(self)
+    }
+
+    /// A look at what was found.
+    #[cfg(test)]
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        lock(&self.0.0).found.as_ref().map(look)
+    }
+
+    /// Is it there?
+    #[cfg(test)]
+    pub(crate) fn is_there(&self) -> bool {
+        lock(&self.0.0).found.is_some()
+    }
+
+    /// Waits for it.
+    #[cfg(test)]
+    pub(crate) fn wait(self) -> T {
+        struct Unpark(std::thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        loop {
+            if let Some(found) = self.take(&waker) {
+                return found;
+            }
+            std::thread::park();
+        }
+    }
+}
+
+impl<T> Future for Search<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.take(cx.waker()).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// What a search comes to that waits for nothing.
+#[cfg(test)]
+pub(crate) fn now<T>(search: impl Future<Output = T>) -> T {
+    let mut search = std::pin::pin!(search);
+    loop {
+        if let Poll::Ready(found) = search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return found;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

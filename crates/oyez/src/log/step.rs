@@ -1,0 +1,65 @@
+//! How much one step of a search does.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use crate::Topic;
+use crate::limits::{SCAN_ENTRIES, STEP_WORK};
+use crate::matcher::Matchers;
+
+/// What is left of one step: it is bounded in work, and so in time, whatever its asker wants. Matching takes a time that is
+/// linear in topic and pattern, so their bytes are the measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    looks: usize,
+    work: usize,
+    patterns: usize,
+    pattern_bytes: usize,
+}
+
+impl Step {
+    /// A step that tries these matchers.
+    pub(crate) fn of(matchers: &Matchers) -> Self {
+        let patterns = if matchers.is_all() { 0 } else { matchers.patterns.len() };
+        let pattern_bytes = if patterns == 0 { 0 } else { matchers.pattern_bytes() };
+        Self { looks: SCAN_ENTRIES, work: STEP_WORK, patterns, pattern_bytes: pattern_bytes + matchers.exact.len() }
+    }
+
+    /// Is it over? A step looks at one topic at least.
+    pub(crate) fn is_over(&self) -> bool {
+        self.looks == 0 || self.work == 0
+    }
+
+    /// Counts one look at something of these topics.
+    pub(crate) fn look_at(&mut self, topics: &[Topic]) {
+        let work: usize = topics.iter().map(|topic| self.patterns * topic.len() + self.pattern_bytes).sum();
+        self.looks = self.looks.saturating_sub(1);
+        self.work = self.work.saturating_sub(work);
+    }
+
+    /// Begins anew, behind whoever else wants to search.
+    pub(crate) async fn give_way(&mut self, matchers: &Matchers) {
+        *self = Self::of(matchers);
+        give_way().await;
+    }
+
+    /// [`give_way`](Self::give_way) when it is over.
+    pub(crate) async fn give_way_when_over(&mut self, matchers: &Matchers) {
+        if self.is_over() {
+            self.give_way(matchers).await;
+        }
+    }
+}
+
+/// Lets others go first, once. A search that does not wait for an answer holds nothing meanwhile, least of all a lock.
+pub(crate) async fn give_way() {
+    let mut has_given_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_given_way, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,612 @@
+//! The newest part of the log: entries in memory, read by cursors.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use oyez_proto::EventId;
+
+use crate::Topic;
+use crate::limits::{DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, SLACK_BYTES, SLACK_ENTRIES};
+use crate::log::deletions::Outlived;
+use crate::log::draft::Draft;
+use crate::log::ends::End;
+use crate::log::entry::Entry;
+use crate::log::facts::Facts;
+use crate::log::gone::{After, Dropped, DroppedRun, Gone, GoneBounds, Missed};
+use crate::log::latest::{Latest, Snapshot};
+use crate::log::loss::Loss;
+use crate::log::page::{Behind, Merge, PageBuilder, Read};
+use crate::log::step::Step;
+use crate::log::topics::Topics;
+use crate::log::{Retained, Retention};
+use crate::matcher::Matchers;
+use crate::position::{Epoch, Position};
+
+/// What the log keeps beside the history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Entries that only open streams may still read.
+    pub(crate) slack: Retained,
+    /// The summary of topics whose entries are all gone, and as much for ends that are.
+    pub(crate) summary_bytes: usize,
+    /// The newest entry of each key.
+    pub(crate) latest: Retained,
+}
+
+impl Bounds {
+    /// Of a tail below which everything is kept.
+    pub(crate) fn over_what_keeps() -> Self {
+        Self { slack: Retained::default(), ..Self::default() }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let slack = Retained { entries: SLACK_ENTRIES, bytes: SLACK_BYTES };
+        let latest = Retained { entries: LATEST_VALUES, bytes: LATEST_BYTES };
+        Self { slack, summary_bytes: DROPPED_SUMMARY_BYTES, latest }
+    }
+}
+
+/// The tail behind the log's lock. Sequence numbers follow each other without a hole:
+///
+/// ```text
+///    1 ………………… front ………… history_start ………… head
+/// gone, or below        slack              history
+/// ```
+pub(crate) struct Tail {
+    pub(crate) retention: Retention,
+    slack_max: Retained,
+    /// From `front` to `head`.
+    entries: VecDeque<Arc<Entry>>,
+    pub(crate) head: u64,
+    newest_ms: u64,
+    /// The first number that still belongs to the history; `head + 1` when nothing does. What the tail holds before it
+    /// is slack: only streams that are open already may read it.
+    pub(crate) history_start: u64,
+    pub(crate) history: Retained,
+    slack: Retained,
+    pub(crate) topics: Topics,
+    publisher_ids: HashMap<EventId, Uses>,
+    pub(crate) facts: Facts,
+    /// What has left the log. There is none where what leaves the tail stays below: there it is known what is gone.
+    gone: Option<Gone>,
+    departed: Departed,
+}
+
+/// What has left what lies below the tail.
+#[derive(Default)]
+struct Departed {
+    /// Everything up to here, and perhaps some of what lies behind.
+    through: u64,
+    /// How many values, and the newest of them.
+    values: u64,
+    newest_value: u64,
+}
+
+/// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
+/// history, while another is in it: then a resume from it is told what it missed. When all have left it, it stands for none.
+struct Uses {
+    first: u64,
+    last: u64,
+}
+
+/// What is kept of entries that leave what lies below the tail.
+#[derive(Default)]
+pub(crate) struct Remains {
+    pub(crate) values: Vec<Arc<Entry>>,
+    pub(crate) ends: Vec<(u64, Topic)>,
+    pub(crate) deletions: Vec<Outlived>,
+}
+
+/// What leaves there: some of the entries up to a number.
+pub(crate) struct Departure {
+    pub(crate) through: u64,
+    /// The oldest entry that stays.
+    pub(crate) oldest: u64,
+    /// Those that mean something for what comes behind them: values, and ends of topics.
+    pub(crate) marks: HashSet<u64>,
+}
+
+impl Tail {
+    /// The empty tail of a log over nothing, or, where `keeps` says so, of one that keeps everything below it.
+    pub(crate) fn new(retention: Retention, bounds: Bounds, compact: Matchers, keeps: bool) -> Self {
+        // a small history is not to be pushed out by the summary of what it has lost
+        let summary_bytes = bounds.summary_bytes.min(retention.bytes / 16);
+        let gone_bounds = GoneBounds { summary_bytes, history_bytes: retention.bytes };
+        let gone_ends_bytes = if keeps { DROPPED_SUMMARY_BYTES } else { summary_bytes };
+        Self {
+            retention,
+            slack_max: bounds.slack,
+            entries: VecDeque::new(),
+            head: 0,
+            newest_ms: 0,
+            history_start: 1,
+            history: Retained::default(),
+            slack: Retained::default(),
+            topics: Topics::default(),
+            publisher_ids: HashMap::new(),
+            facts: Facts::new(Latest::new(compact, bounds.latest), gone_ends_bytes),
+            gone: (!keeps).then(|| Gone::over_nothing(gone_bounds)),
+            departed: Departed::default(),
+        }
+    }
+
+    pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
+        // a clock that is set back must not put entries out of the order that `since=` searches
+        self.newest_ms = self.newest_ms.max(now_ms);
+        let sequence = self.head + 1;
+        let deletes = draft.extras().is_some_and(|extras| extras.deletes.is_some());
+        let Self { topics, facts, gone, .. } = self;
+        for topic in draft.topics_mut().iter_mut().filter(|_| !deletes) {
+            let recall = |topic: &Topic| match gone {
+                // of what compacted topics lose nothing is missed, so nothing is known
+                Some(gone) if !facts.latest.compacts(topic) => gone.topics_over_nothing_mut().recall(topic),
+                _ => DroppedRun::default(),
+            };
+            *topic = topics.add(topic, sequence, self.history_start, recall).clone();
+        }
+        self.push(Arc::new(draft.place(Position { epoch, sequence }, self.newest_ms)))
+    }
+
+    /// Takes over the next entry, which lies below already. Its numbers are those that follow the head.
+    pub(crate) fn take(&mut self, entry: Arc<Entry>) {
+        self.newest_ms = self.newest_ms.max(entry.time_ms);
+        for topic in entry.topics.iter().filter(|_| !entry.deletes()) {
+            self.topics.add(topic, entry.sequence, self.history_start, |_| DroppedRun::default());
+        }
+        self.push(entry);
+    }
+
+    fn push(&mut self, entry: Arc<Entry>) -> &Arc<Entry> {
+        debug_assert_eq!(entry.sequence, self.head + 1, "numbers follow each other");
+        self.head = entry.sequence;
+        if let Some(id) = &entry.publisher_id {
+            let uses = self.publisher_ids.entry(id.clone()).or_insert(Uses { first: self.head, last: self.head });
+            uses.last = self.head;
+        }
+        self.learn(&entry);
+        self.history.entries += 1;
+        self.history.bytes += entry.cost();
+        self.entries.push_back(entry);
+        self.entries.back().expect("it was just put there")
+    }
+
+    fn learn(&mut self, entry: &Arc<Entry>) {
+        if let Some(last_below) = entry.extras().and_then(|extras| extras.deletes) {
+            entry.topics.iter().for_each(|topic| self.hide(topic, entry, last_below));
+        }
+        self.facts.learn(entry);
+    }
+
+    /// Notes what an entry that lies below only means, when the hub starts.
+    pub(crate) fn recall(&mut self, entry: &Arc<Entry>) {
+        self.learn(entry);
+        self.facts.latest.leave_memory(entry);
+        self.facts.hide_again(entry);
+    }
+
+    /// Entries leave what lies below. Gives back what is to be kept of all that have: values of compacted topics, where topics
+    /// ended, and which deletions hide something still.
+    pub(crate) fn drop_below(&mut self, departure: &Departure) -> Remains {
+        let Departure { through, oldest, marks } = departure;
+        let through = *through;
+        self.departed.through = self.departed.through.max(through);
+        // what is gone below is not to be read from memory either: its readers are told that it is
+        while let Some(oldest) = self.oldest().filter(|entry| entry.sequence <= through).cloned() {
+            self.leave_history(&oldest);
+        }
+        // not even the newest one stays, as it does elsewhere
+        while self.slack.entries > 0 {
+            self.pop_oldest();
+        }
+        for entry in self.facts.latest.up_to(through) {
+            if marks.contains(&entry.sequence) && self.facts.latest.leave_history(&entry) {
+                self.departed.values += 1;
+                self.departed.newest_value = self.departed.newest_value.max(entry.sequence);
+            }
+        }
+        for (topic, sequence) in self.facts.ends.up_to(through) {
+            if marks.contains(&sequence) {
+                self.facts.ends.leave_history(&topic, sequence);
+            }
+        }
+        let mut values = self.facts.latest.up_to(self.departed.through);
+        values.retain(|entry| self.facts.latest.is_compacted(entry));
+        // a value of one topic may have been another's as well, which was deleted
+        let oldest = values.first().map_or(*oldest, |value| value.sequence.min(*oldest));
+        Remains {
+            values,
+            ends: self.facts.ends.gone().cloned().collect(),
+            deletions: self.facts.deletions.outlived(self.departed.through, oldest),
+        }
+    }
+
+    /// Takes back what [`drop_below`](Self::drop_below) kept when entries up to `gone_through` left, when the hub starts. The values,
+    /// which it gives back, are to be recalled each at its place among the entries that lie below.
+    pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) -> Vec<Arc<Entry>> {
+        let Remains { values, ends, deletions } = remains;
+        self.departed.through = gone_through;
+        self.facts.deletions.recall(&deletions);
+        for (sequence, topic) in ends {
+            self.facts.ends.note(topic.clone(), End { sequence, expires_ms: None, is_gone: false });
+            self.facts.ends.leave_history(&topic, sequence);
+        }
+        values
+    }
+
+    /// Takes back a value that has left what lies below, when the hub starts.
+    pub(crate) fn recall_value(&mut self, value: &Arc<Entry>) {
+        self.facts.latest.note(value);
+        self.facts.latest.leave_history(value);
+        self.facts.hide_again(value); // it may be that of one of its topics only
+    }
+
+    /// The values of compacted topics behind `cursor`, and up to `upto`, that have left what lies below, if there may be any.
+    pub(crate) fn remaining(&self, cursor: u64, upto: u64) -> Option<Snapshot> {
+        let upto = upto.min(self.departed.through);
+        let snapshot = Snapshot { upto, from: u64::MAX, evictions: 0, departures: 0, known: u64::MAX };
+        (self.facts.latest.compacts_any() && cursor < upto).then_some(snapshot)
+    }
+
+    /// Where a reader begins that wants everything from this time on and finds that behind `cursor` below: of the values that have
+    /// left there, those of this time come as well, and those from before do not.
+    pub(crate) fn before_values_of(&self, ms: u64, cursor: u64) -> u64 {
+        if !self.facts.latest.compacts_any() {
+            return cursor;
+        }
+        self.facts.latest.before_time(ms, cursor).max(self.facts.latest.last_before(ms))
+    }
+
+    /// Values from before this number are only told of compacted topics. Where entries are kept below, whatever has left there has
+    /// left the values as well, class by class.
+    fn values_from(&self, start: u64) -> u64 {
+        if self.gone.is_some() { start } else { 0 }
+    }
+
+    /// Forgets all entries, which lie below, and goes on behind this number.
+    pub(crate) fn skip(&mut self, sequence: u64) {
+        while self.history.entries > 0 {
+            let Some(oldest) = self.oldest().cloned() else { break };
+            self.leave_history(&oldest);
+        }
+        while self.slack.entries > 0 {
+            self.pop_oldest();
+        }
+        self.head = sequence.max(self.head);
+        self.history_start = self.head + 1;
+    }
+
+    /// Hides all that `topic` has before its deletion. Of what lies below only the last one is known.
+    fn hide(&mut self, topic: &Topic, deletion: &Entry, last_below: u64) {
+        let front = self.entries.front().map_or(deletion.sequence, |entry| entry.sequence);
+        let Self { topics, entries, facts, gone, .. } = self;
+        let values = facts.latest.forget_topic(topic, front);
+        let time_of = |sequence: u64| {
+            let entry = usize::try_from(sequence - front).ok().and_then(|at| entries.get(at));
+            entry.map_or(deletion.time_ms, |entry| entry.time_ms)
+        };
+        let (mut hidden, run) = topics.hide(topic, self.history_start, values, time_of);
+        match (gone, run) {
+            (Some(gone), Some(run)) if !facts.latest.compacts(topic) => {
+                gone.topics_over_nothing_mut().remember(topic.clone(), run);
+            }
+            (Some(_), _) => {}
+            (None, _) => hidden.and_unknown(last_below, deletion.time_ms),
+        }
+        facts.ends.forget(topic, deletion.sequence);
+        facts.deletions.note(topic, deletion.sequence, hidden);
+    }
+
+    /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
+    pub(crate) fn trim(&mut self, now_ms: u64) {
+        self.facts.once.forget(now_ms);
+        loop {
+            // before the check: the summary of what goes is counted as well
+            self.trim_slack();
+            let Some(oldest) = self.oldest().cloned() else { return };
+            let kept = Retained { bytes: self.bytes(), ..self.history };
+            if !self.retention.is_exceeded(kept, oldest.time_ms, now_ms) {
+                return;
+            }
+            self.leave_history(&oldest);
+        }
+    }
+
+    fn leave_history(&mut self, entry: &Entry) {
+        for topic in &entry.topics {
+            self.topics.leave_history(topic, entry.sequence);
+        }
+        if let Some(id) = &entry.publisher_id {
+            if self.publisher_ids.get(id).is_some_and(|uses| uses.last == entry.sequence) {
+                self.publisher_ids.remove(id);
+                if let Some(gone) = &mut self.gone {
+                    gone.ids.note(id);
+                }
+            }
+        }
+        if let (Some(topic), Some(_)) = (entry.ended_topic(), &self.gone) {
+            self.facts.ends.leave_history(topic, entry.sequence);
+        }
+        let cost = entry.cost();
+        self.history.entries -= 1;
+        self.history.bytes -= cost;
+        self.slack.entries += 1;
+        self.slack.bytes += cost;
+        self.history_start = entry.sequence + 1;
+    }
+
+    fn trim_slack(&mut self) {
+        // an ordinary history is slack enough: then nothing is kept behind it
+        let max = self.slack_max;
+        let needed = self.history.entries < max.entries && self.history.bytes < max.bytes;
+        // the newest entry stays whatever it takes: streams that are open are to get it
+        while self.slack.entries > 0 && self.entries.len() > 1 {
+            let bytes = self.slack.bytes + self.topics.in_slack().bytes;
+            if needed && self.slack.entries <= max.entries && bytes <= max.bytes {
+                break;
+            }
+            self.pop_oldest();
+        }
+    }
+
+    /// The oldest entry leaves the tail; over nothing it has left the log.
+    fn pop_oldest(&mut self) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        let Self { topics, facts, gone, .. } = self;
+        for topic in &entry.topics {
+            let run = topics.pop(topic, entry.sequence, entry.time_ms);
+            if let (Some((topic, run)), Some(gone)) = (run, gone.as_mut()) {
+                if !facts.latest.compacts(&topic) {
+                    gone.topics_over_nothing_mut().remember(topic, run);
+                }
+            }
+        }
+        match gone {
+            Some(gone) => {
+                gone.note_time(entry.time_ms);
+                facts.leave(&entry);
+            }
+            None => facts.latest.leave_memory(&entry),
+        }
+        self.slack.entries -= 1;
+        self.slack.bytes -= entry.cost();
+    }
+
+    /// All that the retention counts: entries of the history, topic names, summary.
+    pub(crate) fn bytes(&self) -> usize {
+        let summary = self.dropped().map_or(0, Dropped::bytes);
+        self.history.bytes + self.topics.in_history().bytes + summary + self.facts.ends.gone_bytes()
+    }
+
+    /// What is known of topics that have nothing in the tail.
+    fn dropped(&self) -> Option<&Dropped> {
+        self.gone.as_ref().map(Gone::topics_over_nothing)
+    }
+
+    /// The number of the oldest entry that can be read.
+    pub(crate) fn front(&self) -> u64 {
+        self.entries.front().map_or(self.head + 1, |entry| entry.sequence)
+    }
+
+    fn index_of(&self, sequence: u64) -> usize {
+        usize::try_from(sequence.saturating_sub(self.front())).unwrap_or(usize::MAX).min(self.entries.len())
+    }
+
+    /// The oldest entry of the history.
+    pub(crate) fn oldest(&self) -> Option<&Arc<Entry>> {
+        self.entries.get(self.index_of(self.history_start))
+    }
+
+    /// The entries with higher numbers than `cursor`.
+    pub(crate) fn behind(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.range(self.index_of(cursor + 1)..)
+    }
+
+    /// The time of an entry, or for those that are gone a time at which all of them were there.
+    fn time_of(&self, sequence: u64) -> u64 {
+        if sequence < self.front() {
+            return self.gone.as_ref().map_or(0, Gone::newest_ms);
+        }
+        self.entries.get(self.index_of(sequence)).map_or(self.newest_ms, |entry| entry.time_ms)
+    }
+
+    /// The first entry of the history that has this publisher's id, or one that has left it while another is there.
+    pub(crate) fn find_publisher_id(&self, id: &EventId) -> Option<u64> {
+        let has_left = self.gone.as_ref().is_some_and(|gone| gone.ids.contains(id));
+        self.publisher_ids.get(id).filter(|_| !has_left).map(|uses| uses.first)
+    }
+
+    /// The cursor behind which all of this time or later lies, of a log over nothing.
+    pub(crate) fn before_time(&self, ms: u64) -> u64 {
+        let earlier = self.entries.partition_point(|entry| entry.time_ms < ms);
+        let cursor = self.front() + earlier as u64 - 1;
+        if cursor < self.history_start { self.facts.latest.before_time(ms, cursor) } else { cursor }
+    }
+
+    /// The cursor before the history, of a log over nothing.
+    pub(crate) fn before_history(&self) -> u64 {
+        self.history_start - 1
+    }
+
+    /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`. Where entries are kept below they are
+    /// read together with those.
+    pub(crate) fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
+        let snapshot = Snapshot { upto, from: upto + 1, ..self.snapshot() };
+        let is_due = self.gone.is_some() && self.facts.latest.compacts_any() && cursor < upto;
+        is_due.then_some((cursor, snapshot))
+    }
+
+    /// What a snapshot is taken of now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let (evictions, departures) = (self.facts.latest.evictions(), self.departed.values);
+        let from = self.values_from(self.history_start);
+        Snapshot { upto: self.head, from, evictions, departures, known: self.head }
+    }
+
+    /// The same values, for a reader that is told now that it has missed some.
+    pub(crate) fn snapshot_again(&self, snapshot: &Snapshot) -> Snapshot {
+        let (from, departures) = (self.values_from(self.front()), self.departed.values);
+        Snapshot { from, evictions: u64::MAX, departures, known: self.head, ..*snapshot }
+    }
+
+    /// The values of `snapshot` behind `cursor`; nothing of the log behind them. `None` where some may have been lost: then it takes
+    /// longer to say.
+    pub(crate) fn read_values(
+        &self,
+        page: Retained,
+        cursor: u64,
+        snapshot: &Snapshot,
+        matchers: &Matchers,
+    ) -> Option<Read> {
+        let Snapshot { upto, evictions, departures, known, .. } = *snapshot;
+        let may_have_lost = (self.gone.is_some() && snapshot.told(cursor) < (self.front() - 1).min(upto))
+            || departures < self.departed.values
+            || evictions < self.facts.latest.evictions()
+            || self.facts.deletions.any_behind(known.max(cursor));
+        (!may_have_lost).then(|| self.facts.latest.read(page, cursor, snapshot, matchers))
+    }
+
+    /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
+    pub(crate) fn lost_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> Loss {
+        // of values that have left what lies below it is not known which topics they were of
+        if snapshot.departures < self.departed.values && cursor < self.departed.newest_value {
+            return Loss::of(Missed::Unknown);
+        }
+        let mut loss = Loss::of(Missed::Nothing);
+        if snapshot.evictions < self.facts.latest.evictions() {
+            self.facts.latest.lost(After::Sequence(cursor), matchers, true, &mut loss);
+        }
+        let gone = (self.front() - 1).min(snapshot.upto);
+        let told = snapshot.told(cursor);
+        if self.gone.is_some() && told < gone {
+            loss.and(self.missed(After::Sequence(told), matchers, gone + 1));
+        }
+        loss
+    }
+
+    /// What of the entries before `horizon` a reader behind `after` should have had. What is lost of topics that are compacted is not
+    /// missed, but for what was pushed out.
+    pub(crate) fn missed(&self, after: After, matchers: &Matchers, horizon: u64) -> Loss {
+        let newest = horizon - 1;
+        let Some(dropped) = self.dropped().filter(|_| after.is_before(newest, self.time_of(newest))) else {
+            return Loss::of(Missed::Nothing);
+        };
+        let mut loss = Loss::of(Missed::Nothing);
+        self.facts.latest.lost(after, matchers, false, &mut loss);
+        if let (true, Some(counted)) = (matchers.is_all(), self.count_all(after, newest)) {
+            loss.add(counted);
+        } else if matchers.is_exact() {
+            loss.add(self.missed_of_names(after, matchers, horizon, dropped));
+        } else {
+            self.missed_of_patterns(after, matchers, horizon, dropped, &mut loss);
+        }
+        loss
+    }
+
+    /// What all entries up to `newest` are behind `after`, where each of them counts.
+    fn count_all(&self, after: After, newest: u64) -> Option<Missed> {
+        // places of deletions are nothing that is missed
+        let from = match after {
+            After::Sequence(sequence) => sequence,
+            After::Time(_) => 0,
+        };
+        if self.facts.latest.compacts_any() || self.facts.deletions.any_behind(from) {
+            return None;
+        }
+        Some(match after {
+            After::Sequence(sequence) => Missed::Events(newest - sequence),
+            After::Time(_) => Missed::Unknown,
+        })
+    }
+
+    fn missed_of_names(&self, after: After, matchers: &Matchers, horizon: u64, dropped: &Dropped) -> Missed {
+        let time_of = |sequence| self.time_of(sequence);
+        let run = |topic| self.topics.run(topic, horizon, time_of).unwrap_or_else(|| dropped.run(topic));
+        let topics = matchers.exact.iter().filter(|topic| !self.facts.latest.compacts(topic));
+        let mut missed = topics.map(|topic| run(topic).missed(after)).filter(|missed| *missed != Missed::Nothing);
+        let only = missed.next();
+        // an entry of two topics would be counted twice, and what is not missed of one may be with another
+        let is_known = missed.next().is_none() && (matchers.len() == 1 || !self.facts.latest.compacts_any());
+        only.map_or(Missed::Nothing, |only| if is_known { only } else { Missed::Unknown })
+    }
+
+    fn missed_of_patterns(&self, after: After, matchers: &Matchers, horizon: u64, dropped: &Dropped, loss: &mut Loss) {
+        let runs = self.topics.runs(horizon, |sequence| self.time_of(sequence));
+        let behind = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
+        let behind = behind.chain(dropped.lost_behind(after)).filter(|topic| !self.facts.latest.compacts(topic));
+        loss.add_topics(behind, MISSED_CHECKS / matchers.len());
+        loss.add(dropped.missed_of_forgotten(after));
+    }
+
+    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many. With a time, those
+    /// that have expired by then do not count.
+    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
+        let mut newest: Vec<u64> = Vec::new();
+        let counts = |sequence: &u64| match (now_ms, self.entries.get(self.index_of(*sequence))) {
+            (Some(now_ms), Some(entry)) => !self.facts.has_expired(entry, matchers, now_ms),
+            _ => true,
+        };
+        for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
+            newest.extend(positions.iter().rev().copied().filter(counts).take(number));
+        }
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.dedup(); // an entry of two of the topics
+        newest.get(number - 1).map_or(0, |sequence| sequence - 1)
+    }
+
+    /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
+    /// cursor before the last one looked at.
+    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
+        let (mut step, mut cursor) = (Step::of(matchers), end);
+        for entry in self.entries.range(..self.index_of(end + 1)).rev() {
+            if step.is_over() {
+                return cursor;
+            }
+            step.look_at(&entry.topics);
+            cursor = entry.sequence - 1;
+            let has_expired = || now_ms.is_some_and(|now_ms| self.facts.has_expired(entry, matchers, now_ms));
+            if self.facts.is_match(entry, matchers) && !has_expired() {
+                *left -= 1;
+                if *left == 0 {
+                    return cursor;
+                }
+            }
+        }
+        0
+    }
+
+    /// Reads the next entries behind a place that match; `None` where the tail alone does not say what comes next: it begins behind
+    /// that place, or something was deleted.
+    pub(crate) fn read(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Option<Read> {
+        let Behind { cursor, known } = behind;
+        let is_all = cursor + 1 >= self.front() && !self.facts.deletions.any_behind(known.max(cursor));
+        is_all.then(|| self.read_up_to(page, cursor, self.head, matchers))
+    }
+
+    /// Reads the next entries of the tail behind `cursor` that match, up to the number `end`: as many as make a page, or as one step
+    /// comes to.
+    pub(crate) fn read_up_to(&self, page: Retained, cursor: u64, end: u64, matchers: &Matchers) -> Read {
+        let mut page = PageBuilder::new(page);
+        if matchers.is_exact() {
+            let lists = matchers.exact.iter().filter_map(|topic| self.topics.positions(topic));
+            let mut merge = Merge::new(lists, cursor);
+            while let Some(sequence) = merge.next().filter(|sequence| *sequence <= end) {
+                if page.is_full() {
+                    return page.finish(sequence - 1, true);
+                }
+                page.push(self.entries.get(self.index_of(sequence)));
+            }
+            return page.finish(end, false);
+        }
+        let mut step = Step::of(matchers);
+        for entry in self.behind(cursor).take_while(|entry| entry.sequence <= end) {
+            if page.is_full() || step.is_over() {
+                return page.finish(entry.sequence - 1, true);
+            }
+            step.look_at(&entry.topics);
+            page.push(Some(entry).filter(|entry| self.facts.is_match(entry, matchers)));
+        }
+        page.finish(end, false)
+    }
+}
