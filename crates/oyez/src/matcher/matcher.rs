@@ -38,6 +38,14 @@ impl Matcher {
         }
     }
 
+    /// The pattern, or the exact name in its place.
+    pub(crate) fn into_pattern(self) -> Result<Pattern, Topic> {
+        match self.0 {
+            Kind::Pattern(pattern) => Ok(pattern),
+            Kind::Exact(topic) => Err(topic),
+        }
+    }
+
     /// The one topic it selects, when it is an exact name.
     #[must_use]
     pub fn exact(&self) -> Option<&Topic> {

@@ -45,6 +45,8 @@ pub(crate) struct Line {
     pub(crate) ttl: Option<u64>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) end: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) private: bool,
     /// It deletes its topic, whose newest entry on disk had this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletes: Option<u64>,
@@ -85,6 +87,7 @@ impl Line {
             key: None,
             ttl: None,
             end: publish.is_end(),
+            private: false,
             deletes,
             once: None,
         }
@@ -105,6 +108,7 @@ impl Line {
             key: key.map(String::from),
             ttl: ttl_ms,
             end,
+            private: entry.private,
             deletes,
             once: once.as_ref().map(OnceLine::of),
         }

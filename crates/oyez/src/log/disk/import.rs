@@ -278,6 +278,7 @@ fn publish_of(line: Line) -> Result<Publish, Error> {
     if let Some(key) = &line.key {
         publish = publish.key(key)?;
     }
+    publish.private = line.private;
     let extras = publish.extras_mut();
     extras.ttl_ms = line.ttl;
     extras.end = line.end;

@@ -15,6 +15,9 @@ pub(crate) struct Manifest {
     pub(crate) ceiling: u64,
     pub(crate) skips: Vec<(u64, u64)>,
     pub(crate) clean: Option<Clean>,
+    /// There has been a private entry.
+    #[serde(default)]
+    pub(crate) private: bool,
 }
 
 /// Where everything ended at a clean stop.

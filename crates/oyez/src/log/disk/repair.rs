@@ -234,6 +234,7 @@ impl Plan {
             ceiling: self.next,
             skips: Vec::new(),
             clean: None,
+            private: found.manifest.read().is_none_or(|manifest| manifest.private),
         };
         save(volume, MANIFEST, &manifest)
     }

@@ -609,7 +609,8 @@ impl<'a> RecordPage<'a> {
         let (extras, publisher_id) = record.extras()?;
         let place = record.head.place;
         let topics = record.shared_topics(&mut self.topics);
-        let stored = Unframed { sequence: place.sequence, time_ms: place.time_ms, topics, publisher_id, extras };
+        let (sequence, time_ms, private) = (place.sequence, place.time_ms, record.is_private());
+        let stored = Unframed { sequence, time_ms, topics, publisher_id, private, extras };
         if self.bytes.is_empty() {
             self.bytes.reserve(self.max.bytes.min(PAGE_BYTES_BELOW) + record.fields.len() + 64);
         }

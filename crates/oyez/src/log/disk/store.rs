@@ -35,7 +35,7 @@ use crate::log::tail::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, Topic};
 
@@ -60,6 +60,8 @@ pub(crate) struct Store {
     gone: RwLock<Gone>,
     /// Numbers that were given out, perhaps, and lost in a crash.
     skips: Vec<(u64, u64)>,
+    /// There has been a private entry.
+    private: AtomicBool,
     /// Files made for segments.
     spares: AtomicU64,
     /// What was found when it was opened.
@@ -74,8 +76,8 @@ impl Store {
         let mut manifest = match read_manifest(&*volume, &names)? {
             Some(manifest) => manifest,
             None => {
-                let new =
-                    Manifest { format: FORMAT, epoch: epoch.to_string(), ceiling: 0, skips: Vec::new(), clean: None };
+                let (epoch, skips, clean) = (epoch.to_string(), Vec::new(), None);
+                let new = Manifest { format: FORMAT, epoch, ceiling: 0, skips, clean, private: false };
                 save(&*volume, MANIFEST, &new).map_err(|error| unwritable(&error))?;
                 new
             }
@@ -124,6 +126,7 @@ impl Store {
             chains,
             gone: RwLock::new(gone),
             skips: manifest.skips,
+            private: AtomicBool::new(manifest.private),
             spares: AtomicU64::new(0),
             opened,
         };
@@ -133,7 +136,18 @@ impl Store {
 
     /// What `store` says while numbers below `ceiling` may be given out.
     pub(crate) fn manifest(&self, ceiling: u64, clean: Option<Clean>) -> Manifest {
-        Manifest { format: FORMAT, epoch: self.epoch.to_string(), ceiling, skips: self.skips.clone(), clean }
+        let (epoch, skips, private) = (self.epoch.to_string(), self.skips.clone(), self.has_had_private());
+        Manifest { format: FORMAT, epoch, ceiling, skips, clean, private }
+    }
+
+    /// Has there ever been a private entry?
+    pub(crate) fn has_had_private(&self) -> bool {
+        self.private.load(Relaxed)
+    }
+
+    /// There will be one: what is saved from now on says so.
+    pub(crate) fn will_have_private(&self) {
+        self.private.store(true, Relaxed);
     }
 
     pub(crate) fn save(&self, manifest: &Manifest) -> io::Result<()> {

@@ -25,6 +25,7 @@ pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Re
     recalled.map_err(unreadable)?;
     values.for_each(|value| tail.recall_value(&value));
     tail.facts.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, AcqRel);
+    tail.facts.private.fetch_or(store.has_had_private(), AcqRel);
     tail.skip(store.opened.head);
     Ok(tail)
 }

@@ -22,6 +22,7 @@ pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()>
         let parts = Parts {
             topics: &entry.topics,
             publisher_id: entry.publisher_id.as_ref(),
+            private: entry.private,
             extras: entry.extras(),
             fields: &fields,
         };

@@ -115,9 +115,14 @@ impl Writer {
         let len: usize = batch.iter().map(record::len).sum();
         let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
         self.room_in = at;
-        if self.next + batch.len() as u64 + 1 >= self.ceiling {
+        // whoever opens the log later is to know it, also when the entry is gone by then
+        let is_first_private = batch.iter().any(Draft::is_private) && !self.store.has_had_private();
+        if is_first_private || self.next + batch.len() as u64 + 1 >= self.ceiling {
             if !self.is_empty() {
                 return Ok(false);
+            }
+            if is_first_private {
+                self.store.will_have_private();
             }
             self.reserve(batch.len() as u64)?;
         }
