@@ -16,11 +16,11 @@ use crate::failure::Failure;
 #[command(arg_required_else_help = true)]
 pub(crate) struct Log {
     #[command(subcommand)]
-    command: Command,
+    command: LogCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum LogCommand {
     /// Say what is in a history: epoch, numbers, segments, what is gone; a hub may be running on it
     Inspect {
         /// Directory of the history
@@ -72,11 +72,11 @@ enum Command {
 impl Log {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         match &self.command {
-            Command::Inspect { dir, json } => inspect(dir, *json),
-            Command::Verify { dir } => verify(dir),
-            Command::Repair { dir, yes } => repair(dir, *yes),
-            Command::Export { dir, topic } => export(dir, topic.as_deref()),
-            Command::Import { dir, keep_ids } => import(dir, *keep_ids),
+            LogCommand::Inspect { dir, json } => inspect(dir, *json),
+            LogCommand::Verify { dir } => verify(dir),
+            LogCommand::Repair { dir, yes } => repair(dir, *yes),
+            LogCommand::Export { dir, topic } => export(dir, topic.as_deref()),
+            LogCommand::Import { dir, keep_ids } => import(dir, *keep_ids),
         }
     }
 }

@@ -1,21 +1,25 @@
 //! `oyez`: serve, publish, subscribe, decode and measure Server-Sent Events on the command line.
 
+#[cfg(not(unix))]
+compile_error!("oyez-cli is for Unix: its signals, its pipes and the history of `oyez serve --data` are");
+
 mod bench;
 mod decode;
 mod failure;
 mod input;
 mod lines;
-#[cfg(unix)]
 mod log;
 mod not_yet;
 mod output;
 mod pretty;
 mod publish;
 mod request;
+mod runtime;
 mod serve;
 mod signals;
 mod sub;
 mod target;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -42,10 +46,9 @@ enum Command {
     Pub(Box<publish::Publish>),
     Decode(decode::Decode),
     Bench(Box<bench::Bench>),
-    #[cfg(unix)]
     Log(log::Log),
     #[command(flatten)]
-    NotYet(not_yet::NotYet),
+    NotYet(not_yet::CommandNotYet),
 }
 
 fn main() -> ExitCode {
@@ -62,7 +65,6 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Pub(publish) => publish.run(),
         Command::Decode(decode) => decode.run(),
         Command::Bench(bench) => bench.run(),
-        #[cfg(unix)]
         Command::Log(log) => log.run(),
         Command::NotYet(command) => Err(command.refuse()),
     }

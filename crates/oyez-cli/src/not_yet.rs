@@ -7,16 +7,13 @@ use clap::{Args, Subcommand};
 use crate::failure::Failure;
 
 #[derive(Subcommand)]
-pub(crate) enum NotYet {
+pub(crate) enum CommandNotYet {
     #[command(hide = true)]
     Token(Anything),
     #[command(hide = true)]
     Top(Anything),
     #[command(hide = true)]
     Doctor(Anything),
-    #[cfg(not(unix))]
-    #[command(hide = true)]
-    Log(Anything),
 }
 
 #[derive(Args)]
@@ -26,14 +23,12 @@ pub(crate) struct Anything {
     _rest: Vec<OsString>,
 }
 
-impl NotYet {
+impl CommandNotYet {
     pub(crate) fn refuse(&self) -> Failure {
         let name = match self {
             Self::Token(_) => "token",
             Self::Top(_) => "top",
             Self::Doctor(_) => "doctor",
-            #[cfg(not(unix))]
-            Self::Log(_) => "log",
         };
         Failure::not_yet(name)
     }

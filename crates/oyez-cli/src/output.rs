@@ -10,6 +10,7 @@ use oyez_proto::{Event, EventId};
 use serde::{Deserialize, Serialize};
 
 use crate::pretty;
+use crate::visible::visible;
 
 /// A line of output. The shapes are a contract: programs read them.
 #[derive(Debug, Serialize)]
@@ -209,19 +210,6 @@ fn body(data: &str) -> String {
         None if data.is_empty() => String::new(),
         None => format!(" {}", visible(data)),
     }
-}
-
-/// Control characters as escapes, but for line ends and tabs: what a server sends must not steer the terminal.
-pub(crate) fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn put(out: &mut String, style: Style, text: &str) {

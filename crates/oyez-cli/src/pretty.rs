@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde::de::IgnoredAny;
 
-use crate::output::visible;
+use crate::visible::visible;
 
 /// The object or array `text`, laid out; `None` when it is no such thing. It is laid out from its text, not from a
 /// parsed value, which would round numbers and drop repeated keys.

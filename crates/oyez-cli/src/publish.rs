@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::input::NotUtf8;
 use crate::lines;
 use crate::request::RequestOptions;
-use crate::sub::runtime;
+use crate::runtime::runtime;
 use crate::target::Target;
 
 /// Publish an event, or each line of the input as one

@@ -3,8 +3,10 @@
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use oyez_server::{Config, ConfigError, Server, ServerError, Settings, Text};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+use oyez_server::{
+    Config, ConfigError, Kind, NOT_YET, SETTINGS, Server, ServerError, Setting, Settings, similar_variable,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
@@ -13,63 +15,8 @@ use crate::signals;
 /// Run the hub: publish with curl, subscribe from any browser
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Address that takes publishers and subscribers [default: 127.0.0.1:8888]
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
-    /// Address of health, readiness and metrics [default: 127.0.0.1:9888]
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<String>,
-    /// Age of the oldest event kept, such as 7d [default: any; 7d with --data]
-    #[arg(long, value_name = "AGE")]
-    keep: Option<String>,
-    /// Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data]
-    #[arg(long, value_name = "SIZE")]
-    keep_bytes: Option<String>,
-    /// Number of events kept [default: any]
-    #[arg(long, value_name = "N")]
-    keep_events: Option<String>,
-    /// Topics (or a pattern of them) whose newest value of each key is kept for ever; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    compact: Vec<String>,
-    /// What happens to a reader that falls behind: disconnect, skip or latest [default: disconnect]
-    #[arg(long, value_name = "POLICY")]
-    slow: Option<String>,
-    /// Directory of the history; without one it is in memory
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// When a publish is acknowledged: memory, flush or fsync [default: fsync with --data]
-    #[arg(long, value_name = "LEVEL")]
-    durability: Option<String>,
-    /// Publish the topics clock and stock, and show the page
-    #[arg(long)]
-    demo: bool,
-    /// Show the page at / (on for loopback and --demo)
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
-    page: Option<bool>,
-    /// Origin whose pages may read, or *; may be repeated
-    #[arg(long, value_name = "ORIGIN")]
-    cors: Vec<String>,
-    /// Origin whose pages may publish; may be repeated
-    #[arg(long, value_name = "ORIGIN")]
-    publish_origins: Vec<String>,
-    /// Where the hub is reached from outside; may be repeated
-    #[arg(long = "public-url", value_name = "URL")]
-    public_urls: Vec<String>,
-    /// Silence before a keep-alive [default: 15s]
-    #[arg(long, value_name = "TIME")]
-    keep_alive: Option<String>,
-    /// Life of a stream, give or take a fifth; 0s is for ever [default: 1h]
-    #[arg(long, value_name = "TIME")]
-    stream_life: Option<String>,
-    /// Time that a drain may take [default: 20s]
-    #[arg(long, value_name = "TIME")]
-    drain: Option<String>,
-    /// Connections at once [default: what open files allow, at most 100000]
-    #[arg(long, value_name = "N")]
-    connections_max: Option<String>,
-    /// Streams of one address that is not loopback [default: 1000]
-    #[arg(long, value_name = "N")]
-    streams_per_address: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
     /// Configuration file [default: oyez.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -79,58 +26,66 @@ pub(crate) struct Serve {
     /// How logs are written [default: text]
     #[arg(long, value_name = "text|json", value_parser = ["text", "json"])]
     log_format: Option<String>,
-    #[command(flatten)]
-    not_yet: NotYet,
 }
 
-/// Flags that the design has and this build does not.
-#[derive(Args)]
-struct NotYet {
-    #[arg(long, hide = true)]
-    log: Option<String>,
-    #[arg(long, hide = true)]
-    publisher_key: Option<String>,
-    #[arg(long, hide = true)]
-    subscriber_key: Option<String>,
-    #[arg(long, hide = true)]
-    anonymous: bool,
-    #[arg(long, hide = true)]
-    subscriptions: bool,
-    #[arg(long, hide = true)]
-    mercure_0x: bool,
-    #[arg(long, hide = true)]
-    issuer: Option<String>,
-    #[arg(long, hide = true)]
-    audience: Option<String>,
-    #[arg(long, hide = true)]
-    tls_cert: Option<String>,
-    #[arg(long, hide = true)]
-    tls_key: Option<String>,
+/// The flags of the server's settings: one for each row of its table.
+struct Flags {
+    settings: Settings,
+    /// A flag that the design has and this build does not.
+    not_yet: Option<&'static str>,
 }
 
-impl NotYet {
-    fn first(&self) -> Option<&'static str> {
-        [
-            ("--log", self.log.is_some()),
-            ("--publisher-key", self.publisher_key.is_some()),
-            ("--subscriber-key", self.subscriber_key.is_some()),
-            ("--anonymous", self.anonymous),
-            ("--subscriptions", self.subscriptions),
-            ("--mercure-0x", self.mercure_0x),
-            ("--issuer", self.issuer.is_some()),
-            ("--audience", self.audience.is_some()),
-            ("--tls-cert", self.tls_cert.is_some()),
-            ("--tls-key", self.tls_key.is_some()),
-        ]
-        .into_iter()
-        .find_map(|(name, given)| given.then_some(name))
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(SETTINGS.iter().filter_map(flag)).args(NOT_YET.into_iter().map(flag_not_yet))
     }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut settings = Settings::default();
+        for setting in SETTINGS.iter().filter(|setting| setting.flag_name().is_some()) {
+            if let Some(words) = matches.get_many::<String>(setting.key) {
+                let refused = |error: ConfigError| clap::Error::raw(clap::error::ErrorKind::InvalidValue, error);
+                settings.flag(setting, words.cloned().collect()).map_err(refused)?;
+            }
+        }
+        let not_yet = NOT_YET.into_iter().map(|(_, flag)| flag).find(|flag| matches.contains_id(flag));
+        Ok(Self { settings, not_yet })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flag of a setting, if it has one.
+fn flag(setting: &'static Setting) -> Option<Arg> {
+    let flag = Arg::new(setting.key).long(setting.flag_name()?).help(setting.help());
+    Some(match (setting.kind, setting.flag_value()) {
+        (_, None) => flag.action(ArgAction::Set).num_args(0).default_missing_value("true"),
+        (Kind::Truth, Some(value)) => {
+            flag.value_name(value).num_args(0..=1).default_missing_value("true").value_parser(["true", "false"])
+        }
+        (Kind::List, Some(value)) => flag.value_name(value).action(ArgAction::Append),
+        (_, Some(value)) => flag.value_name(value),
+    })
+}
+
+/// It is known, so that it can be refused by its name; nobody is shown it.
+fn flag_not_yet((_, flag): (&'static str, &'static str)) -> Arg {
+    Arg::new(flag).long(flag).num_args(0..=1).hide(true)
 }
 
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(flag) = self.not_yet.first() {
-            return Err(Failure::usage(format!("{flag} is not in this build yet; leave it out")));
+        if let Some(flag) = self.flags.not_yet {
+            return Err(Failure::usage(format!("--{flag} is not in this build yet; leave it out")));
         }
         log_to_standard_error(self.log_format.as_deref());
         let check = self.check;
@@ -156,34 +111,9 @@ impl Serve {
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let (environment, unknown) = Settings::from_env(variables).map_err(refused)?;
         for name in unknown.iter().filter(|name| !OWN_VARIABLES.contains(&name.as_str())) {
-            tracing::warn!(%name, "unknown variable is ignored");
+            tracing::warn!(%name, similar = similar_variable(name), "unknown variable is ignored");
         }
-        self.settings().over(environment).over(file).resolve().map_err(refused)
-    }
-
-    fn settings(self) -> Settings {
-        let list = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
-        let mut settings = Settings::default();
-        settings.listen = self.listen;
-        settings.admin = self.admin;
-        settings.keep = self.keep;
-        settings.keep_bytes = self.keep_bytes.map(Text::from);
-        settings.keep_events = self.keep_events.map(Text::from);
-        settings.compact = list(self.compact);
-        settings.slow = self.slow;
-        settings.data = self.data;
-        settings.durability = self.durability;
-        settings.demo = self.demo.then_some(true);
-        settings.page = self.page;
-        settings.cors = list(self.cors);
-        settings.publish_origins = list(self.publish_origins);
-        settings.public_urls = list(self.public_urls);
-        settings.keep_alive = self.keep_alive;
-        settings.stream_life = self.stream_life;
-        settings.drain = self.drain;
-        settings.connections_max = self.connections_max.map(Text::from);
-        settings.streams_per_address = self.streams_per_address.map(Text::from);
-        settings
+        self.flags.settings.over(environment).over(file).resolve().map_err(refused)
     }
 }
 
@@ -255,7 +185,7 @@ impl Banner {
     fn of(config: &Config) -> Self {
         Self {
             history: config.history_in_words(),
-            demo: config.demo,
+            demo: config.demo(),
             page: config.page,
             anonymous_publish: config.anonymous_publish,
         }
@@ -287,3 +217,60 @@ impl Banner {
 
 /// Variables of ours that are no settings.
 const OWN_VARIABLES: [&str; 4] = ["OYEZ_LOG_LEVEL", "OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Flags {
+        Command::try_parse_from(std::iter::once("oyez").chain(arguments))
+            .unwrap_or_else(|error| error.exit())
+            .serve
+            .flags
+    }
+
+    #[test]
+    fn each_setting_is_said_by_its_flag() {
+        assert_eq!(flags([]).settings, Settings::default());
+        for setting in SETTINGS {
+            let Some(name) = setting.flag_name() else { continue };
+            let word = if setting.kind == Kind::Truth { "true" } else { "1" };
+            let flag = format!("--{name}");
+            let arguments = if setting.flag_value().is_some() { vec![&*flag, word] } else { vec![&*flag] };
+            let mut expected = Settings::default();
+            expected.flag(setting, vec![word.to_owned()]).unwrap();
+            let Flags { settings, not_yet } = flags(arguments);
+            assert_eq!((settings, not_yet), (expected, None), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_flag_is_a_list_and_a_comma_is_part_of_a_word() {
+        let settings = flags(["--compact", "a,b", "--compact", "c"]).settings;
+        assert_eq!(settings.compact, Some(vec!["a,b".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn a_flag_alone_is_true() {
+        let settings = flags(["--page", "--demo"]).settings;
+        assert_eq!((settings.page, settings.demo), (Some(true), Some(true)));
+        assert_eq!(flags(["--page=false"]).settings.page, Some(false));
+    }
+
+    #[test]
+    fn what_is_not_in_this_build_is_known_by_its_name() {
+        for (_, flag) in NOT_YET {
+            let name = format!("--{flag}");
+            assert_eq!(flags([&*name]).not_yet, Some(flag));
+            assert_eq!(flags([&*name, "value"]).not_yet, Some(flag));
+        }
+    }
+}

@@ -1,9 +1,13 @@
 //! What tells a running command to stop or to reconnect from outside.
 
 use std::future::pending;
+use std::os::fd::AsFd;
 use std::process;
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// Turns true at the first SIGINT or SIGTERM. A command that does not end within `grace` after that, or gets a second
@@ -31,16 +35,13 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-#[cfg(unix)]
 pub(crate) struct Stop {
-    interrupt: Option<tokio::signal::unix::Signal>,
-    terminate: Option<tokio::signal::unix::Signal>,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
 }
 
-#[cfg(unix)]
 impl Stop {
     pub(crate) fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
         Self { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
     }
 
@@ -52,47 +53,20 @@ impl Stop {
     }
 }
 
-#[cfg(not(unix))]
-pub(crate) struct Stop;
-
-#[cfg(not(unix))]
-impl Stop {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-
-    pub(crate) async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending::<()>().await;
-        }
-    }
-}
-
-/// SIGUSR1, where there is such a thing.
-pub(crate) struct Reconnect(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
+/// SIGUSR1.
+pub(crate) struct Reconnect(Option<Signal>);
 
 impl Reconnect {
-    #[cfg(unix)]
     pub(crate) fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
         Self(signal(SignalKind::user_defined1()).ok())
     }
 
-    #[cfg(not(unix))]
-    pub(crate) fn new() -> Self {
-        Self()
-    }
-
     pub(crate) async fn next(&mut self) {
-        #[cfg(unix)]
         of(&mut self.0).await;
-        #[cfg(not(unix))]
-        pending::<()>().await;
     }
 }
 
-#[cfg(unix)]
-async fn of(signal: &mut Option<tokio::signal::unix::Signal>) {
+async fn of(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         // a signal that cannot be listened to never comes
@@ -102,20 +76,11 @@ async fn of(signal: &mut Option<tokio::signal::unix::Signal>) {
 
 /// Resolves when whoever reads standard output is gone: `oyez sub URL | head -1` ends although no further event
 /// comes that could fail to be written.
-#[cfg(unix)]
 pub(crate) async fn reader_gone() {
-    use std::os::fd::AsFd;
-    use tokio::io::Interest;
-    use tokio::net::unix::pipe::Sender;
     // only watched, never written to, so it may stay a blocking one; a file cannot be watched, and has no reader
     let watched = std::io::stdout().as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd_unchecked);
     let Ok(output) = watched else { return pending().await };
     if output.ready(Interest::ERROR).await.is_err() {
         pending::<()>().await;
     }
-}
-
-#[cfg(not(unix))]
-pub(crate) async fn reader_gone() {
-    pending().await
 }

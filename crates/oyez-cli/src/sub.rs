@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use http::Method;
 use oyez_client::{Error, EventId, EventSource, Format, Item};
 use oyez_proto::EVENT_BYTES_MAX;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::failure::{Failure, one_line};
 use crate::output::{self, Line, Output};
 use crate::request::RequestOptions;
+use crate::runtime::runtime;
 use crate::signals;
 use crate::target::Unended;
 
@@ -295,14 +295,6 @@ fn without_secrets(url: &str) -> String {
     let _ = (url.set_username(""), url.set_password(None));
     url.set_query(None);
     url.into()
-}
-
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))
 }
 
 const ITEMS_AHEAD: usize = 64; // enough to keep the writer busy; more would only be older when it is printed

@@ -23,6 +23,24 @@ pub struct EventSourceBuilder {
     read_timeout: Option<Duration>,
 }
 
+impl EventSource {
+    /// An EventSource of `url`, to be refined.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it is not an absolute `http` or `https` URL.
+    pub fn builder(url: &str) -> Result<EventSourceBuilder, Error> {
+        EventSourceBuilder::new(url)
+    }
+
+    /// An EventSource of `url` with nothing changed.
+    ///
+    /// # Errors
+    /// As [`builder`](Self::builder).
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Self::builder(url)?.build()
+    }
+}
+
 impl EventSourceBuilder {
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
         Ok(Self {

@@ -20,7 +20,7 @@ use crate::item::LineHead;
 use crate::limits::{REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
 use crate::random::random;
 use crate::request::Request;
-use crate::{BoxError, Chunks, Connect, ConnectError, Connecting, Error, ErrorKind, EventSourceBuilder, Gap, Item};
+use crate::{BoxError, Chunks, Connect, ConnectError, Connecting, Error, ErrorKind, Gap, Item};
 use crate::{problem, retry_after};
 
 /// A stream of events that connects, reconnects, resumes and stops by itself.
@@ -59,22 +59,6 @@ impl EventSource {
             timer: None,
             cause: None,
         }
-    }
-
-    /// An EventSource of `url`, to be refined.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] when it is not an absolute `http` or `https` URL.
-    pub fn builder(url: &str) -> Result<EventSourceBuilder, Error> {
-        EventSourceBuilder::new(url)
-    }
-
-    /// An EventSource of `url` with nothing changed.
-    ///
-    /// # Errors
-    /// As [`builder`](Self::builder).
-    pub fn new(url: &str) -> Result<Self, Error> {
-        Self::builder(url)?.build()
     }
 
     /// The next item; `None` when the stream is over. Cancel-safe: no item is lost when the future is dropped.

@@ -1,26 +1,16 @@
 //! What all requests share.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use axum::Router;
-use http::header::HeaderName;
-use http::{HeaderMap, Method};
 use oyez::{Event, Hub, Limits};
 use tokio::sync::watch;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-use tracing::warn;
 
-use crate::callers::Callers;
-use crate::config::{Config, Cors};
-use crate::control::Controls;
-use crate::door::Door;
-use crate::guard::is_forwarded;
-use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, PREFLIGHT_AGE, RETRY_SECONDS};
+use crate::config::Config;
+use crate::controls::Controls;
+use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX};
 use crate::metrics::Metrics;
-use crate::routes::{self, Public};
+use crate::places::Places;
+use crate::rights::Rights;
 use crate::stats::Stats;
 
 /// The hub and what its routes need to know.
@@ -28,90 +18,41 @@ pub(crate) struct App {
     pub(crate) hub: Hub<Event>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
-    pub(crate) callers: Callers,
+    pub(crate) rights: Rights,
+    pub(crate) places: Places,
     pub(crate) controls: Controls,
     pub(crate) stats: Stats,
     pub(crate) draining: watch::Sender<bool>,
     /// The disk has failed: nothing more is acknowledged.
     pub(crate) failed: AtomicBool,
-    warned_of_proxy: std::sync::Once,
 }
 
 impl App {
     pub(crate) fn new(config: Config) -> Result<Self, oyez::Error> {
-        let mut limits = Limits::default();
-        limits.subscribers_max = config.connections_max;
-        limits.data_bytes_max = DATA_BYTES_MAX;
-        limits.batch_events_max = BATCH_EVENTS_MAX;
-        let hub = Hub::builder().history(config.history).limits(limits);
-        let hub = config.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact);
-        let hub = match &config.storage {
-            Some(storage) => hub.open(storage.clone())?,
-            None => hub.build(),
-        };
+        let (hub, metrics) = (open(&config)?, Metrics::new());
         Ok(Self {
             stats: Stats::new(hub.clone()),
             hub,
-            metrics: Metrics::new(),
-            callers: Callers::new(config.streams_per_address),
+            rights: Rights::new(config.anonymous_publish, metrics.clone()),
+            places: Places::new(config.settings.streams_per_address, metrics.clone()),
             controls: Controls::default(),
             draining: watch::Sender::new(false),
             failed: AtomicBool::new(false),
-            warned_of_proxy: std::sync::Once::new(),
+            metrics,
             config,
         })
     }
-
-    /// Is the caller a program on this machine? One that a proxy speaks for is not, wherever the proxy is.
-    pub(crate) fn is_local(&self, peer: SocketAddr, headers: &HeaderMap) -> bool {
-        if is_forwarded(headers) {
-            self.warned_of_proxy.call_once(|| {
-                warn!(%peer, "a proxy forwards requests; its callers count as one address, and cannot publish without a key");
-            });
-            return false;
-        }
-        peer.ip().to_canonical().is_loopback()
-    }
-
-    /// What the public listener at `address` answers.
-    pub(crate) fn public(self: &Arc<Self>, address: SocketAddr) -> Door<Public> {
-        Door::new(Arc::clone(self), address, Public::new(Arc::clone(self), cors(&self.config.cors)))
-    }
-
-    /// What the admin listener at `address` answers.
-    pub(crate) fn admin(self: &Arc<Self>, address: SocketAddr) -> Door<Router> {
-        Door::new(Arc::clone(self), address, routes::admin().with_state(Arc::clone(self)))
-    }
 }
 
-/// When a refusal that passes by itself may be tried again: spread, so that those refused together come back apart.
-pub(crate) fn retry() -> Duration {
-    let spread = u64::from(getrandom::u32().unwrap_or_default());
-    let range = (RETRY_SECONDS.end() - RETRY_SECONDS.start()) * 1_000;
-    Duration::from_millis(RETRY_SECONDS.start() * 1_000 + spread % (range + 1))
-}
-
-fn cors(cors: &Cors) -> Option<CorsLayer> {
-    let origins = match cors {
-        Cors::Off => return None,
-        Cors::Any => Any.into(),
-        Cors::Origins(origins) => AllowOrigin::list(origins.clone()),
-    };
-    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
-    Some(
-        CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-            .allow_headers(names(&[
-                "authorization",
-                "cache-control",
-                "content-type",
-                "event-id",
-                "event-type",
-                "idempotency-key",
-                "last-event-id",
-            ]))
-            .expose_headers(names(&["idempotent-replayed", "last-event-id", "oyez", "retry-after"]))
-            .max_age(PREFLIGHT_AGE),
-    )
+fn open(config: &Config) -> Result<Hub<Event>, oyez::Error> {
+    let mut limits = Limits::default();
+    limits.subscribers_max = config.connections_max;
+    limits.data_bytes_max = DATA_BYTES_MAX;
+    limits.batch_events_max = BATCH_EVENTS_MAX;
+    let hub = Hub::builder().history(config.history).limits(limits);
+    let hub = config.settings.compact.iter().cloned().fold(hub, oyez::HubBuilder::compact);
+    match &config.storage {
+        Some(storage) => hub.open(storage.clone()),
+        None => Ok(hub.build()),
+    }
 }

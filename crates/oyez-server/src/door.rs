@@ -9,63 +9,72 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Method};
 use http_body::Body as _;
 use tokio::time::Instant;
+use tower_http::cors::{Cors, CorsLayer};
+use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{Level, debug, enabled};
 
 use crate::app::App;
-use crate::config::Cors;
-use crate::guard::Guard;
+use crate::caller::peer;
+use crate::guard::{Guard, Pages};
 use crate::problem::Problem;
-use crate::routes;
+use crate::routes::{self, Route};
 
-/// The outermost service of a listener, in front of `routes`.
+/// What a listener answers: the routes of one table, with the same rules in front of each.
 #[derive(Clone)]
-pub(crate) struct Door<S> {
+pub(crate) struct Door {
     app: Arc<App>,
     guard: Arc<Guard>,
-    routes: S,
+    table: &'static [Route],
+    /// The routes as other origins' pages may use them.
+    shared: Option<Cors<Shared>>,
 }
 
 /// An answer on its way.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-impl<S> Door<S> {
+impl Door {
     /// In front of what the listener at `address` answers.
-    pub(crate) fn new(app: Arc<App>, address: SocketAddr, routes: S) -> Self {
-        let guard = Guard::new(address, app.config.public_urls.clone(), app.config.publish_origins.clone());
-        Self { app, guard: Arc::new(guard), routes }
+    pub(crate) fn new(app: Arc<App>, address: SocketAddr, table: &'static [Route], cors: Option<CorsLayer>) -> Self {
+        let settings = &app.config.settings;
+        let guard = Guard::new(address, settings.public_urls.clone(), settings.publish_origins.clone());
+        let shared = cors.map(|cors| cors.layer(Shared(Arc::clone(&app))));
+        Self { app, guard: Arc::new(guard), table, shared }
+    }
+
+    fn answer(&mut self, route: Option<&'static Route>, mut request: Request) -> Answering {
+        if let Some(shared) = self.shared.as_mut().filter(|_| is_shared(route)) {
+            request.extensions_mut().insert(Found(route));
+            return Box::pin(shared.call(request));
+        }
+        let app = Arc::clone(&self.app);
+        Box::pin(async move { Ok(routes::answer(&app, route, request).await) })
     }
 }
 
-impl<S> Service<Request> for Door<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl Service<Request> for Door {
     type Response = Response;
     type Error = Infallible;
     type Future = Answering;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.routes.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Answering {
         let (app, debugged) = (Arc::clone(&self.app), Debugged::of(&request));
         let is_head = request.method() == Method::HEAD;
-        let path = request.uri().path();
-        let (name, is_own) = (routes::name(path), routes::is_own(path));
-        let checked = self.guard.check(request.method(), request.uri(), request.headers(), routes::reads(path));
-        let answer = match checked {
-            Ok(()) => Ok(self.routes.call(request)),
-            Err(problem) => Err(problem),
-        };
+        let route = Route::at(request.uri().path(), self.table);
+        let (name, pages) = route.map_or((NOWHERE, Pages::Read), |route| (route.name, route.pages));
+        let crosses_origins = self.shared.is_some() && is_shared(route);
+        let checked = self.guard.check(request.method(), request.uri(), request.headers(), pages);
+        let answer = checked.map(|()| self.answer(route, request));
         Box::pin(async move {
             let mut response = match answer {
                 Ok(answer) => answer.await?,
@@ -74,7 +83,6 @@ where
                     problem.into_response()
                 }
             };
-            let crosses_origins = app.config.cors != Cors::Off && !is_own;
             secure(response.headers_mut(), crosses_origins);
             app.metrics.answered(name, response.status());
             if is_head {
@@ -85,6 +93,35 @@ where
             }
             Ok(response)
         })
+    }
+}
+
+/// May other origins' pages read what is here, if the configuration lets them? They read that nothing is here, too.
+fn is_shared(route: Option<&Route>) -> bool {
+    route.is_none_or(|route| route.pages == Pages::Read)
+}
+
+/// What stands behind the layer for other origins' pages.
+#[derive(Clone)]
+struct Shared(Arc<App>);
+
+/// The route of a request, which that layer passes on beside it.
+#[derive(Clone, Copy)]
+struct Found(Option<&'static Route>);
+
+impl Service<Request> for Shared {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Answering {
+        let app = Arc::clone(&self.0);
+        let route = request.extensions().get::<Found>().and_then(|found| found.0);
+        Box::pin(async move { Ok(routes::answer(&app, route, request).await) })
     }
 }
 
@@ -103,7 +140,7 @@ impl Debugged {
             method: request.method().clone(),
             // the query is left out: it may hold what belongs in no log
             path: request.uri().path().to_owned(),
-            peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0),
+            peer: peer(request),
         })
     }
 
@@ -139,3 +176,96 @@ fn secure(headers: &mut HeaderMap, crosses_origins: bool) {
 }
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The name under which requests are counted that find no route.
+const NOWHERE: &str = "other";
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::extract::ConnectInfo;
+    use http::StatusCode;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::routes::{ADMIN, PUBLIC};
+    use crate::settings::Settings;
+
+    fn app() -> Arc<App> {
+        let settings = Settings { demo: Some(true), ..Settings::default() };
+        Arc::new(App::new(settings.resolve().unwrap()).unwrap())
+    }
+
+    async fn status(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+        for (name, value) in headers {
+            request.headers_mut().append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    /// Every path of both listeners, and some that are none.
+    fn every_route(app: &Arc<App>) -> Vec<(Router, String)> {
+        let mut routes = Vec::new();
+        for (table, nowhere) in [(PUBLIC, ["/nowhere", "/metrics"]), (ADMIN, ["/", "/events"])] {
+            let door = Door::new(Arc::clone(app), ([127, 0, 0, 1], 8888).into(), table, None);
+            let router = Router::new().fallback_service(door);
+            for path in table.iter().map(|route| route.path).chain(nowhere) {
+                routes.push((router.clone(), path.replace("{*topic}", "a/b").replace("{connection}", "1")));
+            }
+        }
+        routes
+    }
+
+    #[tokio::test]
+    async fn every_route_refuses_foreign_hosts_and_origins() {
+        let app = app();
+        for (router, path) in every_route(&app) {
+            for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "QUERY"] {
+                let foreign = [("host", "evil.example")];
+                assert_eq!(status(&router, method, &path, &foreign).await, 421, "{method} {path}");
+                let changes = !matches!(method, "GET" | "HEAD" | "OPTIONS") || path == "/stats";
+                for origin in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")]
+                {
+                    let found = status(&router, method, &path, &[("host", "localhost:8888"), origin]).await;
+                    assert_eq!(found == StatusCode::FORBIDDEN, changes, "{method} {path} {origin:?}: {found}");
+                }
+            }
+        }
+        assert_eq!(app.hub.stats().published, 0);
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_the_security_headers() {
+        for (router, path) in every_route(&app()) {
+            for host in ["localhost:8888", "evil.example"] {
+                let mut request = Request::builder().uri(&path).header("host", host).body(Body::empty()).unwrap();
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+                let response = router.clone().oneshot(request).await.unwrap();
+                for name in ["x-content-type-options", "referrer-policy", "cross-origin-resource-policy"] {
+                    assert!(response.headers().contains_key(name), "{path} {host} {name}");
+                }
+                assert!(!response.headers().contains_key("server"), "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_of_other_origins_read_what_is_shared_and_nothing_else() {
+        let settings = Settings { cors: Some(vec!["https://app.example".to_owned()]), ..Settings::default() };
+        let app = Arc::new(App::new(settings.resolve().unwrap()).unwrap());
+        let cors = crate::cors::layer(&app.config.settings.cors);
+        let router = Router::new().fallback_service(Door::new(app, ([127, 0, 0, 1], 8888).into(), PUBLIC, cors));
+        for (path, reads) in [("/events/a?poll=1", true), ("/nowhere", true), ("/", false), ("/stats", false)] {
+            let request =
+                Request::builder().uri(path).header("host", "localhost").header("origin", "https://app.example");
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+            let response = router.clone().oneshot(request).await.unwrap();
+            let headers = response.headers();
+            assert_eq!(headers.contains_key("access-control-allow-origin"), reads, "{path}");
+            assert_eq!(headers["cross-origin-resource-policy"] == "cross-origin", reads, "{path}");
+        }
+    }
+}

@@ -2,39 +2,43 @@
 //! pages. Pure functions of the request's head.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, ORIGIN, VIA};
+use http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use http::uri::Authority;
 use http::{Method, Uri};
 use url::Url;
 
 use crate::limits::URI_BYTES_MAX;
 use crate::problem::Problem;
+use crate::settings::Origin;
 
 /// What the configuration allows.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     loopback: bool,
     public: Vec<Url>,
-    publish_origins: Vec<String>,
+    publish_origins: Vec<Origin>,
 }
 
-/// Whose pages may send requests that change nothing. Whether they can read the answer is up to CORS.
+/// What other origins' pages may do where nothing is changed. Where something is, the same rule holds everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reads {
-    AnyOrigin,
-    /// The rule for changes holds for all.
-    SameOrigin,
+pub(crate) enum Pages {
+    /// Read the answer, as far as the configuration lets them.
+    Read,
+    /// Lead here, as a link does. They read nothing, whatever is configured.
+    Link,
+    /// Nothing: the rule for changes holds here too.
+    Nothing,
 }
 
 impl Guard {
-    pub(crate) fn new(listener: SocketAddr, public: Vec<Url>, publish_origins: Vec<String>) -> Self {
+    pub(crate) fn new(listener: SocketAddr, public: Vec<Url>, publish_origins: Vec<Origin>) -> Self {
         Self { loopback: listener.ip().is_loopback(), public, publish_origins }
     }
 
     /// Checks a request's head.
-    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, reads: Reads) -> Result<(), Problem> {
+    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, pages: Pages) -> Result<(), Problem> {
         let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
         if length > URI_BYTES_MAX {
             return Err(Problem::UriTooLong(length));
@@ -42,7 +46,7 @@ impl Guard {
         let host = &*host(uri, headers)?;
         self.check_host(host)?;
         match *method {
-            Method::GET | Method::HEAD | Method::OPTIONS if reads == Reads::AnyOrigin => Ok(()),
+            Method::GET | Method::HEAD | Method::OPTIONS if pages != Pages::Nothing => Ok(()),
             _ => self.check_origin(host, headers),
         }
     }
@@ -62,7 +66,7 @@ impl Guard {
         let origin = origin.to_str().unwrap_or("null");
         let own = origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host));
         let public = self.public.iter().any(|url| url.origin().ascii_serialization() == origin);
-        let listed = self.publish_origins.iter().any(|listed| listed == origin);
+        let listed = self.publish_origins.iter().any(|listed| *listed == *origin);
         if origins.next().is_none() && origin != "null" && (own || public || listed) {
             return Ok(());
         }
@@ -107,38 +111,25 @@ fn is_loopback(host: &str) -> bool {
         || (host.starts_with('[') && bare.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()))
 }
 
-/// Did a proxy pass the request on? Then the peer's address says nothing of the caller, even if it is loopback.
-pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
-    let known = headers.contains_key(FORWARDED) || headers.contains_key(VIA) || headers.contains_key("x-real-ip");
-    known || headers.keys().any(|name| name.as_str().starts_with("x-forwarded-"))
-}
-
-/// One caller's address for counting: an IPv6 network of /64 is one, since it is one customer's.
-pub(crate) fn caller(peer: SocketAddr) -> IpAddr {
-    match peer.ip().to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Value;
 
     fn guard(listener: &str, public: &[&str], publish_origins: &[&str]) -> Guard {
         Guard::new(
             listener.parse().unwrap(),
             public.iter().map(|url| url.parse().unwrap()).collect(),
-            publish_origins.iter().map(ToString::to_string).collect(),
+            Value::check("publish_origins", publish_origins.iter().map(ToString::to_string).collect()).unwrap(),
         )
     }
 
     fn check(guard: &Guard, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         guard
-            .check(method, &"/events/a".parse().unwrap(), &headers, Reads::AnyOrigin)
+            .check(method, &"/events/a".parse().unwrap(), &headers, Pages::Read)
             .map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
@@ -215,22 +206,5 @@ mod tests {
             assert_eq!(check(&guard, &Method::POST, &headers), expected, "{site}");
         }
         assert_eq!(check(&guard, &Method::POST, &[("host", "localhost:8888")]), 200);
-    }
-
-    #[test]
-    fn forwarding_headers_are_seen() {
-        for name in ["forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"] {
-            let headers = [(name.parse::<HeaderName>().unwrap(), "x".parse().unwrap())].into_iter().collect();
-            assert!(is_forwarded(&headers), "{name}");
-        }
-        assert!(!is_forwarded(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn an_ipv6_network_is_one_caller() {
-        let address = |text: &str| caller(text.parse().unwrap());
-        assert_eq!(address("[2001:db8::1]:1"), address("[2001:db8::ffff:2]:2"));
-        assert_ne!(address("[2001:db8:0:1::1]:1"), address("[2001:db8::1]:1"));
-        assert_eq!(address("[::ffff:10.0.0.1]:1"), address("10.0.0.1:2"));
     }
 }

@@ -12,27 +12,41 @@
 //! # }
 //! ```
 
+#[cfg(not(unix))]
+compile_error!("oyez-server is for Unix: its signals, its limit of open files and its history on disk are");
+
 mod app;
 mod body;
-mod callers;
+mod caller;
 mod config;
-mod control;
+mod controls;
+mod cors;
 mod demo;
+mod descriptors;
 mod door;
+mod figures;
 mod guard;
-mod json_publish;
+mod history;
 mod limits;
 mod metrics;
 mod page;
+mod places;
 mod problem;
+mod process;
 mod request;
+mod retry;
+mod rights;
 mod routes;
 mod server;
+mod settings;
 mod stats;
 mod units;
 
-pub use config::{ClassSettings, Config, ConfigError, Cors, NOT_YET, Settings, Text};
+pub use config::Config;
 /// The history of a hub that is not running, for programs that know no other part of the library.
-#[cfg(unix)]
 pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 pub use server::{Server, ServerError};
+pub use settings::{
+    ClassSettings, ConfigError, Kind, NOT_YET, SETTINGS, Setting, Settings, Text, Unsaid, settings_reference,
+    similar_variable,
+};

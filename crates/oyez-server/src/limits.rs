@@ -1,4 +1,5 @@
-//! Every bound of the server, with its default and its reason. What the library bounds is in its own `limits.rs`.
+//! Every bound of the server that cannot be set, with its reason. Those that can be set are in `settings/table.rs`; what the
+//! library bounds is in its own `limits.rs`.
 
 use std::time::Duration;
 
@@ -26,9 +27,6 @@ pub(crate) const BODY_RATE: u32 = 1_024;
 /// Silence of a live stream of lines: a log that is quiet for an hour is opened again.
 pub(crate) const LINES_IDLE: Duration = Duration::from_secs(3_600);
 
-/// Streams of one address (an IPv6 /64 is one) that is not loopback. 1,000: an office behind one address.
-pub(crate) const STREAMS_PER_ADDRESS: usize = 1_000;
-
 /// Descriptors kept back for everything but connections: listeners, log, files.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
 
@@ -37,15 +35,6 @@ pub(crate) const CONNECTIONS_MAX: usize = 100_000;
 
 /// Fewer connections than this are no server: refuse to start rather than refuse everyone.
 pub(crate) const CONNECTIONS_MIN: usize = 64;
-
-/// How long a stream lives, ±20 %: readers move to other nodes and tokens are looked at again. Zero is for ever.
-pub(crate) const STREAM_LIFE: Duration = Duration::from_secs(3_600);
-
-/// Keep-alive: two fit into the shortest idle limit in the field, 30 s.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How long a drain may take.
-pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 /// Memory for the history.
 pub(crate) const HISTORY_BYTES: usize = 64 << 20;
@@ -77,7 +66,7 @@ pub(crate) const STORED_BYTES: usize = 1 << 30;
 pub(crate) const STORED_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long publishers are asked to wait when the disk is full: room is looked for once a second.
-pub(crate) const FULL_RETRY_SECONDS: u64 = 5;
+pub(crate) const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// From the failure of the disk to the end of the process: whoever watches readiness is to see it, and a supervisor starts
 /// it again.

@@ -1,6 +1,5 @@
 //! The page for Prometheus: what the server counts, and the figures of its hub.
 
-use std::fs;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,6 +11,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::process::{open_descriptors, resident_bytes};
 
 /// What the server counts about requests. Labels are words of the source code, never topics, ids or addresses: their number
 /// is bounded, and nothing private gets out. Cheap to clone; all clones count together.
@@ -144,27 +145,10 @@ fn register_process(registry: &mut Registry) {
     if let Some(open) = open_descriptors() {
         registry.register("open_fds", "File descriptors that are open", ConstGauge::new(gauge(open)));
     }
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(resident) = resident_bytes(&status) {
+    if let Some(resident) = resident_bytes() {
         let help = "Memory that is resident";
         registry.register_with_unit("resident_memory", help, Unit::Bytes, ConstGauge::new(gauge(resident)));
     }
-}
-
-fn open_descriptors() -> Option<u64> {
-    // since Linux 6.2 the size of the folder is their number: no walk through a hundred thousand of them
-    let counted = fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len());
-    if counted > 0 {
-        return Some(counted);
-    }
-    Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64)
-}
-
-/// From the text of `/proc/self/status`, which says `VmRSS:     1234 kB`.
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 /// The number in an id `EPOCH:SEQUENCE`.
@@ -288,12 +272,5 @@ mod tests {
         let samples = samples(&Metrics::new().render(&Hub::<Event>::new().stats()));
         assert!(samples["process_open_fds"] >= 3.0);
         assert!(samples["process_resident_memory_bytes"] > 100_000.0);
-    }
-
-    #[test]
-    fn resident_memory_is_read_or_left_out() {
-        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    1234 kB\nThreads:\t1\n"), Some(1_263_616));
-        assert_eq!(resident_bytes(""), None);
-        assert_eq!(resident_bytes("VmRSS:\tmany kB"), None);
     }
 }

@@ -13,8 +13,11 @@ use tracing::info;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::cors;
 use crate::demo;
+use crate::door::Door;
 use crate::limits::FAILED_PAUSE;
+use crate::routes::{ADMIN, PUBLIC};
 
 /// A hub over HTTP, bound to its addresses and ready to run.
 pub struct Server {
@@ -29,7 +32,7 @@ impl Server {
     /// # Errors
     /// When the history cannot be opened, or an address cannot be bound; the error names it.
     pub async fn bind(config: Config) -> Result<Self, ServerError> {
-        let (listen, admin) = (config.listen, config.admin);
+        let (listen, admin) = (config.settings.listen, config.settings.admin);
         // first what another process may have
         let app = Arc::new(App::new(config).map_err(ServerError::History)?);
         let public = bind("listen", listen).await?;
@@ -66,7 +69,7 @@ impl Server {
     /// # Errors
     /// When the system does not tell that address.
     pub fn app(&self) -> io::Result<Router> {
-        Ok(Router::new().fallback_service(self.app.public(self.address()?)))
+        Ok(Router::new().fallback_service(public(&self.app, self.address()?)))
     }
 
     /// Serves until `stop` resolves, then drains: streams end at a frame border spread over the configured time, publishes
@@ -76,7 +79,7 @@ impl Server {
     /// When a listener fails for good, or the disk does: then nothing more was acknowledged, and the process should end.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServerError> {
         let Self { app, public, admin } = self;
-        let (window, connections) = (app.config.drain, app.config.connections_max);
+        let (window, connections) = (app.config.settings.drain, app.config.connections_max);
         let stopping = {
             let app = Arc::clone(&app);
             async move {
@@ -86,12 +89,13 @@ impl Server {
             }
         };
         let address = |listener: &TcpListener| listener.local_addr().map_err(ServerError::Listener);
-        let (public_app, admin_app) = (app.public(address(&public)?), app.admin(address(&admin)?));
+        let public_app = self::public(&app, address(&public)?);
+        let admin_app = Door::new(Arc::clone(&app), address(&admin)?, ADMIN, None);
         let public =
             oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
         let demo = async {
-            if app.config.demo {
+            if app.config.demo() {
                 demo::run(app.hub.clone()).await;
             }
             std::future::pending::<()>().await;
@@ -113,6 +117,11 @@ impl Server {
         app.hub.close().await;
         served.map_err(ServerError::Listener)
     }
+}
+
+/// What the public listener at `address` answers.
+fn public(app: &Arc<App>, address: SocketAddr) -> Door {
+    Door::new(Arc::clone(app), address, PUBLIC, cors::layer(&app.config.settings.cors))
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {

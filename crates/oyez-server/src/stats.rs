@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use oyez::{Event, Hub, HubStats, Retention, StreamStats, Subscribe};
-use serde::Serialize;
+use oyez::{Event, Hub, HubStats, Retention, Subscribe};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
-use crate::limits::{STATS_NAME_CHARS, STATS_ROWS, STATS_SECONDS};
+use crate::figures::{Figures, Recent};
+use crate::limits::{STATS_ROWS, STATS_SECONDS};
 
 /// Makes the figures, remembers some, and tells those who watch once a second: one event for all who see the same,
 /// through small hubs of its own.
@@ -37,76 +37,6 @@ pub(crate) enum Scope {
     Streams(usize),
 }
 
-/// The figures of one moment, as JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct Figures {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'static str>,
-    time: String,
-    uptime_seconds: u64,
-    #[serde(flatten)]
-    sums: Sums,
-    gaps: u64,
-    refused: u64,
-    ended: Ended,
-    history: History,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    streams: Option<Vec<Stream>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recent: Option<Vec<Recent>>,
-}
-
-/// What changes from second to second.
-#[derive(Debug, Clone, Serialize)]
-struct Sums {
-    subscribers: u64,
-    published: u64,
-    delivered: u64,
-    lag_max: u64,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct Recent {
-    time: String,
-    #[serde(flatten)]
-    sums: Sums,
-}
-
-#[derive(Debug, Serialize)]
-struct Ended {
-    left: u64,
-    complete: u64,
-    life: u64,
-    drain: u64,
-    dropped: u64,
-    behind: u64,
-    stalled: u64,
-    panic: u64,
-    storage: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct History {
-    entries: u64,
-    bytes: u64,
-    topics: u64,
-    oldest: Option<String>,
-    head: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Stream {
-    stream: u64,
-    topics: Vec<String>,
-    topics_total: usize,
-    peer: Option<String>,
-    since: String,
-    position: String,
-    lag: u64,
-    delivered: u64,
-    state: &'static str,
-}
-
 impl Stats {
     pub(crate) fn new(hub: Hub<Event>) -> Self {
         Self {
@@ -120,9 +50,8 @@ impl Stats {
 
     /// The figures now, with those of the last two minutes.
     pub(crate) fn now(&self, scope: Scope) -> Figures {
-        let mut figures = self.figures(&self.hub.stats(), scope);
-        figures.recent = Some(self.recent().iter().cloned().collect());
-        figures
+        let recent = self.recent().iter().cloned().collect();
+        self.figures(&self.hub.stats(), scope).with_recent(recent)
     }
 
     /// The figures now and once a second, each event complete in itself. A stream has [`STATS_ROWS`] rows or none.
@@ -154,7 +83,7 @@ impl Stats {
         if recent.len() == STATS_SECONDS {
             recent.pop_front();
         }
-        recent.push_back(Recent { time: rfc3339(SystemTime::now()), sums: Sums::of(&stats) });
+        recent.push_back(Recent::of(&stats, SystemTime::now()));
         drop(recent);
         for channel in [&self.totals, &self.streams] {
             if channel.hub.stats().subscribers > 0 {
@@ -173,28 +102,11 @@ impl Stats {
     }
 
     fn figures(&self, stats: &HubStats, scope: Scope) -> Figures {
-        let rows = match scope {
+        let streams = match scope {
             Scope::Totals => None,
-            Scope::Streams(rows) => Some(rows),
+            Scope::Streams(rows) => Some(self.hub.streams(rows)),
         };
-        Figures {
-            version: rows.is_some().then_some(env!("CARGO_PKG_VERSION")),
-            time: rfc3339(SystemTime::now()),
-            uptime_seconds: self.started.elapsed().as_secs(),
-            sums: Sums::of(stats),
-            gaps: stats.gaps,
-            refused: stats.refused,
-            ended: Ended::of(&stats.ended),
-            history: History {
-                entries: stats.history_entries,
-                bytes: stats.history_bytes,
-                topics: stats.topics,
-                oldest: stats.oldest.as_ref().map(ToString::to_string),
-                head: stats.head.to_string(),
-            },
-            streams: rows.map(|rows| self.hub.streams(rows).into_iter().map(Stream::of).collect()),
-            recent: None,
-        }
+        Figures::of(stats, streams, self.started.elapsed(), SystemTime::now())
     }
 
     fn recent(&self) -> MutexGuard<'_, VecDeque<Recent>> {
@@ -215,49 +127,6 @@ impl Channel {
     fn set_told(&self, now: Instant) {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
-}
-
-impl Sums {
-    fn of(stats: &HubStats) -> Self {
-        let HubStats { subscribers, published, delivered, lag_max, .. } = *stats;
-        Self { subscribers, published, delivered, lag_max }
-    }
-}
-
-impl Ended {
-    fn of(ended: &oyez::Ended<u64>) -> Self {
-        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, .. } = *ended;
-        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage }
-    }
-}
-
-impl Stream {
-    fn of(stats: StreamStats) -> Self {
-        Self {
-            stream: stats.number,
-            topics: stats.topics.into_iter().map(short).collect(),
-            topics_total: stats.topics_total,
-            peer: stats.peer.map(|peer| peer.to_string()),
-            since: rfc3339(stats.since),
-            position: stats.position.to_string(),
-            lag: stats.lag,
-            delivered: stats.delivered,
-            state: if stats.live { "live" } else { "reading" },
-        }
-    }
-}
-
-/// A name as far as it fits into a table.
-fn short(mut name: String) -> String {
-    if let Some((cut, _)) = name.char_indices().nth(STATS_NAME_CHARS) {
-        name.truncate(cut);
-        name.push('…');
-    }
-    name
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    format!("{:.3}", jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MAX))
 }
 
 const TOPIC: &str = "stats";

@@ -70,6 +70,11 @@ impl StreamControl {
         self.end(time, End::Drain);
     }
 
+    /// [`StreamControl::end_at`], because what its reader may have is over then.
+    pub(crate) fn expire_at(&self, time: Instant) {
+        self.end(time, End::Expired);
+    }
+
     fn end(&self, time: Instant, why: End) {
         let mut state = self.0.state.lock();
         if state.ends.is_none_or(|(before, _)| time < before) {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::StatusCode;
+
 /// Why the hub did not do what it was asked. Opaque; [`Error::kind`] says what the caller can do next, the text
 /// names the value that was wrong.
 #[derive(Debug)]
@@ -36,6 +38,37 @@ pub enum ErrorKind {
     Full,
     /// A broken invariant or damaged storage.
     Internal,
+}
+
+impl ErrorKind {
+    /// The status of the HTTP answer that says it. [`Sse::refusal`](crate::Sse::refusal) answers with it, and so may a
+    /// handler of your own that publishes.
+    ///
+    /// ```
+    /// assert_eq!(oyez::ErrorKind::Full.status(), http::StatusCode::INSUFFICIENT_STORAGE);
+    /// ```
+    ///
+    /// Source: RFC 9110, section 15; RFC 4918, section 11, for 422 and 507.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Ended => StatusCode::NO_CONTENT,
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Gone => StatusCode::GONE,
+            Self::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable | Self::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+
+    /// Whether it passes by itself: the same request may succeed later, so its answer has a `Retry-After`.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Closed | Self::Full)
+    }
 }
 
 impl Error {

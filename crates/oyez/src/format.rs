@@ -9,6 +9,7 @@ use crate::json_line::JsonLine;
 use crate::limits::GATHER_BYTES;
 use crate::log::Log;
 use crate::output::Output;
+use crate::readable::Readable;
 
 /// The form in which a stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -33,6 +34,12 @@ impl Format {
         }
     }
 
+    /// One of the formats with this value of `Content-Type`, if there is any.
+    #[cfg(feature = "serve")]
+    pub(crate) fn of_content_type(value: &[u8]) -> Option<Self> {
+        [Self::Sse, Self::Envelope, Self::Ndjson].into_iter().find(|format| format.content_type().as_bytes() == value)
+    }
+
     /// Something for whoever looks at the stream by eye, where the format has a place for it.
     pub(crate) fn remark(self, text: &str) -> Option<Bytes> {
         match self {
@@ -45,12 +52,12 @@ impl Format {
         }
     }
 
-    /// The bytes of one output. An entry's are shared with every other reader.
-    fn render(self, output: &Output, log: &Log, now_ms: u64) -> Bytes {
+    /// The bytes of one output, for a reader that may have these private entries. An entry's are shared with other readers.
+    fn render(self, output: &Output, readable: &Readable, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {
             (Self::Sse, Output::Entry(entry)) => entry.frame().bytes(),
-            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry),
-            (Self::Ndjson, Output::Entry(entry)) => log.line(entry),
+            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry, readable),
+            (Self::Ndjson, Output::Entry(entry)) => log.line(entry, readable),
             (Self::Ndjson, Output::Gap(gap)) => {
                 own_line(Some(&gap.position.event_id()), Gap::EVENT_TYPE, &gap.data(), now_ms)
             }
@@ -73,15 +80,22 @@ impl Format {
     }
 
     /// Writes what waits as few pieces: a single frame as it is, small ones gathered. `outputs` is left empty.
-    pub(crate) fn write(self, outputs: &mut Vec<Output>, log: &Log, now_ms: u64, mut send: impl FnMut(Bytes)) {
+    pub(crate) fn write(
+        self,
+        outputs: &mut Vec<Output>,
+        readable: &Readable,
+        log: &Log,
+        now_ms: u64,
+        mut send: impl FnMut(Bytes),
+    ) {
         if let [only] = &outputs[..] {
-            send(self.render(only, log, now_ms));
+            send(self.render(only, readable, log, now_ms));
             outputs.clear();
             return;
         }
         let mut gathered = BytesMut::new();
         for output in outputs.drain(..) {
-            let frame = self.render(&output, log, now_ms);
+            let frame = self.render(&output, readable, log, now_ms);
             if !gathered.is_empty() && gathered.len() + frame.len() > GATHER_BYTES {
                 send(gathered.split().freeze());
             }

@@ -82,6 +82,15 @@ impl Gap {
         Self { reason: Reason::Expired, requested: after.to_string(), oldest, missed: Some(missed), position }
     }
 
+    /// As a reader may know it that may not have every entry: what a filter, an access check or a grant would have held back is
+    /// not missed, and a publisher's id is told only with its entry.
+    pub(crate) fn veiled(mut self) -> Self {
+        let first = Position { sequence: self.position.sequence + 1, ..self.position };
+        self.oldest = self.oldest.map(|_| first.event_id());
+        self.missed = None;
+        self
+    }
+
     pub(crate) fn data(&self) -> String {
         #[derive(Serialize)]
         struct Data<'a> {

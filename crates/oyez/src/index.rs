@@ -8,8 +8,8 @@ use crate::Topic;
 use crate::matcher::Matchers;
 use crate::patterns::Patterns;
 
-/// The slot of a subscriber in its shard.
-pub(crate) type Key = u32;
+/// The slot of who is to hear, with whoever owns the index: of a subscriber in its shard, of a group in a fan-out thread.
+pub(crate) type SlotKey = u32;
 
 /// The matchers of all subscribers of a shard. Exact names cost one look-up however many there are; patterns one as well,
 /// once the topic has been seen ([`Patterns`]). Joining and leaving take constant time.
@@ -21,7 +21,7 @@ pub(crate) struct Index {
 
 /// The subscribers of one matcher, and for each which of its places stands for this list.
 #[derive(Debug, Default)]
-struct List(Vec<(Key, usize)>);
+struct List(Vec<(SlotKey, usize)>);
 
 /// Where a subscriber stands in the list of each of its matchers; kept by the shard beside the subscriber.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ enum ListName {
 pub(crate) type Places = SmallVec<[Place; 1]>;
 
 impl Index {
-    pub(crate) fn join(&mut self, key: Key, matchers: &Matchers) -> Places {
+    pub(crate) fn join(&mut self, key: SlotKey, matchers: &Matchers) -> Places {
         let exact = matchers.exact.iter().cloned().map(ListName::Exact);
         let numbers: SmallVec<[u64; 1]> =
             matchers.patterns.iter().map(|pattern| self.patterns.enter(pattern)).collect();
@@ -56,7 +56,7 @@ impl Index {
 
     /// Takes a subscriber out of its lists. The last member of each takes its seat: `moved` is told whose place
     /// number now is where.
-    pub(crate) fn leave(&mut self, places: &Places, mut moved: impl FnMut(Key, usize, usize)) {
+    pub(crate) fn leave(&mut self, places: &Places, mut moved: impl FnMut(SlotKey, usize, usize)) {
         for place in places {
             let Some(List(members)) = self.list(&place.list) else { continue };
             members.swap_remove(place.at);
@@ -71,7 +71,7 @@ impl Index {
 
     /// Calls `visit` for every subscriber that selects one of `topics`; for one with several matchers perhaps more
     /// than once.
-    pub(crate) fn visit(&mut self, topics: &[Topic], mut visit: impl FnMut(Key)) {
+    pub(crate) fn visit(&mut self, topics: &[Topic], mut visit: impl FnMut(SlotKey)) {
         for topic in topics {
             if let Some(list) = self.exact.get(topic) {
                 list.visit(&mut visit);
@@ -98,7 +98,7 @@ impl Index {
 }
 
 impl List {
-    fn visit(&self, visit: &mut impl FnMut(Key)) {
+    fn visit(&self, visit: &mut impl FnMut(SlotKey)) {
         let Self(members) = self;
         members.iter().for_each(|(key, _)| visit(*key));
     }

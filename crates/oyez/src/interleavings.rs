@@ -17,7 +17,6 @@ use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use crate::Topic;
 use crate::core::{Core, OnAppend};
-use crate::doorbell::Doorbell;
 use crate::limits::Limits;
 use crate::log::{Bounds, Log, Retained, Retention};
 use crate::matcher::Matchers;
@@ -26,6 +25,7 @@ use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
 use crate::publish::Publish;
 use crate::random::Random;
+use crate::sleep_flag::SleepFlag;
 use crate::subscribe::Subscribe;
 use crate::subscriber::Subscriber;
 
@@ -46,7 +46,7 @@ fn a_reader_that_is_overtaken_is_told_so() {
 
 #[test]
 fn a_thread_that_sleeps_between_two_looks_sees_every_entry() {
-    check(follow_by_bell);
+    check(follow_by_flag);
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn overtake() {
     }
 }
 
-/// Two publishers ring behind each append; a follower looks, lies down, looks once more and sleeps.
-fn follow_by_bell() {
+/// Two publishers wake behind each append; a follower looks, says that it sleeps, looks once more and sleeps.
+fn follow_by_flag() {
     let core = core(Retention::default(), Bounds::default());
     let sleeper = Arc::new(Sleeper::default());
     let bell: Weak<Sleeper> = Arc::downgrade(&sleeper);
@@ -115,11 +115,11 @@ fn follow_by_bell() {
             while (seen.len() as u64) < PUBLISHERS * EVENTS {
                 let followed = seen.len() as u64;
                 core.log.follow(followed, 2, &mut seen);
-                sleeper.doorbell.lie_down();
+                sleeper.flag.set();
                 if core.log.head() == seen.len() as u64 && core.log.head() < PUBLISHERS * EVENTS {
                     sleeper.alarm.wait();
                 }
-                sleeper.doorbell.get_up();
+                sleeper.flag.clear();
             }
             seen.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
         })
@@ -155,13 +155,13 @@ fn end_while_beginning() {
 /// What stands for a fan-out thread's inbox.
 #[derive(Default)]
 struct Sleeper {
-    doorbell: Doorbell,
+    flag: SleepFlag,
     alarm: Arc<Alarm>,
 }
 
 impl OnAppend for Sleeper {
     fn ring(&self) {
-        if self.doorbell.ring() {
+        if self.flag.take() {
             Arc::clone(&self.alarm).wake();
         }
     }

@@ -30,14 +30,13 @@ mod connection;
 mod control;
 mod core;
 mod digits;
-#[cfg(any(feature = "serve", shuttle))]
-mod doorbell;
 mod error;
 mod extras;
 mod feed;
 mod format;
 mod frame;
 mod gap;
+mod grant;
 #[cfg(feature = "serve")]
 mod handover;
 mod hole;
@@ -63,11 +62,14 @@ mod position;
 mod publish;
 mod pump;
 mod random;
+mod readable;
 mod response;
 mod seeker;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;
+#[cfg(any(feature = "serve", shuttle))]
+mod sleep_flag;
 mod stats;
 #[cfg(unix)]
 mod storage;
@@ -89,6 +91,7 @@ pub use control::StreamControl;
 pub use error::{Error, ErrorKind};
 pub use format::Format;
 pub use gap::{Gap, Reason};
+pub use grant::Grant;
 pub use hub::Hub;
 pub use hub_builder::HubBuilder;
 pub use last_event_id::LastEventId;

@@ -18,6 +18,9 @@ pub struct Limits {
     pub publish_topics_max: usize,
     /// Matchers of one subscription. 100: each costs an index place for the life of the stream.
     pub matchers_max: usize,
+    /// Matchers of one [`Grant`](crate::Grant). 1,000, as Mercure tokens may have: a grant is kept for the life of its stream,
+    /// and asked for each private entry.
+    pub grant_matchers_max: usize,
     /// Events of one atomic batch. 1,000: a batch is appended under one lock.
     pub batch_events_max: usize,
 }
@@ -29,6 +32,7 @@ impl Default for Limits {
             data_bytes_max: 1 << 20,
             publish_topics_max: 100,
             matchers_max: 100,
+            grant_matchers_max: 1_000,
             batch_events_max: 1_000,
         }
     }
@@ -147,6 +151,14 @@ pub(crate) const PATTERNS_UNREMEMBERED: usize = 4;
 pub(crate) const REMEMBERED_TOPICS: usize = 4_096;
 /// Bytes of a topic that is remembered; few are longer, and those are tried one by one.
 pub(crate) const REMEMBERED_TOPIC_BYTES_MAX: usize = 128;
+
+/// Readable sets of grants after which those that nobody has any more are looked for, or twice as many as were left the last
+/// time: then the table is never more than twice what is in use, and the looking costs each set next to nothing.
+pub(crate) const READABLE_SETS_SWEPT: usize = 64;
+
+/// How long before its grant expires a stream ends. A quarter of a second: a timer of the fan-out thread may come an eighth
+/// late, and nothing is to be sent behind that time.
+pub(crate) const EXPIRY_LEAD: Duration = Duration::from_millis(250);
 
 /// Lines of `application/x-ndjson` that are kept for other readers at the tail, and bytes of the longest one: 1 MiB.
 pub(crate) const LINES_KEPT: usize = 64;
@@ -296,6 +308,11 @@ pub(crate) mod serve {
     /// Entries of a turn that a group holds for its readers at the tail, so that they need not be looked for in the log. With
     /// 10,000 groups that all have so many, 5 MB of references.
     pub(crate) const FRESH_ENTRIES: usize = 64;
+
+    /// Runs of a group that hold private entries, one for each set of them that a reader may have. Eight: readers whose rights
+    /// are those of a few roles share them; where each has its own, more would help nobody. Half a MiB in each of the groups whose
+    /// turn it is.
+    pub(crate) const RUNS_APART: usize = 8;
 
     /// Times further away than this are rounded up to [`TIMES_GRAIN`]: then thousands of keep-alives are a few wake-ups a
     /// second. Nearer ones are exact.

@@ -6,18 +6,45 @@ use std::time::Instant;
 
 use crate::checks::Checks;
 use crate::matcher::Matchers;
+use crate::readable::Readable;
 
 /// What a subscription asked for, once it is known to be valid. What few streams have is behind a pointer: there may be
 /// hundreds of thousands of the others.
 pub(crate) struct Options {
     pub(crate) matchers: Arc<Matchers>,
-    pub(crate) checks: Option<Box<Checks>>,
-    pub(crate) until: Option<Box<Until>>,
+    /// Which private entries it may have.
+    pub(crate) readable: Readable,
+    pub(crate) rare: Option<Box<Rare>>,
     pub(crate) slow: SlowPolicy,
     /// The silence before a keep-alive; 0 is never. Half as large as an optional `Duration`, and each stream has one.
     pub(crate) keep_alive_ms: u32,
     /// The caller's guard, dropped with the stream.
     pub(crate) held: Option<Held>,
+}
+
+/// What few subscriptions ask for.
+pub(crate) struct Rare {
+    pub(crate) checks: Option<Checks>,
+    pub(crate) until: Option<Until>,
+}
+
+impl Rare {
+    /// `None` when nothing of it was asked for, as usual.
+    pub(crate) fn of(checks: Option<Checks>, until: Option<Until>) -> Option<Box<Self>> {
+        (checks.is_some() || until.is_some()).then(|| Box::new(Self { checks, until }))
+    }
+}
+
+impl Options {
+    /// What an entry has to pass.
+    pub(crate) fn checks(&self) -> Option<&Checks> {
+        self.rare.as_ref()?.checks.as_ref()
+    }
+
+    /// Where the stream ends by itself.
+    pub(crate) fn until(&self) -> Option<Until> {
+        self.rare.as_ref()?.until
+    }
 }
 
 pub(crate) type Held = Box<dyn Any + Send + Sync>;

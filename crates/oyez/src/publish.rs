@@ -29,6 +29,7 @@ pub struct Publish {
     pub(crate) topics: SmallVec<[Topic; 1]>,
     pub(crate) event: Event,
     pub(crate) payload: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) private: bool,
     /// Apart, because few have any: a batch is moved more than once.
     pub(crate) extras: Option<Box<Extras>>,
 }
@@ -37,7 +38,7 @@ impl Publish {
     /// `event` to `topic`.
     #[must_use]
     pub fn new(topic: Topic, event: Event) -> Self {
-        Self { topics: smallvec![topic], event, payload: None, extras: None }
+        Self { topics: smallvec![topic], event, payload: None, private: false, extras: None }
     }
 
     /// The same event to one topic more. A subscriber of several of its topics gets it once. An end is that of one topic, and stays so.
@@ -46,6 +47,20 @@ impl Publish {
         if !self.topics.contains(&topic) && !self.is_end() {
             self.topics.push(topic);
         }
+        self
+    }
+
+    /// The event is for those readers only whose [`Grant`](crate::Grant) selects one of its topics: for all others it is as if
+    /// it were not there, live and in the history.
+    ///
+    /// What they may still see is that something was: numbers of the hub's ids are counted over all entries, a place that an id
+    /// names is a place for whoever has it, and a reader that has missed something is told so if it *may* have been for it,
+    /// without a number. `last=N` and the newest values of snapshots and [`SlowPolicy::Latest`](crate::SlowPolicy::Latest) are
+    /// those of all entries, of which a reader gets those that it may have. That a topic has ended is told to everyone who
+    /// reads it by name; the event of an end that is private is not.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.private = true;
         self
     }
 

@@ -66,8 +66,9 @@ impl Pump {
             match self.seeker.poll(now, cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
                     let Self { seeker, format, turn, pieces, .. } = self;
-                    let log = seeker.found().expect("who says something has begun").log();
-                    format.write(turn, log, clock::wall_ms(), |piece| pieces.push_back(piece));
+                    let subscriber = seeker.found().expect("who says something has begun");
+                    let (log, readable) = (subscriber.log(), subscriber.readable());
+                    format.write(turn, readable, log, clock::wall_ms(), |piece| pieces.push_back(piece));
                 }
                 Turn::Yield => {
                     cx.waker().wake_by_ref();

@@ -62,11 +62,11 @@ impl Sse {
         sse
     }
 
-    /// What `error` is over HTTP. A refusal that passes by itself tells a browser's `EventSource` to come back, and
-    /// everyone else 503.
+    /// What `error` is over HTTP: the status of its kind ([`ErrorKind::status`]). A refusal that passes by itself
+    /// ([`ErrorKind::passes`]) tells a browser's `EventSource` to come back, and everyone else when to try again.
     #[must_use]
     pub fn refusal(error: &Error, reader: &LastEventId) -> Self {
-        let passes = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Closed);
+        let (status, passes) = (error.kind().status(), error.kind().passes());
         let retry = Duration::from_millis(Random::new().within(RETRY_MS));
         if passes && reader.is_event_source() {
             return Self::come_back(retry);
@@ -74,16 +74,6 @@ impl Sse {
         if error.kind() == ErrorKind::Ended {
             return Self::complete();
         }
-        let status = match error.kind() {
-            ErrorKind::Ended => StatusCode::NO_CONTENT,
-            ErrorKind::Conflict => StatusCode::CONFLICT,
-            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-            ErrorKind::Denied => StatusCode::FORBIDDEN,
-            ErrorKind::Gone => StatusCode::GONE,
-            ErrorKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
-            ErrorKind::Unavailable | ErrorKind::Closed | ErrorKind::Full => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        };
         let problem = serde_json::json!({ "status": status.as_u16(), "title": status.canonical_reason(), "detail": error.to_string() });
         let mut response = Response::new(SseBody(Source::Once(Some(problem.to_string().into()))));
         *response.status_mut() = status;
@@ -222,3 +212,43 @@ mod axum {
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Says that event types which begin with `oyez.` are the hub's own.
 const OYEZ: HeaderName = HeaderName::from_static("oyez");
+
+#[cfg(test)]
+mod tests {
+    use http::Uri;
+    use http::header::ACCEPT;
+
+    use super::*;
+
+    fn refusal(kind: ErrorKind, reader: &LastEventId) -> Response<SseBody> {
+        Sse::refusal(&Error::new(kind, "no"), reader).into_http()
+    }
+
+    #[test]
+    fn a_refusal_that_passes_says_when_to_try_again() {
+        use ErrorKind::{Closed, Conflict, Denied, Ended, Full, Gone, Internal, Invalid, Mismatch, Unavailable};
+        let mut headers = HeaderMap::new();
+        headers.insert("sec-fetch-mode", HeaderValue::from_static("cors"));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let browser = LastEventId::from_request(&Uri::default(), &headers);
+        for (kind, status, passes) in [
+            (Ended, 204, false),
+            (Invalid, 400, false),
+            (Denied, 403, false),
+            (Conflict, 409, false),
+            (Gone, 410, false),
+            (Mismatch, 422, false),
+            (Internal, 500, false),
+            (Unavailable, 503, true),
+            (Closed, 503, true),
+            (Full, 507, true),
+        ] {
+            let response = refusal(kind, &LastEventId::none());
+            assert_eq!((response.status(), kind.status().as_u16()), (kind.status(), status), "{kind:?}");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), passes, "{kind:?}");
+            // an `EventSource` closes for good on anything but 200
+            let expected = if passes { 200 } else { status };
+            assert_eq!(refusal(kind, &browser).status().as_u16(), expected, "{kind:?}");
+        }
+    }
+}

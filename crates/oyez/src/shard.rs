@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use slab::Slab;
 
 use crate::control::StreamControl;
-use crate::index::{Index, Key, Places};
+use crate::index::{Index, Places, SlotKey};
 use crate::limits::{FOLLOW_ENTRIES, STATS_TOPICS};
 use crate::log::{Entry, Log};
 use crate::matcher::Matchers;
@@ -58,7 +58,7 @@ struct Sleeper {
 
 /// What a subscriber at the tail learns when it wants to sleep.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Tail {
+pub(crate) enum SleepOutcome {
     /// This entry is to be read first.
     Unread(u64),
     /// Nothing: it sleeps, and everything up to here is known not to concern it.
@@ -67,12 +67,12 @@ pub(crate) enum Tail {
 
 impl Shard {
     /// Lists a stream.
-    pub(crate) fn join(&self, matchers: Arc<Matchers>, control: StreamControl, reader: Reader) -> Key {
+    pub(crate) fn join(&self, matchers: Arc<Matchers>, control: StreamControl, reader: Reader) -> SlotKey {
         let key = self.state.lock().slots.insert(Slot { matchers, control, reader, sleeper: None });
-        Key::try_from(key).expect("there are fewer streams than that")
+        SlotKey::try_from(key).expect("there are fewer streams than that")
     }
 
-    pub(crate) fn leave(&self, key: Key) {
+    pub(crate) fn leave(&self, key: SlotKey) {
         let mut state = self.state.lock();
         let State { slots, index, sleepers, .. } = &mut *state;
         let Some(Slot { sleeper: Some(sleeper), .. }) = slots.try_remove(key as usize) else { return };
@@ -86,10 +86,12 @@ impl Shard {
     }
 
     /// Puts a subscriber to sleep that has read everything up to `read`, unless something has come since.
-    pub(crate) fn sleep(&self, key: Key, read: u64, waker: &Waker) -> Tail {
+    pub(crate) fn sleep(&self, key: SlotKey, read: u64, waker: &Waker) -> SleepOutcome {
         let mut state = self.state.lock();
         let State { followed, slots, index, sleepers, .. } = &mut *state;
-        let (followed, Some(slot)) = (*followed, slots.get_mut(key as usize)) else { return Tail::Asleep(read) };
+        let (followed, Some(slot)) = (*followed, slots.get_mut(key as usize)) else {
+            return SleepOutcome::Asleep(read);
+        };
         let Some(sleeper) = &mut slot.sleeper else {
             let places = index.join(key, &slot.matchers);
             *sleepers += 1;
@@ -97,24 +99,24 @@ impl Shard {
             let waker = asleep.then(|| waker.clone());
             slot.sleeper = Some(Box::new(Sleeper { places, read, unread: 0, waker }));
             // what was announced before it came was not announced to it
-            return if asleep { Tail::Asleep(read) } else { Tail::Unread(read + 1) };
+            return if asleep { SleepOutcome::Asleep(read) } else { SleepOutcome::Unread(read + 1) };
         };
         sleeper.read = read.max(sleeper.read);
         let unread = std::mem::take(&mut sleeper.unread);
         if unread > sleeper.read {
             sleeper.waker = None;
-            return Tail::Unread(unread);
+            return SleepOutcome::Unread(unread);
         }
         // it has read what was noted by itself; of what came behind, nothing was noted
         if unread != 0 && followed > sleeper.read {
             sleeper.waker = None;
-            return Tail::Unread(sleeper.read + 1);
+            return SleepOutcome::Unread(sleeper.read + 1);
         }
         match &mut sleeper.waker {
             Some(known) if known.will_wake(waker) => {}
             other => *other = Some(waker.clone()),
         }
-        Tail::Asleep(sleeper.read.max(followed))
+        SleepOutcome::Asleep(sleeper.read.max(followed))
     }
 
     /// Follows the log to its head and wakes whom the new entries concern. Called by each publisher behind its
@@ -191,6 +193,7 @@ impl Slot {
             topics: self.matchers.iter().take(STATS_TOPICS).map(|matcher| matcher.to_string()).collect(),
             topics_total: self.matchers.len(),
             peer: self.reader.peer,
+            subject: self.reader.subject.clone(),
             since: UNIX_EPOCH + Duration::from_millis(self.reader.since_ms),
             position: log.position(head - lag),
             lag,

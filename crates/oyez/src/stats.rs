@@ -1,6 +1,7 @@
 //! Counts of a hub.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use oyez_proto::EventId;
@@ -57,12 +58,15 @@ pub struct HubStats {
 pub struct StreamStats {
     /// Its number; see [`StreamControl::number`](crate::StreamControl::number).
     pub number: u64,
-    /// What it selects, as it was written: the first ten.
+    /// What it selects, as it was written: the first ten. These are its reader's own words; which topics there are they do not
+    /// say, and of private entries nothing.
     pub topics: Vec<String>,
     /// How many topics and patterns it selects.
     pub topics_total: usize,
     /// Who reads it, where [`Subscribe::peer`](crate::Subscribe::peer) was told.
     pub peer: Option<SocketAddr>,
+    /// Who reads it, where its [`Grant`](crate::Grant) says so.
+    pub subject: Option<Arc<str>>,
     /// When it opened.
     pub since: SystemTime,
     /// Everything up to here was handed to the reader's connection, or does not concern it.
@@ -76,8 +80,9 @@ pub struct StreamStats {
 }
 
 /// Who reads a stream, for those who look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reader {
+    pub(crate) subject: Option<Arc<str>>,
     pub(crate) peer: Option<SocketAddr>,
     /// When the stream began, in milliseconds since 1970.
     pub(crate) since_ms: u64,
@@ -105,6 +110,8 @@ pub struct Ended<N> {
     pub panic: N,
     /// What it was to read next could not be read from the disk.
     pub storage: N,
+    /// Its [`Grant`](crate::Grant) expired.
+    pub expired: N,
 }
 
 /// Why a stream ended.
@@ -119,6 +126,7 @@ pub(crate) enum End {
     Stalled,
     Panic,
     Storage,
+    Expired,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +150,7 @@ impl Counters {
             End::Stalled => &self.ended.stalled,
             End::Panic => &self.ended.panic,
             End::Storage => &self.ended.storage,
+            End::Expired => &self.ended.expired,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -157,6 +166,7 @@ impl Counters {
             stalled: self.ended.stalled.load(Relaxed),
             panic: self.ended.panic.load(Relaxed),
             storage: self.ended.storage.load(Relaxed),
+            expired: self.ended.expired.load(Relaxed),
         }
     }
 }

@@ -159,7 +159,7 @@ impl StoredLog {
     /// When there is no history, a newer version has written it, or the system says no. Damage is in what is given back.
     pub fn inspect(&self) -> Result<Inspection, Error> {
         let (in_use, found) = self.examine(Depth::Short, &mut |_, _| ())?;
-        let saying = found.saying.read();
+        let manifest = found.manifest.read();
         let classes = found.chains.iter().map(|chain| StoredClass {
             class: chain.id,
             segments: chain.segments.iter().map(SegmentSummary::of).collect(),
@@ -167,11 +167,11 @@ impl StoredLog {
         Ok(Inspection {
             in_use,
             format: FORMAT,
-            epoch: saying.map(|saying| saying.epoch.clone()),
+            epoch: manifest.map(|manifest| manifest.epoch.clone()),
             head: found.last(),
-            ceiling: saying.map(|saying| saying.ceiling),
-            clean: saying.is_some_and(|saying| saying.clean.is_some()),
-            lost_in_crashes: saying.map(|saying| saying.skips.clone()).unwrap_or_default(),
+            ceiling: manifest.map(|manifest| manifest.ceiling),
+            clean: manifest.is_some_and(|manifest| manifest.clean.is_some()),
+            lost_in_crashes: manifest.map(|manifest| manifest.skips.clone()).unwrap_or_default(),
             unfinished: found.unfinished.map(Unfinished::in_words),
             classes: classes.collect(),
             dropped: found.gone.read().map_or_else(DroppedSummary::default, |dropped| {
@@ -369,8 +369,8 @@ fn is_there(directory: &Path) -> Result<(), Error> {
 }
 
 fn epoch_of(found: &Examination) -> Result<Epoch, Error> {
-    let saying = found.saying.read();
-    let position = saying.and_then(|saying| Position::parse(&format!("{}:0", saying.epoch)).ok());
+    let manifest = found.manifest.read();
+    let position = manifest.and_then(|manifest| Position::parse(&format!("{}:0", manifest.epoch)).ok());
     let unknown =
         || Error::new(ErrorKind::Internal, "its epoch is not known: the file store is damaged; repair it first");
     position.map(|position| position.epoch).ok_or_else(unknown)

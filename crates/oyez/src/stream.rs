@@ -18,6 +18,7 @@ use crate::gap::Gap;
 use crate::log::Entry;
 use crate::output::{Output, Turn};
 use crate::pump::unreadable;
+use crate::readable::Readable;
 use crate::seeker::Seeker;
 use crate::timer::Timer;
 use crate::typed::Payload;
@@ -69,7 +70,7 @@ pub struct Delivery<T> {
     pub id: EventId,
     /// The place in the log.
     pub position: Position,
-    /// The topics it was published to.
+    /// The topics it was published to; of a private one those that the reader's [`Grant`](crate::Grant) selects.
     pub topics: SmallVec<[Topic; 1]>,
     /// When it was published, to the millisecond.
     pub time: SystemTime,
@@ -119,8 +120,10 @@ impl<T: Payload> EventStream<T> {
             }
             match self.seeker.poll(clock::now(), cx.waker(), &mut self.turn) {
                 Turn::Deliver => {
-                    for output in self.turn.drain(..) {
-                        self.ready.extend(item(output, &self.core));
+                    let Self { seeker, turn, ready, core, .. } = self;
+                    let readable = seeker.found().expect("who says something has begun").readable();
+                    for output in turn.drain(..) {
+                        ready.extend(item(output, readable, core));
                     }
                 }
                 Turn::Yield => {
@@ -145,15 +148,15 @@ impl<T: Payload> Stream for EventStream<T> {
     }
 }
 
-fn item<T: Payload>(output: Output, core: &Core) -> Option<StreamItem<T>> {
+fn item<T: Payload>(output: Output, readable: &Readable, core: &Core) -> Option<StreamItem<T>> {
     match output {
-        Output::Entry(entry) => Some(delivery(&entry, core)),
+        Output::Entry(entry) => Some(delivery(&entry, readable, core)),
         Output::Gap(gap) => Some(StreamItem::Gap(gap)),
         Output::Open { .. } | Output::KeepAlive(_) => None,
     }
 }
 
-fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
+fn delivery<T: Payload>(entry: &Entry, readable: &Readable, core: &Core) -> StreamItem<T> {
     if let Some(topic) = entry.ended_topic() {
         return StreamItem::End(topic.clone());
     }
@@ -168,7 +171,7 @@ fn delivery<T: Payload>(entry: &Entry, core: &Core) -> StreamItem<T> {
     StreamItem::Event(Delivery {
         id: entry.event_id(core.log.epoch),
         position,
-        topics: entry.topics.clone(),
+        topics: entry.topics_for(readable).unwrap_or_else(|| entry.topics.clone()),
         time: UNIX_EPOCH + Duration::from_millis(entry.time_ms),
         value,
     })

@@ -11,11 +11,13 @@ use crate::clock;
 use crate::control::StreamControl;
 use crate::core::{Core, Ticket};
 use crate::format::Format;
+use crate::gap::Gap;
+use crate::grant::Grant;
 use crate::last_event_id::LastEventId;
-use crate::limits::{KEEP_ALIVE, RETRY_MS, at_most};
+use crate::limits::{EXPIRY_LEAD, KEEP_ALIVE, RETRY_MS, at_most};
 use crate::log::{Begin, Entry, Search, Start};
 use crate::matcher::{Matcher, Matchers};
-use crate::options::{Held, Options, SlowPolicy, Until, UntilTime};
+use crate::options::{Held, Options, Rare, SlowPolicy, Until, UntilTime};
 use crate::output::Opening;
 use crate::position::EARLIEST;
 use crate::response::Sse;
@@ -54,6 +56,7 @@ pub struct Subscribe<T> {
     on_gap: OnGap,
     filters: Vec<Filter>,
     access: Option<Arc<dyn Access>>,
+    grant: Grant,
     slow: SlowPolicy,
     until: Option<SystemTime>,
     until_id: Option<String>,
@@ -91,6 +94,7 @@ impl<T: Payload> Subscribe<T> {
             on_gap: OnGap::default(),
             filters: Vec::new(),
             access: None,
+            grant: Grant::public(),
             slow: SlowPolicy::default(),
             until: None,
             until_id: None,
@@ -205,6 +209,12 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
+    /// Which private entries the reader may have, until when, and who it is. Without it: the public ones.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grant = grant;
+        self
+    }
+
     /// What happens when the reader falls behind what is kept.
     pub fn slow(mut self, policy: SlowPolicy) -> Self {
         self.slow = policy;
@@ -274,7 +284,7 @@ impl<T: Payload> Subscribe<T> {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid): a matcher is wrong or there are too many;
-    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no; [`Ended`](ErrorKind::Ended): all that is selected are topics that
+    /// [`Denied`](ErrorKind::Denied): the [`Access`] says no, or the [`Grant`] has expired; [`Ended`](ErrorKind::Ended): all that is selected are topics that
     /// have ended, and the reader has everything; [`Gone`](ErrorKind::Gone): the resume is incomplete and [`OnGap::Fail`] was
     /// set, or the topics have ended and their end has left the history; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
     /// [`Closed`](ErrorKind::Closed): the hub drains.
@@ -325,9 +335,13 @@ impl<T: Payload> Subscribe<T> {
     /// Begins at this time, which is so many milliseconds since 1970: what can be said at once is, and then its place is searched
     /// for.
     pub(crate) fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
-        let Self { core, matchers, .. } = &self;
+        let Self { core, matchers, grant, .. } = &self;
         let matchers = matchers.as_ref().map_err(Error::again)?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
+        at_most("matchers in one grant", grant.readable.len(), core.limits.grant_matchers_max)?;
+        if let Some(time) = grant.expires {
+            self.expire_at(time, now, now_ms)?;
+        }
         if let Some(access) = &self.access {
             if let Some(refused) = matchers.iter().find(|matcher| !access.may_subscribe(matcher)) {
                 return Err(Error::new(ErrorKind::Denied, format!("not allowed to subscribe to {refused}")));
@@ -336,6 +350,19 @@ impl<T: Payload> Subscribe<T> {
         let ticket = core.take_place()?;
         let log = Arc::clone(&core.log);
         Ok(log.search(self.place(ticket, now, now_ms)))
+    }
+
+    /// The stream ends, or its search for its place, when its grant expires.
+    fn expire_at(&self, time: SystemTime, now: Instant, now_ms: u64) -> Result<(), Error> {
+        let left = Duration::from_millis(unix_ms(time).saturating_sub(now_ms));
+        if left.is_zero() {
+            return Err(Error::new(ErrorKind::Denied, "the grant has expired"));
+        }
+        // what no clock reaches never comes
+        if let Some(time) = now.checked_add(left.saturating_sub(EXPIRY_LEAD)) {
+            self.control.expire_at(time);
+        }
+        Ok(())
     }
 
     /// [`Subscribe::begin_at`], to the end.
@@ -369,16 +396,18 @@ impl<T: Payload> Subscribe<T> {
         let until =
             Until { sequence: [until_id, poll].into_iter().flatten().min(), time: until_time, limit: self.limit };
         let has_checks = self.access.is_some() || !self.filters.is_empty();
+        let checks = has_checks.then_some(Checks { filters: self.filters, access: self.access });
+        let Grant { readable, subject, .. } = self.grant;
         let options = Options {
             matchers,
-            checks: has_checks.then(|| Box::new(Checks { filters: self.filters, access: self.access })),
-            until: Some(until).filter(|until| *until != Until::default()).map(Box::new),
+            readable,
+            rare: Rare::of(checks, Some(until).filter(|until| *until != Until::default())),
             slow: self.slow,
             keep_alive_ms: self.keep_alive.map_or(0, milliseconds),
             held: self.held,
         };
-        if has_checks {
-            begin.gap = begin.gap.map(Checks::veil);
+        if has_checks || core.log.hides_from(&options.readable) {
+            begin.gap = begin.gap.map(Gap::veiled);
         }
         self.on_gap.judge(&begin)?;
         let opening = Opening {
@@ -390,7 +419,7 @@ impl<T: Payload> Subscribe<T> {
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
             life: self.life.map(|life| core.random.about(life, 200)),
             said: self.opening,
-            reader: Reader { peer: self.peer, since_ms: now_ms },
+            reader: Reader { subject, peer: self.peer, since_ms: now_ms },
         };
         Ok(Subscriber::new(core, options, opening, self.control, (begin.cursor, begin.drops), ticket))
     }

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 
-use crate::checks::{Checks, Verdict};
+use crate::checks::Verdict;
 use crate::control::StreamControl;
 use crate::core::{Core, Ticket};
 use crate::gap::{Gap, Reason};
 use crate::hole::Hole;
-use crate::index::Key;
+use crate::index::SlotKey;
 use crate::limits::TURN_ROUNDS;
 use crate::log::{Behind, Entry, Later, Log, Page, Search, Snapshot};
 use crate::options::{Options, SlowPolicy, Until};
 use crate::output::{Opening, Output, Turn};
-use crate::shard::Tail;
+use crate::readable::Readable;
+use crate::shard::SleepOutcome;
 use crate::stats::End;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -29,7 +30,7 @@ pub(crate) struct Subscriber {
     control: StreamControl,
     ticket: Option<Ticket>,
     state: State,
-    key: Option<Key>,
+    key: Option<SlotKey>,
     /// Everything up to here has been sent or does not concern the reader.
     cursor: u64,
     /// What the reader knows of the cursor: the sequence number of the last id sent.
@@ -147,17 +148,22 @@ impl Subscriber {
         &self.hub.log
     }
 
+    /// Which private entries its reader may have.
+    pub(crate) fn readable(&self) -> &Readable {
+        &self.options.readable
+    }
+
     /// Lets the driver feed the stream, where that is only sending what matches.
     #[cfg(feature = "serve")]
     pub(crate) fn let_feed(&mut self, matchers: &Arc<crate::matcher::Matchers>) {
-        self.fed = self.options.checks.is_none() && !self.is_bounded();
+        self.fed = self.options.checks().is_none() && !self.is_bounded();
         self.options.matchers = Arc::clone(matchers);
     }
 
     /// Does the stream end by itself, so that the connection can have another request?
     #[cfg(feature = "serve")]
     pub(crate) fn is_bounded(&self) -> bool {
-        self.options.until.is_some()
+        self.options.until().is_some()
     }
 
     #[cfg(feature = "serve")]
@@ -496,11 +502,11 @@ impl Subscriber {
     fn wait(&mut self, now: Instant, waker: &Waker) -> Option<Turn> {
         let key = self.key.expect("a stream joins its shard when it opens");
         match self.hub.shard.sleep(key, self.cursor, waker) {
-            Tail::Unread(first) => {
+            SleepOutcome::Unread(first) => {
                 self.cursor = self.cursor.max(first - 1);
                 None
             }
-            Tail::Asleep(cursor) => {
+            SleepOutcome::Asleep(cursor) => {
                 self.cursor = self.cursor.max(cursor);
                 self.control.note(self.cursor, self.sent, true);
                 if self.is_complete() || self.until().time.is_some_and(|until| until.has_come(now)) {
@@ -571,10 +577,13 @@ impl Subscriber {
     }
 
     fn judge(&self, entry: &Entry) -> Result<Verdict, Panicked> {
+        if !entry.is_for(&self.options.readable) {
+            return Ok(Verdict::Skip);
+        }
         if entry.sequence <= self.conflate_until && !self.hub.log.is_newest(entry, &self.options.matchers) {
             return Ok(Verdict::Skip);
         }
-        let Some(checks) = &self.options.checks else { return Ok(Verdict::Pass) };
+        let Some(checks) = self.options.checks() else { return Ok(Verdict::Pass) };
         let judge = || {
             if checks.access.as_ref().is_some_and(|access| !access.may_read(&entry.topics)) {
                 return Verdict::Skip;
@@ -591,10 +600,10 @@ impl Subscriber {
 
     /// An entry that has expired is not told, but missing, where the reader could have had it.
     fn judge_expired(&self, entry: &Entry, hole: &mut Hole) -> Result<Verdict, Panicked> {
-        if self.replaying || entry.sequence <= self.conflate_until {
+        if self.replaying || entry.sequence <= self.conflate_until || !entry.is_for(&self.options.readable) {
             return Ok(Verdict::Skip);
         }
-        let access = self.options.checks.as_ref().and_then(|checks| checks.access.as_ref());
+        let access = self.options.checks().and_then(|checks| checks.access.as_ref());
         let may_read = || access.is_none_or(|access| access.may_read(&entry.topics));
         // what a filter would have said of it is not asked any more
         if catch_unwind(AssertUnwindSafe(may_read)).map_err(|_| Panicked)? {
@@ -620,7 +629,7 @@ impl Subscriber {
     }
 
     fn until(&self) -> Until {
-        self.options.until.as_deref().copied().unwrap_or_default()
+        self.options.until().unwrap_or_default()
     }
 
     /// Says of a hole, if it is one, that it ends at this place, behind which `next` follows.
@@ -636,7 +645,8 @@ impl Subscriber {
     }
 
     fn veiled(&self, gap: Gap) -> Gap {
-        if self.options.checks.is_some() { Checks::veil(gap) } else { gap }
+        let may_have_all = self.options.checks().is_none() && !self.hub.log.hides_from(&self.options.readable);
+        if may_have_all { gap } else { gap.veiled() }
     }
 
     fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {

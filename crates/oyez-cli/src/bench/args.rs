@@ -6,10 +6,7 @@ use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::bench::limits::{BATCH_MAX, OPENING_MAX, PUBLISHERS_MAX};
-use crate::bench::plan::Plan;
-use crate::bench::rounds;
 use crate::bench::schedule::Pace;
-use crate::failure::Failure;
 
 /// Put load on an SSE server and check what it delivers
 ///
@@ -31,7 +28,7 @@ use crate::failure::Failure;
 pub(crate) struct Bench {
     /// What is done
     #[arg(value_name = "SCENARIO")]
-    scenario: Scenario,
+    pub(crate) scenario: Scenario,
 
     /// Where the streams are; {topic} is replaced by a topic
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8888/events/{topic}")]
@@ -162,13 +159,6 @@ pub(crate) enum Scenario {
     Slow,
     /// Connect, read the head, close, again and again
     Churn,
-}
-
-impl Bench {
-    pub(crate) fn run(self) -> Result<(), Failure> {
-        let (scenario, json) = (self.scenario, self.json);
-        rounds::run(scenario, &Plan::of(scenario, self)?, json)
-    }
 }
 
 impl Scenario {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::bench::body::Body;
 use crate::bench::head::{Head, NoHead, shown};
 use crate::bench::limits::ANSWER_BYTES_MAX;
-use crate::bench::server::Publish;
+use crate::bench::server::PublishRequest;
 
 /// One connection, one request at a time.
 pub(crate) struct Connection {
@@ -17,7 +17,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(publish: &Publish, timeout: Duration) -> Result<Self, String> {
+    pub(crate) fn open(publish: &PublishRequest, timeout: Duration) -> Result<Self, String> {
         let open = || {
             let socket = TcpStream::connect_timeout(&publish.endpoint.address, timeout)?;
             socket.set_nodelay(true)?;

@@ -1,5 +1,7 @@
 //! How many sockets this process may have.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::bench::limits::DESCRIPTORS_RESERVED;
 use crate::failure::Failure;
 
@@ -17,16 +19,9 @@ pub(crate) fn check(subscribers: usize) -> Result<(), Failure> {
     )))
 }
 
-#[cfg(unix)]
 fn raise() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // failing to raise it is no error: what there is decides
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
-}
-
-#[cfg(not(unix))]
-fn raise() -> usize {
-    usize::MAX
 }

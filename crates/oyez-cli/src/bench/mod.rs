@@ -18,6 +18,7 @@ mod process;
 mod progress;
 mod publisher;
 mod report;
+mod round;
 mod rounds;
 mod scenario;
 mod schedule;

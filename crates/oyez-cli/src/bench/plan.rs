@@ -13,7 +13,7 @@ use crate::bench::limits::{LOCAL_ADDRESSES_MAX, PORTS_PER_ADDRESS, SIZE_MAX};
 use crate::bench::payload::PAYLOAD_BYTES_MIN;
 use crate::bench::process::Process;
 use crate::bench::schedule::Pace;
-use crate::bench::server::{Endpoint, Headers, Publish, Server};
+use crate::bench::server::{Endpoint, Headers, PublishRequest, Server};
 use crate::bench::spread::Spread;
 use crate::bench::template::{DATA, Template};
 use crate::failure::Failure;
@@ -214,7 +214,7 @@ fn server(args: &Bench) -> Result<Server, Failure> {
     Ok(Server { subscribe: Endpoint::new(&args.subscribe)?, subscribe_headers: shared, publish })
 }
 
-fn publish(args: &Bench, headers: Headers) -> Result<Publish, Failure> {
+fn publish(args: &Bench, headers: Headers) -> Result<PublishRequest, Failure> {
     let url = args.publish.as_ref().unwrap_or(&args.subscribe);
     let method = args.publish_method.parse();
     let method: Method = method.map_err(|_| Failure::usage(format!("not a method: {:?}", args.publish_method)))?;
@@ -222,12 +222,12 @@ fn publish(args: &Bench, headers: Headers) -> Result<Publish, Failure> {
         None if args.batch > 1 => {
             let endpoint = Endpoint::new(&Target::of(url).map_err(|_| no_batches(url))?.url)?;
             let headers = headers.or("Content-Type", "application/x-ndjson");
-            Publish { endpoint, method, headers, body: Template::new(BATCH_LINE) }
+            PublishRequest { endpoint, method, headers, body: Template::new(BATCH_LINE) }
         }
         body => {
             let headers = headers.or("Content-Type", "text/plain");
             let body = Template::new(body.as_deref().unwrap_or(DATA));
-            Publish { endpoint: Endpoint::new(url)?, method, headers, body }
+            PublishRequest { endpoint: Endpoint::new(url)?, method, headers, body }
         }
     })
 }

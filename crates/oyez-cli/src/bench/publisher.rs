@@ -15,7 +15,7 @@ use crate::bench::limits::{ROOM_LOOK, ROOM_PATIENCE};
 use crate::bench::payload::Payload;
 use crate::bench::plan::Plan;
 use crate::bench::schedule::{self, Pace, Schedule};
-use crate::bench::server::{Publish, Server};
+use crate::bench::server::{PublishRequest, Server};
 use crate::bench::spread::Reading;
 use crate::failure::Failure;
 
@@ -35,7 +35,7 @@ pub(crate) struct Load {
 }
 
 /// Publishers at work. Dropping it makes them stop after what they are at.
-pub(crate) struct Publishing {
+pub(crate) struct Publishers {
     threads: Vec<JoinHandle<Result<Share, String>>>,
     flow: Arc<Flow>,
     lanes: Lanes,
@@ -53,7 +53,7 @@ pub(crate) struct Published {
     pub(crate) begun: u64,
 }
 
-impl Publishing {
+impl Publishers {
     pub(crate) fn start(load: &Load, plan: &Plan, flow: &Arc<Flow>) -> Self {
         let start = plan.clock.now();
         let threads = (0..load.lanes.connections()).map(|connection| {
@@ -112,7 +112,7 @@ impl Publishing {
     }
 }
 
-impl Drop for Publishing {
+impl Drop for Publishers {
     fn drop(&mut self) {
         self.flow.stop.store(true, Ordering::Relaxed);
     }
@@ -269,7 +269,7 @@ impl Publisher {
     }
 
     /// Sends a request and reads its answer, over a new connection when the last one is closed or may be.
-    fn exchange(&mut self, publish: &Publish, request: &[u8]) -> Result<(), String> {
+    fn exchange(&mut self, publish: &PublishRequest, request: &[u8]) -> Result<(), String> {
         let now = self.clock.now();
         let fresh = self.connection.take().filter(|connection| now - connection.used < REUSED_FOR.as_nanos() as u64);
         let mut connection = match fresh {

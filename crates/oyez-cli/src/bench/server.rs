@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub(crate) struct Server {
     pub(crate) subscribe: Endpoint,
     pub(crate) subscribe_headers: Headers,
-    pub(crate) publish: Option<Publish>,
+    pub(crate) publish: Option<PublishRequest>,
 }
 
 /// A URL, whose path or query may hold a place for the topic.
@@ -26,7 +26,7 @@ pub(crate) struct Endpoint {
 }
 
 #[derive(Debug)]
-pub(crate) struct Publish {
+pub(crate) struct PublishRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) method: Method,
     pub(crate) headers: Headers,
@@ -51,7 +51,7 @@ impl Server {
     }
 }
 
-impl Publish {
+impl PublishRequest {
     /// Writes the request that publishes what `body` holds. The topic is for the URL.
     pub(crate) fn write_request(&self, topic: &str, body: &[u8], out: &mut Vec<u8>) {
         self.endpoint.request_line(self.method.as_str(), topic, out);
@@ -189,7 +189,7 @@ mod tests {
             .over(&lines(&["authorization: shared", "X: y"]))
             .or("Content-Type", "text/plain");
         let endpoint = Endpoint::new("http://127.0.0.1:1/p").unwrap();
-        let publish = Publish { endpoint, method: Method::PUT, headers, body: Template::new("") };
+        let publish = PublishRequest { endpoint, method: Method::PUT, headers, body: Template::new("") };
         let mut out = Vec::new();
         publish.write_request("t", b"hello", &mut out);
         let expected = "PUT /p HTTP/1.1\r\nHost: 127.0.0.1:1\r\nauthorization: own\r\nx: y\r\ncontent-type: text/plain\r\nContent-Length: 5\r\n\r\nhello";

@@ -5,7 +5,6 @@
 mod bench;
 mod command;
 mod decode;
-#[cfg(unix)]
 mod log;
 mod publish;
 mod resume;

@@ -56,3 +56,37 @@ fn arguments_that_exclude_each_other_are_refused() {
         check(arguments, "…");
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_setting_is_one_line_that_names_it() {
+    let refused = |arguments: &[&str], errors: &str| Oyez::start(arguments.iter().copied()).ends(78, errors);
+    refused(
+        &["serve", "--check", "--keep-alive", "soon"],
+        "oyez: keep_alive = \"soon\" is not a duration such as 15s or 7d\n",
+    );
+    refused(
+        &["serve", "--check", "--cors", "x"],
+        "oyez: cors: \"x\" is not an origin such as https://app.example.com\n",
+    );
+    let file = format!("{}/wrong.toml", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&file, "demo = true\nkeep_alve = '1s'\n").unwrap();
+    let errors = format!("oyez: {file}: line 2: unknown key keep_alve; did you mean keep_alive?\n");
+    refused(&["serve", "--check", "--config", &file], &errors);
+    check(&["serve", "--tls-cert", "x"], "oyez: --tls-cert is not in this build yet; leave it out\n");
+    check(&["serve", "--page", "maybe"], "error: invalid value 'maybe' for '--page…");
+}
+
+#[test]
+fn help_names_each_setting_with_its_default() {
+    let (help, _) = Oyez::start(["serve", "--help"]).output(0);
+    for line in [
+        "--listen <ADDR>             Address that takes publishers and subscribers [default: 127.0.0.1:8888]\n",
+        "--keep-bytes <SIZE>         Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data]\n",
+        "--demo                      Publish the topics clock and stock, and show the page\n",
+        "--public-url <URL>          Where the hub is reached from outside; may be repeated\n",
+        "--stream-life <TIME>        Life of a stream, give or take a fifth; 0s is for ever [default: 1h]\n",
+    ] {
+        assert!(help.contains(line), "no {line:?} in {help}");
+    }
+    assert!(!help.contains("tls"), "what is not in this build is not shown: {help}");
+}

@@ -1,39 +1,29 @@
-//! The admin listener: for the operator and for machines that watch.
+//! Health, readiness and metrics.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
-use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::app::App;
 use crate::metrics::Metrics;
-use crate::problem::Problem;
 
-/// The routes of the admin listener.
-pub(crate) fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .fallback(|request: Request| async move { Problem::NoRoute { path: request.uri().path().to_owned() } })
-        .method_not_allowed_fallback(|request: Request| async move {
-            Problem::Method { method: request.method().clone(), allow: "GET, HEAD" }
-        })
+/// The process answers.
+pub(super) fn health() -> Response {
+    "ok\n".into_response()
 }
 
-async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+/// Whether readers and publishers should be sent here.
+pub(super) fn ready(app: &App) -> Response {
+    let not = |why: &'static str| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     if app.failed.load(Ordering::SeqCst) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the disk has failed\n");
+        return not("the disk has failed\n");
     }
-    if *app.draining.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "draining\n") } else { (StatusCode::OK, "ready\n") }
+    if *app.draining.borrow() { not("draining\n") } else { "ready\n".into_response() }
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static(Metrics::CONTENT_TYPE))], app.metrics.render(&app.hub.stats()))
-        .into_response()
+pub(super) fn metrics(app: &App) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static(Metrics::CONTENT_TYPE));
+    ([content_type], app.metrics.render(&app.hub.stats())).into_response()
 }

@@ -1,28 +1,22 @@
 //! `POST /control/{connection}`: a reader, or who acts for it, changes its open stream.
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::asked::Asked;
 use crate::app::App;
 use crate::body;
 use crate::limits::CONTROL_BYTES_MAX;
 use crate::problem::Problem;
 
-pub(super) async fn answer(app: &App, request: Request) -> Result<Response, Problem> {
-    match request.method().clone() {
-        Method::POST => {}
-        Method::OPTIONS => return Ok(super::options(ALLOW)),
-        method => return Err(Problem::Method { method, allow: ALLOW }),
-    }
-    let id = request.uri().path().trim_start_matches("/control/").to_owned();
-    let (parts, body) = request.into_parts();
-    let text = body::text(body::read(body, &parts.headers, "the body", CONTROL_BYTES_MAX).await?, "the body")?;
+pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Result<Response, Problem> {
+    let Asked { part: id, head, body, .. } = asked;
+    let text = body::text(body::read(body, &head.headers, "the body", CONTROL_BYTES_MAX).await?, "the body")?;
     let Change::Drop = Change::read(&text)?;
-    let control = app.controls.find(&id).ok_or(Problem::NoConnection { id })?;
+    let control = app.controls.find(id).ok_or_else(|| Problem::NoConnection { id: id.to_owned() })?;
     control.end_at(Instant::now().into_std());
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -55,7 +49,6 @@ impl Change {
     }
 }
 
-const ALLOW: &str = "OPTIONS, POST";
 const EXAMPLE: &str = r#"{"drop":true}"#;
 
 #[cfg(test)]

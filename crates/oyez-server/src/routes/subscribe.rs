@@ -1,35 +1,38 @@
 //! `GET /events…`: a subscription becomes a stream.
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
-use oyez::{Event, LastEventId, Sse, StreamControl, Subscribe};
+use oyez::{Event, LastEventId, StreamControl, Subscribe};
 use serde_json::json;
 
-use crate::app::{App, retry};
-use crate::callers::Place;
-use crate::guard::caller;
+use super::asked::Asked;
+use crate::app::App;
 use crate::problem::Problem;
 use crate::request::{Bound, Start, SubscribeRequest};
+use crate::retry::retry;
 
-pub(super) fn answer(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Response {
-    let reader = LastEventId::from_request(request.uri(), request.headers());
-    match stream(app, peer, topic, request) {
+/// Answers when the stream has its place: what is wrong with it is a status, however long the history is looked through.
+pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Response {
+    let reader = asked.reader();
+    let begun = match subscription(app, &asked, reader.clone()) {
+        Ok(subscribe) => subscribe.respond().await.map_err(|error| Problem::from_hub(&error, retry())),
+        Err(problem) => Err(problem),
+    };
+    match begun {
         Ok(sse) => sse.into_response(),
         Err(problem) => problem.into_stream_response(&reader),
     }
 }
 
-fn stream(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -> Result<Sse, Problem> {
-    let asked = SubscribeRequest::read(topic, request.uri(), request.headers(), SystemTime::now())?;
-    let place = take_place(app, peer, request.headers())?;
+fn subscription(app: &App, asked: &Asked<'_>, reader: LastEventId) -> Result<Subscribe<Event>, Problem> {
+    let Asked { caller, topic, query, .. } = asked;
+    let wanted = SubscribeRequest::read(topic.as_deref(), query, reader, asked.headers(), SystemTime::now())?;
+    let place = app.places.take(*caller)?;
     let control = StreamControl::new();
-    let registration = if asked.control { Some(app.controls.enter(control.clone())?) } else { None };
+    let registration = if wanted.control { Some(app.controls.enter(control.clone())?) } else { None };
     let stream = control.number();
-    let mut subscribe = asked.subscribe(app).control(control).peer(peer);
+    let mut subscribe = wanted.subscribe(app).control(control).peer(caller.peer());
     if let Some(registration) = &registration {
         // the number is that of its row in /stats; the id is for nobody else
         subscribe = subscribe.opening(json!({ "connection": registration.id(), "stream": stream }).to_string());
@@ -37,26 +40,12 @@ fn stream(app: &App, peer: SocketAddr, topic: Option<&str>, request: &Request) -
     if place.is_some() || registration.is_some() {
         subscribe = subscribe.hold((place, registration));
     }
-    subscribe.try_into_response().map_err(|error| Problem::from_hub(&error, retry()))
-}
-
-/// The place of a stream under its address's maximum. Callers on this machine have none.
-pub(super) fn take_place(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<Option<Place>, Problem> {
-    if app.is_local(peer, headers) {
-        return Ok(None);
-    }
-    let place = app.callers.take(caller(peer)).ok_or_else(|| {
-        app.metrics.refused("address");
-        let max = app.config.streams_per_address;
-        let reason = format!("this address has {max} streams open, which is all it may have");
-        Problem::Busy { reason, retry: retry() }
-    })?;
-    Ok(Some(place))
+    Ok(subscribe)
 }
 
 impl SubscribeRequest {
     fn subscribe(self, app: &App) -> Subscribe<Event> {
-        let config = &app.config;
+        let settings = &app.config.settings;
         let mut matchers = self.matchers.into_iter();
         let first = matchers.next().expect("a request names a topic, or means `events`");
         let mut subscribe = matchers.fold(app.hub.subscribe(first), Subscribe::and);
@@ -79,14 +68,14 @@ impl SubscribeRequest {
         if self.poll {
             subscribe = subscribe.poll();
         }
-        if !config.stream_life.is_zero() {
-            subscribe = subscribe.life(config.stream_life);
+        if !settings.stream_life.is_zero() {
+            subscribe = subscribe.life(settings.stream_life);
         }
         subscribe
             .resume(self.resume)
             .on_gap(self.on_gap)
             .format(self.format)
-            .slow(config.slow)
-            .keep_alive(config.keep_alive)
+            .slow(settings.slow)
+            .keep_alive(settings.keep_alive)
     }
 }

@@ -205,6 +205,15 @@ async fn what_is_not_http_is_answered_and_closed() {
 }
 
 #[tokio::test]
+async fn what_reads_no_parameter_takes_any() {
+    let server = Hosted::start().await;
+    for target in ["/?a=%ff", "/?access_token=x", "/?since=1m&since=2m"] {
+        assert_eq!(server.get(target, &[]).await.status(), 200, "{target}");
+    }
+    assert_eq!(server.post("/control/1?a=%ff", &[], r#"{"drop":true}"#).await.status(), 404);
+}
+
+#[tokio::test]
 async fn a_body_that_ends_early_publishes_nothing() {
     let server = Hosted::start().await;
     for request in [

@@ -18,6 +18,7 @@ pub(crate) struct Draft {
     topics: SmallVec<[Topic; 1]>,
     publisher_id: Option<EventId>,
     payload: Option<Arc<dyn Any + Send + Sync>>,
+    private: bool,
     extras: Option<Box<Extras>>,
     frame: FrameDraft,
 }
@@ -29,7 +30,8 @@ impl Draft {
         let id_len = publisher_id.as_ref().map_or(POSITION_LEN_MAX, |id| id.len());
         let frame = FrameDraft::new(&event, id_len);
         let extras = publish.extras.filter(|extras| **extras != Extras::default());
-        Self { topics: publish.topics, publisher_id, payload: publish.payload, extras, frame }
+        let Publish { topics, payload, private, .. } = publish;
+        Self { topics, publisher_id, payload, private, extras, frame }
     }
 
     pub(crate) fn publisher_id(&self) -> Option<&EventId> {
@@ -49,6 +51,10 @@ impl Draft {
         &self.topics
     }
 
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
+    }
+
     pub(crate) fn extras(&self) -> Option<&Extras> {
         self.extras.as_deref()
     }
@@ -63,6 +69,7 @@ impl Draft {
             topics: self.topics,
             publisher_id: self.publisher_id,
             payload: self.payload,
+            private: self.private,
             extras: self.extras,
             frame,
         }

@@ -11,6 +11,7 @@ use crate::extras::Extras;
 use crate::frame::Frame;
 use crate::log::ends;
 use crate::position::Position;
+use crate::readable::Readable;
 use crate::{Epoch, Topic};
 
 /// One event at its place in the log, encoded once. Shared by all who read it.
@@ -23,20 +24,23 @@ pub(crate) struct Entry {
     pub(crate) publisher_id: Option<EventId>,
     /// The value that was published, when its type asks to be kept.
     pub(super) payload: Option<Arc<dyn Any + Send + Sync>>,
+    /// Only those may have it whose grant selects one of its topics.
+    pub(crate) private: bool,
     pub(super) extras: Option<Box<Extras>>,
     pub(super) frame: Frame,
 }
 
 /// An entry that was read back, all but its chunk.
-pub(crate) struct Stored {
+pub(crate) struct Unframed {
     pub(crate) sequence: u64,
     pub(crate) time_ms: u64,
     pub(crate) topics: SmallVec<[Topic; 1]>,
     pub(crate) publisher_id: Option<EventId>,
+    pub(crate) private: bool,
     pub(crate) extras: Option<Box<Extras>>,
 }
 
-impl Stored {
+impl Unframed {
     /// Appends its frame as a chunk to `out`, made of the fields but for the id; see [`Frame::push`].
     pub(crate) fn push_chunk(&self, epoch: Epoch, fields: &[u8], out: &mut Vec<u8>) -> u8 {
         let text = Position { epoch, sequence: self.sequence }.text();
@@ -44,8 +48,8 @@ impl Stored {
     }
 
     pub(crate) fn with_frame(self, frame: Frame) -> Entry {
-        let Self { sequence, time_ms, topics, publisher_id, extras } = self;
-        Entry { sequence, time_ms, topics, publisher_id, payload: None, extras, frame }
+        let Self { sequence, time_ms, topics, publisher_id, private, extras } = self;
+        Entry { sequence, time_ms, topics, publisher_id, payload: None, private, extras, frame }
     }
 }
 
@@ -53,6 +57,16 @@ impl Entry {
     /// Its bytes, as every reader of `text/event-stream` gets them.
     pub(crate) fn frame(&self) -> &Frame {
         &self.frame
+    }
+
+    /// May a reader have it that may have these private ones?
+    pub(crate) fn is_for(&self, readable: &Readable) -> bool {
+        !self.private || readable.reads(&self.topics)
+    }
+
+    /// Those of its topics that such a reader may know; `None` when that is all of them.
+    pub(crate) fn topics_for(&self, readable: &Readable) -> Option<SmallVec<[Topic; 1]>> {
+        if self.private { readable.part_of(&self.topics) } else { None }
     }
 
     pub(crate) fn extras(&self) -> Option<&Extras> {

@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) deletions: Deletions,
     /// Something has a time after which it is hidden: otherwise nobody has to ask.
     pub(crate) expiring: Arc<AtomicBool>,
+    /// There has been a private entry: numbers of entries may count some that a reader may not know of.
+    pub(crate) private: Arc<AtomicBool>,
 }
 
 impl Facts {
@@ -34,6 +36,7 @@ impl Facts {
             latest,
             deletions: Deletions::default(),
             expiring: Arc::default(),
+            private: Arc::default(),
         }
     }
 
@@ -68,6 +71,9 @@ impl Facts {
         }
         if entry.expires_ms().is_some() {
             self.expiring.store(true, Ordering::Release);
+        }
+        if entry.private {
+            self.private.store(true, Ordering::Release);
         }
     }
 

@@ -30,7 +30,7 @@ fn hash(batch: &[Publish]) -> u128 {
         let extras = publish.extras();
         hash.optional(extras.and_then(|extras| extras.key.as_deref()));
         hash.duration(extras.and_then(|extras| extras.ttl_ms).map(Duration::from_millis));
-        hash.number(u64::from(extras.is_some_and(|extras| extras.end)));
+        hash.number(u64::from(extras.is_some_and(|extras| extras.end)) | u64::from(publish.private) << 1);
     }
     hash.0.finish128().as_u128()
 }
@@ -97,6 +97,8 @@ mod tests {
             vec![with(Extras { key: Some("".into()), ..Default::default() })],
             vec![with(Extras { ttl_ms: Some(1), ..Default::default() })],
             vec![with(Extras { end: true, ..Default::default() })],
+            vec![of("a", event()).private()],
+            vec![Publish { private: true, ..with(Extras { end: true, ..Default::default() }) }],
             vec![of("a", event()), of("a", event())],
             vec![],
         ];

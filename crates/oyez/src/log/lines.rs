@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use crate::Topic;
 use crate::json_line::{JsonLine, rfc3339};
 use crate::limits::{LINE_BYTES_KEPT, LINES_KEPT};
 use crate::log::entry::Entry;
@@ -39,23 +40,23 @@ impl Lines {
 }
 
 impl Entry {
-    /// The entry as a line of `application/x-ndjson`.
-    pub(crate) fn line(&self, epoch: Epoch) -> Bytes {
+    /// The entry as a line of `application/x-ndjson`, with these of its topics.
+    pub(crate) fn line(&self, epoch: Epoch, topics: &[Topic]) -> Bytes {
         let event = self.event();
         let id = self.event_id(epoch);
         JsonLine {
             id: Some(&id),
             event_type: event.event_type().map_or("message", |t| t),
             data: event.data_str(),
-            topics: &self.topics,
+            topics,
             time_ms: self.time_ms,
             retry: event.reconnection_time().map(|time| time.as_millis()),
         }
         .to_bytes()
     }
 
-    /// The entry as a frame whose data tells topics and time as well.
-    pub(crate) fn envelope(&self, epoch: Epoch) -> Bytes {
+    /// The entry as a frame whose data tells these of its topics and the time as well.
+    pub(crate) fn envelope(&self, epoch: Epoch, topics: &[Topic]) -> Bytes {
         #[derive(Serialize)]
         struct Envelope<'a> {
             topics: SmallVec<[&'a str; 4]>,
@@ -63,7 +64,7 @@ impl Entry {
             data: &'a str,
         }
         let event = self.event();
-        let topics = self.topics.iter().map(|topic| &**topic).collect();
+        let topics = topics.iter().map(|topic| &**topic).collect();
         let data = serde_json::to_string(&Envelope { topics, time: rfc3339(self.time_ms), data: event.data_str() });
         let data = data.expect("strings are JSON");
         let event = event.with_data(data).with_id(self.event_id(epoch));

@@ -15,6 +15,7 @@ use crate::log::tail::{Departure, Remains, Tail};
 use crate::log::{Admission, Batch, Bounds, Published, Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::readable::Readable;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, Topic};
@@ -29,6 +30,8 @@ pub(crate) struct Log {
     pub(super) searches: Searches,
     /// Something in the log has a time after which it is hidden.
     expiring: Arc<AtomicBool>,
+    /// It has had a private entry.
+    private: Arc<AtomicBool>,
     pub(crate) expiry_clock: ExpiryClock,
     lines: Lines,
     envelopes: Lines,
@@ -51,6 +54,7 @@ impl Log {
             below,
             searches: Searches::new(),
             expiring: Arc::clone(&tail.facts.expiring),
+            private: Arc::clone(&tail.facts.private),
             expiry_clock: ExpiryClock::default(),
             newest_deletion: tail.facts.deletions.newest(),
             tail: RwLock::new(tail),
@@ -209,14 +213,27 @@ impl Log {
         Position { epoch: self.epoch, sequence }
     }
 
-    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who read it.
-    pub(crate) fn envelope(&self, entry: &Entry) -> Bytes {
-        self.envelopes.get(entry, |entry| entry.envelope(self.epoch))
+    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who may know all of
+    /// its topics.
+    pub(crate) fn envelope(&self, entry: &Entry, readable: &Readable) -> Bytes {
+        match entry.topics_for(readable) {
+            Some(part) => entry.envelope(self.epoch, &part),
+            None => self.envelopes.get(entry, |entry| entry.envelope(self.epoch, &entry.topics)),
+        }
     }
 
     /// The entry as a line of `application/x-ndjson`, made once as well.
-    pub(crate) fn line(&self, entry: &Entry) -> Bytes {
-        self.lines.get(entry, |entry| entry.line(self.epoch))
+    pub(crate) fn line(&self, entry: &Entry, readable: &Readable) -> Bytes {
+        match entry.topics_for(readable) {
+            Some(part) => entry.line(self.epoch, &part),
+            None => self.lines.get(entry, |entry| entry.line(self.epoch, &entry.topics)),
+        }
+    }
+
+    /// May there be private entries, or have been, that such a reader may not have? Then what is counted over entries is not
+    /// for it.
+    pub(crate) fn hides_from(&self, readable: &Readable) -> bool {
+        self.private.load(Ordering::Acquire) && !readable.is_all()
     }
 
     /// The block that tells a reader its place, shared by all who stand there.

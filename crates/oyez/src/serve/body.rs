@@ -13,8 +13,10 @@ use hyper::body::Incoming;
 
 use crate::clock;
 use crate::limits::serve::FOREVER;
-use crate::serve::BoxError;
 use crate::timer::Timer;
+
+/// Why a body breaks off.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long the body of one request may be silent; an extension of each request under [`serve`](crate::serve()). A
 /// handler that takes a live stream sets it to more before it reads.

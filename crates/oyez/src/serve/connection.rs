@@ -20,12 +20,12 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use tracing::debug;
 
-use super::body::{BodyTimeout, RequestBody};
+use super::body::{BodyTimeout, BoxError, RequestBody};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
 use super::handover::{Asked, Leaving, begun};
+use super::timeouts::Timeouts;
 use super::transport::{CurrentStream, Transport, Unflushed};
-use super::{BoxError, Timeouts};
 use crate::control::StreamControl;
 use crate::last_event_id::LastEventId;
 use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
+use crate::format::Format;
 use crate::handover::Handover;
 use crate::last_event_id::LastEventId;
 use crate::live::Live;
@@ -34,9 +35,7 @@ impl Asked {
     pub(crate) fn leave<B>(self, response: &mut Response<B>, now: SystemTime) -> Option<Leaving> {
         let handover = response.extensions_mut().remove::<Handover>()?;
         let headers = response.headers();
-        let ours = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|mime| [&b"text/event-stream"[..], b"application/x-ndjson"].contains(&mime.as_bytes()));
+        let ours = headers.get(CONTENT_TYPE).is_some_and(|mime| Format::of_content_type(mime.as_bytes()).is_some());
         let framed = [CONTENT_ENCODING, CONTENT_LENGTH, TRAILER].iter().any(|name| headers.contains_key(name));
         if !self.can_leave || response.status() != StatusCode::OK || !ours || framed {
             return None;

@@ -5,6 +5,7 @@ mod child;
 mod connection;
 mod deletion;
 mod finite;
+mod grants;
 mod handover;
 mod hub;
 mod latest;

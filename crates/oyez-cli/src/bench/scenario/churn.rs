@@ -13,7 +13,7 @@ use crate::bench::limits::{AFTERMATH, LOOK};
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
 use crate::bench::report::Outcome;
-use crate::bench::rounds::Round;
+use crate::bench::round::Round;
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::stream::{Dial, Stream};
 use crate::bench::subscribers::Opening;

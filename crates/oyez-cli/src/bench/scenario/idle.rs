@@ -7,7 +7,7 @@ use crate::bench::plan::Plan;
 use crate::bench::process::Process;
 use crate::bench::progress::Progress;
 use crate::bench::report::Outcome;
-use crate::bench::rounds::Round;
+use crate::bench::round::Round;
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::subscribers::{Opening, Subscribers};
 use crate::failure::Failure;

@@ -11,9 +11,9 @@ use crate::bench::lanes::Lanes;
 use crate::bench::limits::{LOOK, WARM_PATIENCE};
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
-use crate::bench::publisher::{Load, Published, Publishing};
+use crate::bench::publisher::{Load, Published, Publishers};
 use crate::bench::report::Outcome;
-use crate::bench::rounds::{Phase, Round};
+use crate::bench::round::{Phase, Round};
 use crate::bench::schedule::Pace;
 use crate::bench::spread::Spread;
 use crate::bench::subscribers::{Subscribers, wait};
@@ -52,8 +52,8 @@ pub(crate) async fn publish_on(
     flow: &Arc<Flow>,
 ) -> Result<Published, Failure> {
     let begun = plan.clock.now();
-    let publishing = Publishing::start(load, plan, flow);
-    while !publishing.is_finished() {
+    let publishers = Publishers::start(load, plan, flow);
+    while !publishers.is_finished() {
         progress.say(|| {
             let delivered = subscribers.board().delivered;
             let rate = delivered as f64 / seconds(plan.clock.now() - begun).max(1e-3);
@@ -61,7 +61,7 @@ pub(crate) async fn publish_on(
         });
         sleep(LOOK).await;
     }
-    publishing.end(plan)
+    publishers.end(plan)
 }
 
 /// Publishes until every subscriber has got something: a head may be sent before its subscriber is subscribed. Then

@@ -8,7 +8,7 @@ use crate::bench::limits::LOOK;
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
 use crate::bench::report::Outcome;
-use crate::bench::rounds::{Phase, Round};
+use crate::bench::round::{Phase, Round};
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::subscribers::{Opening, Subscribers};
 use crate::failure::Failure;

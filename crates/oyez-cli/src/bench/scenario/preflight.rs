@@ -2,7 +2,7 @@
 
 use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
-use crate::bench::rounds::{Phase, Round};
+use crate::bench::round::{Phase, Round};
 use crate::bench::scenario::load;
 use crate::bench::spread::Spread;
 use crate::bench::subscribers::{Opening, Subscribers};

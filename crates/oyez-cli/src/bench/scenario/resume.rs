@@ -10,7 +10,7 @@ use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
 use crate::bench::publisher::Published;
 use crate::bench::report::Outcome;
-use crate::bench::rounds::{Phase, Round};
+use crate::bench::round::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::schedule::Pace;

@@ -5,7 +5,7 @@ use crate::bench::plan::Plan;
 use crate::bench::progress::Progress;
 use crate::bench::publisher::Published;
 use crate::bench::report::Outcome;
-use crate::bench::rounds::{Phase, Round};
+use crate::bench::round::{Phase, Round};
 use crate::bench::scenario::load::{self, Received};
 use crate::bench::scenario::meter::{Meter, Per};
 use crate::bench::spread::Spread;
@@ -61,13 +61,13 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     outcome.measure("latency_p99_ratio", "… p99 to p99", "", ratio);
     meter.tell(&mut outcome, Per::Delivery, delivered + board.delivered);
     all_before.and(Received::by(board.places.iter().take(healthy), &published, 0)).tell(&mut outcome);
-    Stopped::of(board.places.iter().skip(healthy), &published).tell(&mut outcome);
+    StoppedReaders::of(board.places.iter().skip(healthy), &published).tell(&mut outcome);
     Ok(outcome)
 }
 
 /// What became of the readers that stopped and read on later.
 #[derive(Debug, Default)]
-struct Stopped {
+struct StoppedReaders {
     complete: u64,
     announced: u64,
     cut: u64,
@@ -75,7 +75,7 @@ struct Stopped {
     doubled: u64,
 }
 
-impl Stopped {
+impl StoppedReaders {
     fn of<'a>(places: impl Iterator<Item = &'a Place>, published: &Published) -> Self {
         let mut stopped = Self::default();
         for place in places {

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::chain::newest_of;
-use super::store::{Store, unreadable};
+use super::damage::unreadable;
+use super::store::Store;
 use crate::Error;
 use crate::log::below::{Answer, Below, Figures, Found, Wanted};
 use crate::log::gone::{After, Missed};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::segment::{Before, Checked, Damage, Page, Segment, SegmentHead, index_name, parse_name, segment_name};
-use super::store::{Opened, Saying, refused, unreadable, unwritable};
+use super::damage::{Damage, refused, unreadable, unwritable};
+use super::manifest::Manifest;
+use super::segment::{Before, Checked, RecordPage, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::volume::{Volume, VolumeFile};
 use crate::clock;
 use crate::extras::Mark;
@@ -38,14 +39,26 @@ pub(crate) struct Chain {
     pub(super) segment_bytes: (usize, usize),
     pub(crate) segments: RwLock<VecDeque<Arc<Segment>>>,
     /// Room that is ready for the next segment.
-    pub(super) spare: Mutex<Option<Room>>,
+    pub(super) spare: Mutex<Option<SpareFile>>,
 }
 
 /// A file that will be a segment.
-pub(crate) struct Room {
+pub(crate) struct SpareFile {
     pub(crate) name: String,
     pub(crate) file: Arc<dyn VolumeFile>,
     pub(crate) capacity: u32,
+}
+
+/// What was found when a store was opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opened {
+    /// The number of the newest entry, or of the last one that may have been lost in a crash.
+    pub(crate) head: u64,
+    pub(crate) newest_ms: u64,
+    pub(crate) newest_generation: u64,
+    /// Writes that were cut off.
+    pub(crate) torn: u64,
+    pub(crate) entries: u64,
 }
 
 /// What one read found.
@@ -189,7 +202,7 @@ pub(super) fn open_chain(
     volume: &dyn Volume,
     names: &[String],
     id: u8,
-    saying: &Saying,
+    manifest: &Manifest,
     gone: &Gone,
     opened: &mut Opened,
 ) -> Result<VecDeque<Arc<Segment>>, Error> {
@@ -216,7 +229,7 @@ pub(super) fn open_chain(
         }
         heads.push(head);
     }
-    let clean = saying.clean.as_ref().and_then(|clean| clean.ends.iter().find(|end| end.chain == id));
+    let clean = manifest.clean.as_ref().and_then(|clean| clean.ends.iter().find(|end| end.chain == id));
     let clean = clean.map(|end| Before { generation: end.generation, end: end.end, last: end.last });
     let ends = heads.iter().skip(1).map(|head| Some(head.before)).chain([clean]);
     let mut segments = VecDeque::new();
@@ -275,7 +288,7 @@ pub(super) fn read_chain(
     matchers: &Matchers,
     last: u64,
 ) -> io::Result<StoredPage> {
-    let mut page = Page::new(epoch, matchers, cursor, max);
+    let mut page = RecordPage::new(epoch, matchers, cursor, max);
     for segment in segments {
         if segment.contents().first > last || page.is_full() {
             break;

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use smallvec::SmallVec;
 
+use super::checked_file::read_file;
+use super::damage::Damage;
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
-use super::segment::{Before, Damage, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
-use super::store::{DROPPED, SAYING, Saying, read_file};
+use super::manifest::{MANIFEST, Manifest};
+use super::segment::{Before, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
+use super::store::DROPPED;
 use super::unfinished::Unfinished;
 use super::values::{self, FoundValues, VALUES};
 use super::volume::{Volume, VolumeFile, read_all};
@@ -70,7 +73,7 @@ impl<T> Known<T> {
 /// All that was found.
 pub(crate) struct Examination {
     pub(crate) unfinished: Option<Unfinished>,
-    pub(crate) saying: Known<Saying>,
+    pub(crate) manifest: Known<Manifest>,
     pub(crate) gone: Known<Gone>,
     /// Values that have outlived their segments.
     pub(super) values: Option<FoundValues>,
@@ -132,7 +135,7 @@ pub(crate) fn examine(
     let names = volume.list().map_err(unreadable)?;
     let mut examination = Examination {
         unfinished: Unfinished::find(volume).map_err(unreadable)?,
-        saying: read_known::<Saying>(volume, &names, SAYING)?,
+        manifest: read_known::<Manifest>(volume, &names, MANIFEST)?,
         gone: match read_known::<Saved>(volume, &names, DROPPED)? {
             Known::Missing => Known::Missing,
             Known::Damaged => Known::Damaged,
@@ -175,7 +178,9 @@ impl Examination {
 
     /// Is there a log at all?
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.saying, Known::Missing) && matches!(self.gone, Known::Missing) && self.segments().next().is_none()
+        matches!(self.manifest, Known::Missing)
+            && matches!(self.gone, Known::Missing)
+            && self.segments().next().is_none()
     }
 
     fn finds(&mut self, file: &str, byte: u64, what: impl Into<String>) {
@@ -184,9 +189,9 @@ impl Examination {
 
     fn judge_files(&mut self, names: &[String]) {
         let has_segments = names.iter().any(|name| parse_name(name, ".segment").is_some());
-        match self.saying {
-            Known::Missing if has_segments => self.finds(SAYING, 0, "it is missing"),
-            Known::Damaged => self.finds(SAYING, 0, WRONG_CHECKSUM),
+        match self.manifest {
+            Known::Missing if has_segments => self.finds(MANIFEST, 0, "it is missing"),
+            Known::Damaged => self.finds(MANIFEST, 0, WRONG_CHECKSUM),
             Known::Missing | Known::Read(_) => {}
         }
         if matches!(self.gone, Known::Damaged) {
@@ -200,7 +205,7 @@ impl Examination {
 
     fn open_chains(&mut self, volume: &dyn Volume, names: &[String]) -> Result<(), Error> {
         let segments: BTreeSet<(u8, u64)> = names.iter().filter_map(|name| parse_name(name, ".segment")).collect();
-        let ends = self.saying.read().and_then(|saying| saying.clean.as_ref()).map(|clean| &clean.ends[..]);
+        let ends = self.manifest.read().and_then(|manifest| manifest.clean.as_ref()).map(|clean| &clean.ends[..]);
         let ended = ends.unwrap_or_default().iter().map(|end| end.chain);
         let ids: BTreeSet<u8> = segments.iter().map(|(chain, _)| *chain).chain(ended).collect();
         for id in ids {
@@ -284,7 +289,7 @@ impl Examination {
     }
 
     fn clean_end(&self, chain: u8) -> Option<Before> {
-        let clean = self.saying.read()?.clean.as_ref()?;
+        let clean = self.manifest.read()?.clean.as_ref()?;
         let end = clean.ends.iter().find(|end| end.chain == chain)?;
         Some(Before { generation: end.generation, end: end.end, last: end.last })
     }
@@ -301,10 +306,10 @@ impl Examination {
         }
         let after = after.max(head.before.last);
         let walked = {
-            let saying = self.saying.read();
+            let manifest = self.manifest.read();
             let numbers = Numbers {
-                ceiling: saying.filter(|saying| saying.ceiling > 0).map_or(u64::MAX, |saying| saying.ceiling),
-                skips: saying.map_or(&[], |saying| &saying.skips[..]),
+                ceiling: manifest.filter(|manifest| manifest.ceiling > 0).map_or(u64::MAX, |manifest| manifest.ceiling),
+                skips: manifest.map_or(&[], |manifest| &manifest.skips[..]),
             };
             walk(&*segment.file, head, Expected { after, end: segment.end, numbers })
         };
@@ -387,7 +392,7 @@ impl Examination {
     /// What segments held of which nothing decodes: all between their neighbours. Of the last one nobody may know up to where.
     fn lost_with_heads(&self, at: usize) -> Vec<(u64, Option<u64>)> {
         let segments = self.chains.get(at).map_or(&[][..], |chain| &chain.segments);
-        let ceiling = self.saying.read().map(|saying| saying.ceiling.saturating_sub(1));
+        let ceiling = self.manifest.read().map(|manifest| manifest.ceiling.saturating_sub(1));
         let headless = segments.iter().enumerate().filter(|(_, segment)| segment.salt.is_none());
         let lost = headless.map(|(at, segment)| {
             let before = segments.iter().take(at).map(|segment| segment.walked.contents.last).max().unwrap_or(0);
@@ -428,8 +433,8 @@ impl Examination {
                 _ => merged.push((first, last)),
             }
         }
-        if let Some(saying) = self.saying.read() {
-            saying.skips.iter().for_each(|(first, last)| take_out(&mut merged, *first, *last));
+        if let Some(manifest) = self.manifest.read() {
+            manifest.skips.iter().for_each(|(first, last)| take_out(&mut merged, *first, *last));
         }
         for (chain, segment) in self.segments() {
             let Contents { first, last, .. } = segment.walked.contents;

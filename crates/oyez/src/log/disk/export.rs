@@ -8,7 +8,7 @@ use oyez_proto::Event;
 use serde::{Deserialize, Serialize};
 
 use super::examine::{Examination, FoundSegment, unreadable};
-use super::segment::{Page, SegmentHead, Span};
+use super::segment::{RecordPage, SegmentHead, Span};
 use super::values::entries;
 use crate::extras::Extras;
 use crate::json_line::rfc3339;
@@ -45,6 +45,8 @@ pub(crate) struct Line {
     pub(crate) ttl: Option<u64>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) end: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) private: bool,
     /// It deletes its topic, whose newest entry on disk had this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletes: Option<u64>,
@@ -85,6 +87,7 @@ impl Line {
             key: None,
             ttl: None,
             end: publish.is_end(),
+            private: false,
             deletes,
             once: None,
         }
@@ -105,6 +108,7 @@ impl Line {
             key: key.map(String::from),
             ttl: ttl_ms,
             end,
+            private: entry.private,
             deletes,
             once: once.as_ref().map(OnceLine::of),
         }
@@ -252,7 +256,7 @@ impl<'a> ChainReader<'a> {
             self.at = (segment + 1, 0, 0);
             return Ok(());
         };
-        let mut page = Page::new(self.epoch, &self.all, 0, PAGE_BELOW);
+        let mut page = RecordPage::new(self.epoch, &self.all, 0, PAGE_BELOW);
         let mut span = Span::new(head, &*found.file, whole.end);
         let mut at = offset.max(whole.start);
         while at < whole.end && !page.is_full() {

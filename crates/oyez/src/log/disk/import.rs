@@ -7,8 +7,10 @@ use std::time::Duration;
 use oyez_proto::Event;
 
 use super::chain::Class;
+use super::checked_file::{read_file, save};
 use super::export::Line;
-use super::store::{DROPPED, SAYING, Saying, Settings, Store, read_file, read_gone, save};
+use super::manifest::{MANIFEST, Manifest};
+use super::store::{DROPPED, Settings, Store, read_gone};
 use super::unfinished::{MARK, Unfinished};
 use super::values::VALUES;
 use super::volume::Volume;
@@ -93,7 +95,7 @@ fn clear(volume: &dyn Volume) -> Result<(), Error> {
             || name.ends_with(".index")
             || name.ends_with(".new")
             || name.starts_with("spare-")
-            || [SAYING, DROPPED, VALUES].contains(&name.as_str());
+            || [MANIFEST, DROPPED, VALUES].contains(&name.as_str());
         if unfinished != Some(Unfinished::Import) || !is_ours {
             return Err(Error::invalid(format!(
                 "the directory is not empty, there is {name:?}; an import makes a new history, in a directory of its own"
@@ -184,9 +186,9 @@ impl Import {
         }
         self.writer.stop().map_err(unwritable)?;
         let names = volume.list().map_err(unwritable)?;
-        if let Some(mut saying) = read_file::<Saying>(volume, &names, SAYING)?.filter(|_| keep_ids) {
-            saying.skips.push((last + 1, self.writer.head()));
-            self.store.save(&saying).map_err(unwritable)?;
+        if let Some(mut manifest) = read_file::<Manifest>(volume, &names, MANIFEST)?.filter(|_| keep_ids) {
+            manifest.skips.push((last + 1, self.writer.head()));
+            self.store.save(&manifest).map_err(unwritable)?;
         }
         Ok(())
     }
@@ -276,6 +278,7 @@ fn publish_of(line: Line) -> Result<Publish, Error> {
     if let Some(key) = &line.key {
         publish = publish.key(key)?;
     }
+    publish.private = line.private;
     let extras = publish.extras_mut();
     extras.ttl_ms = line.ttl;
     extras.end = line.end;

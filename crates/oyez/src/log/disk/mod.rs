@@ -9,13 +9,16 @@
 mod appender;
 mod below;
 mod chain;
+mod checked_file;
 mod committer;
+mod damage;
 mod directory;
 mod examine;
 mod export;
 mod import;
 mod index;
 mod keeper;
+mod manifest;
 mod record;
 mod repair;
 mod segment;

@@ -133,6 +133,9 @@ impl<'a> Record<'a> {
         let mut fields = Fields(self.extras);
         while let Some(tag) = fields.u8() {
             let value = fields.u32().and_then(|len| fields.take(len as usize)).ok_or(NotARecord::Newer)?;
+            if tag == PRIVATE {
+                continue;
+            }
             if tag == PUBLISHER_ID {
                 let id = std::str::from_utf8(value).ok().and_then(|id| EventId::new(id).ok());
                 publisher_id = Some(id.ok_or(NotARecord::Newer)?);
@@ -141,6 +144,17 @@ impl<'a> Record<'a> {
             }
         }
         Ok((Some(extras).filter(|extras| *extras != Extras::default()).map(Box::new), publisher_id))
+    }
+
+    /// Is it for those only who may read one of its topics?
+    pub(crate) fn is_private(&self) -> bool {
+        let mut fields = Fields(self.extras);
+        std::iter::from_fn(|| {
+            let tag = fields.u8()?;
+            let len = fields.u32()?;
+            fields.take(len as usize).map(|_| tag)
+        })
+        .any(|tag| tag == PRIVATE)
     }
 
     /// Its topics; the names are shared with those of the record before where they are the same.
@@ -159,6 +173,7 @@ impl<'a> Record<'a> {
 pub(crate) struct Parts<'a> {
     pub(crate) topics: &'a [Topic],
     pub(crate) publisher_id: Option<&'a EventId>,
+    pub(crate) private: bool,
     pub(crate) extras: Option<&'a Extras>,
     pub(crate) fields: &'a [u8],
 }
@@ -168,6 +183,7 @@ impl<'a> From<&'a Draft> for Parts<'a> {
         Self {
             topics: draft.topics(),
             publisher_id: draft.publisher_id(),
+            private: draft.is_private(),
             extras: draft.extras(),
             fields: draft.fields(),
         }
@@ -176,7 +192,7 @@ impl<'a> From<&'a Draft> for Parts<'a> {
 
 /// Appends a record.
 pub(crate) fn write<'a>(out: &mut Vec<u8>, parts: impl Into<Parts<'a>>, place: Place, salt: u64) {
-    let Parts { topics, publisher_id, extras, fields: frame } = parts.into();
+    let Parts { topics, publisher_id, private, extras, fields: frame } = parts.into();
     let start = out.len();
     out.resize(start + HEAD_BYTES, 0);
     for topic in topics {
@@ -186,6 +202,9 @@ pub(crate) fn write<'a>(out: &mut Vec<u8>, parts: impl Into<Parts<'a>>, place: P
     let extras_start = out.len();
     if let Some(id) = publisher_id {
         push_extra(out, PUBLISHER_ID, id.as_bytes());
+    }
+    if private {
+        push_extra(out, PRIVATE, &[]);
     }
     if let Some(extras) = extras {
         extras.write(|tag, value| push_extra(out, tag, value));
@@ -235,6 +254,9 @@ pub(super) fn has_rest(bytes: &[u8], rest: u16, salt: u64) -> bool {
 pub(crate) fn len(draft: &Draft) -> usize {
     let topics: usize = draft.topics().iter().map(|topic| 2 + topic.len()).sum();
     let mut extras = draft.publisher_id().map_or(0, |id| EXTRA_HEAD_BYTES + id.len());
+    if draft.is_private() {
+        extras += EXTRA_HEAD_BYTES;
+    }
     if let Some(known) = draft.extras() {
         known.write(|_, value| extras += EXTRA_HEAD_BYTES + value.len());
     }
@@ -284,6 +306,8 @@ impl<'a> Fields<'a> {
 
 /// The tag of the publisher's own id; those of [`Extras`] are its own.
 const PUBLISHER_ID: u8 = 0;
+/// The tag of a private entry, without a value.
+const PRIVATE: u8 = 255;
 const EXTRA_HEAD_BYTES: usize = 5;
 /// Where [`Place::synced`] is in a record.
 const SYNCED_AT: usize = 24;

@@ -6,10 +6,12 @@
 
 use std::io;
 
+use super::checked_file::save;
 use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
+use super::manifest::{MANIFEST, Manifest};
 use super::record;
 use super::segment::{Before, FORMAT, START, SegmentHead, index_name};
-use super::store::{DROPPED, SAYING, Saying, save};
+use super::store::DROPPED;
 use super::unfinished::Unfinished;
 use super::values::{self, VALUES};
 use super::volume::{Volume, VolumeFile};
@@ -87,8 +89,8 @@ impl Plan {
             plan.join(chain.id, &chain.segments, gone);
         }
         let last = found.lost.last().map(|(_, last)| *last);
-        let saying = found.saying.read();
-        let given = saying.and_then(|saying| saying.clean.as_ref()).map_or(0, |clean| clean.head);
+        let manifest = found.manifest.read();
+        let given = manifest.and_then(|manifest| manifest.clean.as_ref()).map_or(0, |clean| clean.head);
         plan.next = found.last().max(last.or(found.lost_behind).unwrap_or(0)).max(given) + 1;
         if plan.changes_epoch {
             // of what is lost without a number it is known only that it was not behind all others
@@ -106,7 +108,7 @@ impl Plan {
 
     fn keep_files(&mut self, found: &Examination) {
         for (name, is_damaged) in [
-            (SAYING, matches!(found.saying, Known::Damaged)),
+            (MANIFEST, matches!(found.manifest, Known::Damaged)),
             (DROPPED, matches!(found.gone, Known::Damaged)),
             (VALUES, found.values.as_ref().is_some_and(|values| values.damaged_at.is_some())),
         ] {
@@ -226,14 +228,15 @@ impl Plan {
             gone.has_lost(last, behind_ms.unwrap_or(drawn.now_ms));
         }
         save(volume, DROPPED, &gone.saved())?;
-        let saying = Saying {
+        let manifest = Manifest {
             format: FORMAT,
             epoch: drawn.epoch.to_string(),
             ceiling: self.next,
             skips: Vec::new(),
             clean: None,
+            private: found.manifest.read().is_none_or(|manifest| manifest.private),
         };
-        save(volume, SAYING, &saying)
+        save(volume, MANIFEST, &manifest)
     }
 }
 

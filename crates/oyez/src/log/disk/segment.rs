@@ -12,6 +12,7 @@ use bytes::Bytes;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
+use super::damage::Damage;
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::record::{self, Fields, Head, NotARecord, Record};
 use super::volume::{Volume, VolumeFile};
@@ -21,7 +22,7 @@ use crate::frame::Frame;
 use crate::limits::PAGE_BYTES_BELOW;
 use crate::limits::disk::{SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
-use crate::log::entry::{Entry, Stored};
+use crate::log::entry::{Entry, Unframed};
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
@@ -44,17 +45,6 @@ pub(crate) struct Before {
     pub(crate) generation: u64,
     pub(crate) end: u32,
     pub(crate) last: u64,
-}
-
-/// Why a file is not what it should be.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Damage {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("{name} is damaged at byte {offset}: {what}")]
-    At { name: String, offset: u64, what: &'static str },
-    #[error("{name} was written by a newer version (format {format}, this one knows {FORMAT})")]
-    Newer { name: String, format: u32 },
 }
 
 impl SegmentHead {
@@ -292,7 +282,7 @@ impl Segment {
     }
 
     /// Reads the entries that match behind the page's cursor. True when all of the segment up to `last` was read.
-    pub(crate) fn read(&self, page: &mut Page<'_>, last: u64) -> io::Result<bool> {
+    pub(crate) fn read(&self, page: &mut RecordPage<'_>, last: u64) -> io::Result<bool> {
         let from = self.offset_behind(page.cursor)?;
         let index = self.index.read();
         let end = index.contents().end;
@@ -315,7 +305,7 @@ impl Segment {
         self.read_places(page, &offsets, end, last)
     }
 
-    fn read_places(&self, page: &mut Page<'_>, offsets: &[u32], end: u32, last: u64) -> io::Result<bool> {
+    fn read_places(&self, page: &mut RecordPage<'_>, offsets: &[u32], end: u32, last: u64) -> io::Result<bool> {
         // neighbours are read together, entries far apart one by one
         let distance = match (offsets.first(), offsets.last()) {
             (Some(first), Some(last)) => (last - first) as usize / offsets.len(),
@@ -337,7 +327,7 @@ impl Segment {
         Ok(offsets.len() <= page.max.entries)
     }
 
-    fn read_run(&self, page: &mut Page<'_>, from: u32, end: u32, last: u64) -> io::Result<bool> {
+    fn read_run(&self, page: &mut RecordPage<'_>, from: u32, end: u32, last: u64) -> io::Result<bool> {
         let mut span = Span::new(self.head, &*self.file, end);
         let mut at = from;
         while at < end {
@@ -378,7 +368,7 @@ impl Segment {
                 let record = span.record(at, SPARSE_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
                 let (extras, _) = record.extras().map_err(|_| self.damaged(at))?;
                 if extras.is_none_or(|extras| extras.key.is_none() && !extras.end) {
-                    let mut page = Page::new(epoch, matchers, 0, ONE);
+                    let mut page = RecordPage::new(epoch, matchers, 0, ONE);
                     page.push(&record).map_err(|_| self.damaged(at))?;
                     found.extend(page.finish());
                     break;
@@ -399,7 +389,7 @@ impl Segment {
         let matchers = Matchers::default();
         let mut entries = Vec::with_capacity(places.len());
         self.each_at(places, |record| {
-            let mut page = Page::new(epoch, &matchers, 0, ONE);
+            let mut page = RecordPage::new(epoch, &matchers, 0, ONE);
             page.push(record)?;
             entries.extend(page.finish());
             Ok(())
@@ -595,18 +585,18 @@ impl<'a> Span<'a> {
 }
 
 /// Entries being read, their frames in one piece of memory.
-pub(crate) struct Page<'a> {
+pub(crate) struct RecordPage<'a> {
     epoch: Epoch,
     pub(crate) matchers: &'a Matchers,
     /// Everything up to here has been looked at.
     pub(crate) cursor: u64,
     max: Retained,
     bytes: Vec<u8>,
-    entries: Vec<(Stored, usize, u8)>,
+    entries: Vec<(Unframed, usize, u8)>,
     topics: SmallVec<[Topic; 1]>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> RecordPage<'a> {
     pub(crate) fn new(epoch: Epoch, matchers: &'a Matchers, cursor: u64, max: Retained) -> Self {
         Self { epoch, matchers, cursor, max, bytes: Vec::new(), entries: Vec::new(), topics: SmallVec::new() }
     }
@@ -619,7 +609,8 @@ impl<'a> Page<'a> {
         let (extras, publisher_id) = record.extras()?;
         let place = record.head.place;
         let topics = record.shared_topics(&mut self.topics);
-        let stored = Stored { sequence: place.sequence, time_ms: place.time_ms, topics, publisher_id, extras };
+        let (sequence, time_ms, private) = (place.sequence, place.time_ms, record.is_private());
+        let stored = Unframed { sequence, time_ms, topics, publisher_id, private, extras };
         if self.bytes.is_empty() {
             self.bytes.reserve(self.max.bytes.min(PAGE_BYTES_BELOW) + record.fields.len() + 64);
         }

@@ -15,15 +15,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tracing::{debug, info};
 
-use super::chain::{Chain, Class, Marked, Room, StoredPage, open_chain, read_chain};
+use super::chain::{Chain, Class, Marked, Opened, SpareFile, StoredPage, open_chain, read_chain};
+use super::checked_file::{damaged_file, read_file, save};
+use super::damage::{unreadable, unwritable};
 use super::index::{Contents, FileIndex, Index};
-use super::segment::{self, Damage, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::manifest::{Clean, MANIFEST, Manifest, read_manifest};
+use super::segment::{FORMAT, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::values;
-use super::volume::{Volume, read_all, replace};
+use super::volume::{Volume, replace};
 use crate::extras::Mark;
 use crate::limits::disk::SKIPS_KEPT;
 use crate::log::appender::OnDrop;
@@ -34,7 +35,7 @@ use crate::log::tail::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, Topic};
 
@@ -59,47 +60,12 @@ pub(crate) struct Store {
     gone: RwLock<Gone>,
     /// Numbers that were given out, perhaps, and lost in a crash.
     skips: Vec<(u64, u64)>,
+    /// There has been a private entry.
+    private: AtomicBool,
     /// Files made for segments.
     spares: AtomicU64,
     /// What was found when it was opened.
     pub(crate) opened: Opened,
-}
-
-/// What a store was when it was opened.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Opened {
-    /// The number of the newest entry, or of the last one that may have been lost in a crash.
-    pub(crate) head: u64,
-    pub(crate) newest_ms: u64,
-    pub(crate) newest_generation: u64,
-    /// Writes that were cut off.
-    pub(crate) torn: u64,
-    pub(crate) entries: u64,
-}
-
-/// The file `store`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Saying {
-    pub(crate) format: u32,
-    pub(crate) epoch: String,
-    pub(crate) ceiling: u64,
-    pub(crate) skips: Vec<(u64, u64)>,
-    pub(crate) clean: Option<Clean>,
-}
-
-/// Where everything ended at a clean stop.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Clean {
-    pub(crate) head: u64,
-    pub(crate) ends: Vec<End>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct End {
-    pub(crate) chain: u8,
-    pub(crate) generation: u64,
-    pub(crate) end: u32,
-    pub(crate) last: u64,
 }
 
 impl Store {
@@ -107,23 +73,23 @@ impl Store {
     pub(crate) fn open(volume: Arc<dyn Volume>, settings: Settings) -> Result<Self, Error> {
         let Settings { classes, summary_bytes, segment_bytes, epoch, compact } = settings;
         let names = volume.list().map_err(unreadable)?;
-        let mut saying = match read_saying(&*volume, &names)? {
-            Some(saying) => saying,
+        let mut manifest = match read_manifest(&*volume, &names)? {
+            Some(manifest) => manifest,
             None => {
-                let new =
-                    Saying { format: FORMAT, epoch: epoch.to_string(), ceiling: 0, skips: Vec::new(), clean: None };
-                save(&*volume, SAYING, &new).map_err(|error| unwritable(&error))?;
+                let (epoch, skips, clean) = (epoch.to_string(), Vec::new(), None);
+                let new = Manifest { format: FORMAT, epoch, ceiling: 0, skips, clean, private: false };
+                save(&*volume, MANIFEST, &new).map_err(|error| unwritable(&error))?;
                 new
             }
         };
-        let epoch = Position::parse(&format!("{}:0", saying.epoch)).map_err(|_| damaged_file(SAYING))?.epoch;
+        let epoch = Position::parse(&format!("{}:0", manifest.epoch)).map_err(|_| damaged_file(MANIFEST))?.epoch;
         let history_bytes = classes.iter().fold(0, |bytes: usize, class| bytes.saturating_add(class.retention.bytes));
         let mut gone = read_gone(&*volume, &names, GoneBounds { summary_bytes, history_bytes })?;
         gone.compact = compact;
         let mut opened = Opened { newest_ms: gone.newest_ms(), ..Opened::default() };
         let mut chains = Vec::new();
         for (id, class) in (0..).zip(classes) {
-            let segments = open_chain(&*volume, &names, id, &saying, &gone, &mut opened)?;
+            let segments = open_chain(&*volume, &names, id, &manifest, &gone, &mut opened)?;
             chains.push(Chain { id, class, segment_bytes, segments: RwLock::new(segments), spare: Mutex::default() });
         }
         if let Some(name) = names
@@ -134,22 +100,22 @@ impl Store {
                 "{name} belongs to a class of topics that is not configured any more; configure as many as before"
             )));
         }
-        match &saying.clean {
+        match &manifest.clean {
             Some(clean) => opened.head = clean.head,
-            None if saying.ceiling > 0 => {
+            None if manifest.ceiling > 0 => {
                 // whatever was given out behind the newest entry found is lost, and its number names nothing else
                 // behind an earlier crash readers were told the first number that was not: as a place it is good
-                let told = saying.skips.last().map_or(0, |(_, last)| last + 1);
+                let told = manifest.skips.last().map_or(0, |(_, last)| last + 1);
                 let last = opened.head.max(told);
-                opened.head = last.max(saying.ceiling - 1);
+                opened.head = last.max(manifest.ceiling - 1);
                 if opened.head > last + 1 {
-                    saying.skips.push((last + 1, opened.head - 1));
+                    manifest.skips.push((last + 1, opened.head - 1));
                 }
             }
             None => {}
         }
-        let surplus = saying.skips.len().saturating_sub(SKIPS_KEPT);
-        saying.skips.drain(..surplus);
+        let surplus = manifest.skips.len().saturating_sub(SKIPS_KEPT);
+        manifest.skips.drain(..surplus);
         for name in names.iter().filter(|name| name.starts_with(SPARE) || name.ends_with(".new")) {
             // made for the segments of another run: their size may not fit, and nobody knows whether they are whole
             let _ = volume.remove(name);
@@ -159,7 +125,8 @@ impl Store {
             epoch,
             chains,
             gone: RwLock::new(gone),
-            skips: saying.skips,
+            skips: manifest.skips,
+            private: AtomicBool::new(manifest.private),
             spares: AtomicU64::new(0),
             opened,
         };
@@ -168,12 +135,23 @@ impl Store {
     }
 
     /// What `store` says while numbers below `ceiling` may be given out.
-    pub(crate) fn saying(&self, ceiling: u64, clean: Option<Clean>) -> Saying {
-        Saying { format: FORMAT, epoch: self.epoch.to_string(), ceiling, skips: self.skips.clone(), clean }
+    pub(crate) fn manifest(&self, ceiling: u64, clean: Option<Clean>) -> Manifest {
+        let (epoch, skips, private) = (self.epoch.to_string(), self.skips.clone(), self.has_had_private());
+        Manifest { format: FORMAT, epoch, ceiling, skips, clean, private }
     }
 
-    pub(crate) fn save(&self, saying: &Saying) -> io::Result<()> {
-        save(&*self.volume, SAYING, saying)
+    /// Has there ever been a private entry?
+    pub(crate) fn has_had_private(&self) -> bool {
+        self.private.load(Relaxed)
+    }
+
+    /// There will be one: what is saved from now on says so.
+    pub(crate) fn will_have_private(&self) {
+        self.private.store(true, Relaxed);
+    }
+
+    pub(crate) fn save(&self, manifest: &Manifest) -> io::Result<()> {
+        save(&*self.volume, MANIFEST, manifest)
     }
 
     /// The class in which an entry of these topics is kept longest.
@@ -385,7 +363,7 @@ impl Store {
     }
 
     /// Room for a segment that holds at least so many bytes.
-    pub(crate) fn take_room(&self, chain: usize, least: usize) -> io::Result<Room> {
+    pub(crate) fn take_room(&self, chain: usize, least: usize) -> io::Result<SpareFile> {
         let chain = &self.chains[chain];
         let mut spare = chain.spare.lock();
         match spare.take() {
@@ -404,7 +382,7 @@ impl Store {
     }
 
     /// As much room as the chain is due, or as there is.
-    fn make_room(&self, chain: &Chain, least: usize) -> io::Result<Room> {
+    fn make_room(&self, chain: &Chain, least: usize) -> io::Result<SpareFile> {
         let least = least.max(chain.segment_bytes.0);
         let mut capacity = (chain.next_capacity() as usize).max(least);
         let name = self.spare_name();
@@ -412,7 +390,7 @@ impl Store {
             match self.volume.create(&name, capacity as u64) {
                 Ok(file) => {
                     file.sync()?;
-                    return Ok(Room { name, file, capacity: capacity as u32 });
+                    return Ok(SpareFile { name, file, capacity: capacity as u32 });
                 }
                 Err(error) if capacity > least => {
                     debug!(%error, bytes = capacity, "no room for a segment; a smaller one is tried");
@@ -477,7 +455,7 @@ impl Store {
         let mut spare = chain.spare.lock();
         match Arc::try_unwrap(segment) {
             Ok(segment) if spare.is_none() && segment.capacity >= chain.next_capacity() => {
-                let room = Room { name: self.spare_name(), file: segment.file, capacity: segment.capacity };
+                let room = SpareFile { name: self.spare_name(), file: segment.file, capacity: segment.capacity };
                 self.volume.rename(&name, &room.name)?;
                 *spare = Some(room);
                 Ok(())
@@ -500,70 +478,11 @@ fn save_index(volume: &dyn Volume, segment: &Segment) -> io::Result<()> {
     Ok(())
 }
 
-fn read_saying(volume: &dyn Volume, names: &[String]) -> Result<Option<Saying>, Error> {
-    let saying = read_file::<Saying>(volume, names, SAYING)?;
-    match &saying {
-        None if names.iter().any(|name| name.ends_with(".segment")) => Err(damaged_file(SAYING)),
-        Some(saying) if saying.format != FORMAT => {
-            let format = saying.format;
-            Err(Error::invalid(format!(
-                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or take another directory"
-            )))
-        }
-        _ => Ok(saying),
-    }
-}
-
 /// What is known of entries that are gone.
 pub(super) fn read_gone(volume: &dyn Volume, names: &[String], bounds: GoneBounds) -> Result<Gone, Error> {
     let saved = read_file::<Saved>(volume, names, DROPPED)?;
     Ok(saved.map_or_else(|| Gone::new(bounds), |saved| Gone::from_saved(saved, bounds)))
 }
 
-pub(super) fn read_file<T: DeserializeOwned>(
-    volume: &dyn Volume,
-    names: &[String],
-    name: &str,
-) -> Result<Option<T>, Error> {
-    if !names.iter().any(|known| known == name) {
-        return Ok(None);
-    }
-    let bytes = volume.open(name).and_then(|file| read_all(&*file)).map_err(unreadable)?;
-    let parsed = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n')?.split_once(' '));
-    let body = parsed.filter(|(crc, body)| *crc == format!("{:08x}", crc32c::crc32c(body.as_bytes())));
-    let value = body.and_then(|(_, body)| serde_json::from_str(body).ok());
-    value.map(Some).ok_or_else(|| damaged_file(name))
-}
-
-pub(crate) fn save(volume: &dyn Volume, name: &str, value: &impl Serialize) -> io::Result<()> {
-    let body = serde_json::to_string(value).map_err(io::Error::other)?;
-    replace(volume, name, format!("{:08x} {body}\n", crc32c::crc32c(body.as_bytes())).as_bytes())
-}
-
-fn damaged_file(name: &str) -> Error {
-    refused(Damage::At { name: name.to_owned(), offset: 0, what: "its checksum is wrong or it is missing" })
-}
-
-/// A history that is not what it should be is not served: nobody could say what is missing.
-pub(super) fn refused(damage: Damage) -> Error {
-    match damage {
-        Damage::Io(error) => unreadable(error),
-        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
-        damage @ Damage::At { .. } => {
-            Error::storage(damage.to_string(), io::Error::new(io::ErrorKind::InvalidData, damage.to_string()))
-        }
-    }
-}
-
-pub(super) fn unreadable(error: io::Error) -> Error {
-    Error::storage(format!("the history cannot be read: {error}"), error)
-}
-
-pub(super) fn unwritable(error: &io::Error) -> Error {
-    Error::storage(format!("the history cannot be written: {error}"), error.to_string())
-}
-
-pub(crate) const FORMAT: u32 = segment::FORMAT;
-pub(super) const SAYING: &str = "store";
 pub(super) const DROPPED: &str = "dropped";
 const SPARE: &str = "spare-";

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::store::{Store, unreadable};
+use super::damage::unreadable;
+use super::store::Store;
 use crate::Error;
 use crate::log::tail::Tail;
 use crate::log::{Bounds, Retention};
@@ -24,6 +25,7 @@ pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Re
     recalled.map_err(unreadable)?;
     values.for_each(|value| tail.recall_value(&value));
     tail.facts.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, AcqRel);
+    tail.facts.private.fetch_or(store.has_had_private(), AcqRel);
     tail.skip(store.opened.head);
     Ok(tail)
 }

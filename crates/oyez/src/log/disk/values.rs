@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::record::{self, Fields, Head, Parts, Place, Record};
-use super::segment::Page;
+use super::segment::RecordPage;
 use super::volume::{Volume, read_all, replace};
 use crate::log::Retained;
 use crate::log::entry::Entry;
@@ -22,6 +22,7 @@ pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()>
         let parts = Parts {
             topics: &entry.topics,
             publisher_id: entry.publisher_id.as_ref(),
+            private: entry.private,
             extras: entry.extras(),
             fields: &fields,
         };
@@ -91,7 +92,7 @@ pub(super) fn entries(mut records: &[u8], epoch: Epoch) -> io::Result<Vec<Arc<En
     while !records.is_empty() {
         let record = Record::read(records, 0).map_err(|_| damaged())?;
         // each has bytes of its own: one that is replaced is to free what it takes
-        let mut page = Page::new(epoch, &all, 0, Retained { entries: 1, bytes: 0 });
+        let mut page = RecordPage::new(epoch, &all, 0, Retained { entries: 1, bytes: 0 });
         page.push(&record).map_err(|_| damaged())?;
         values.extend(page.finish());
         records = records.get(record.head.len as usize..).unwrap_or_default();

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::index::{Index, MemoryIndex, Noted, Sample};
+use super::manifest::{ChainEnd, Clean};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
-use super::store::{Clean, End, Store};
+use super::store::Store;
 use crate::extras::Extras;
 use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
 use crate::log::draft::Draft;
@@ -114,9 +115,14 @@ impl Writer {
         let len: usize = batch.iter().map(record::len).sum();
         let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
         self.room_in = at;
-        if self.next + batch.len() as u64 + 1 >= self.ceiling {
+        // whoever opens the log later is to know it, also when the entry is gone by then
+        let is_first_private = batch.iter().any(Draft::is_private) && !self.store.has_had_private();
+        if is_first_private || self.next + batch.len() as u64 + 1 >= self.ceiling {
             if !self.is_empty() {
                 return Ok(false);
+            }
+            if is_first_private {
+                self.store.will_have_private();
             }
             self.reserve(batch.len() as u64)?;
         }
@@ -225,16 +231,21 @@ impl Writer {
         }
         let ends = self.store.chains.iter().zip(&self.chains).filter_map(|(chain, written)| {
             let segment = written.segment.as_ref()?;
-            Some(End { chain: chain.id, generation: segment.head.generation, end: written.end, last: segment.last() })
+            Some(ChainEnd {
+                chain: chain.id,
+                generation: segment.head.generation,
+                end: written.end,
+                last: segment.last(),
+            })
         });
         let clean = Clean { head: self.head(), ends: ends.collect() };
-        self.store.save(&self.store.saying(self.next + 1, Some(clean)))
+        self.store.save(&self.store.manifest(self.next + 1, Some(clean)))
     }
 
     /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
     fn reserve(&mut self, number: u64) -> Result<(), Unwritten> {
         let ceiling = self.next + number + RESERVED_NUMBERS;
-        self.store.save(&self.store.saying(ceiling, None)).map_err(full_or_failed)?;
+        self.store.save(&self.store.manifest(ceiling, None)).map_err(full_or_failed)?;
         self.ceiling = ceiling;
         Ok(())
     }

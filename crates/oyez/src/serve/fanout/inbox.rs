@@ -6,23 +6,21 @@ use std::task::Wake;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use tokio::sync::Notify;
 
+use super::open_streams::OpenStreams;
+use super::stream_id::StreamId;
 use crate::core::OnAppend;
-use crate::doorbell::Doorbell;
 use crate::live::Live;
 use crate::serve::drain::Listed;
+use crate::sleep_flag::SleepFlag;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// Shared by a fan-out thread and those who have something for it. The thread is woken only when it sleeps.
 pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
-    doorbell: Doorbell,
+    sleep_flag: SleepFlag,
     waker: mio::Waker,
-    streams: AtomicUsize,
-    /// A stream has gone.
-    pub(crate) freed: Notify,
+    streams: OpenStreams,
 }
 
 /// What waits for the thread. Bounded by the number of streams: each is handed over once, and woken by its control and
@@ -30,7 +28,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 pub(crate) struct Waiting {
     pub(crate) handed: Vec<Handed>,
-    pub(crate) woken: Vec<Id>,
+    pub(crate) woken: Vec<StreamId>,
     pub(crate) stop: bool,
 }
 
@@ -45,25 +43,9 @@ pub(crate) struct Handed {
     pub(crate) discarded: usize,
 }
 
-/// The place of a stream on the thread. Half as large as `usize`: there are fewer than descriptors.
-pub(crate) type Key = u32;
-
-/// A stream of the thread. The place is used again, its round is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Id {
-    pub(crate) key: Key,
-    pub(crate) round: u32,
-}
-
 impl Inbox {
     pub(crate) fn new(waker: mio::Waker) -> Self {
-        Self {
-            waiting: Mutex::default(),
-            doorbell: Doorbell::default(),
-            waker,
-            streams: AtomicUsize::new(0),
-            freed: Notify::new(),
-        }
+        Self { waiting: Mutex::default(), sleep_flag: SleepFlag::default(), waker, streams: OpenStreams::default() }
     }
 
     /// Hands a stream over. Dropped, it ends.
@@ -72,10 +54,10 @@ impl Inbox {
         if waiting.stop {
             return;
         }
-        self.streams.fetch_add(1, SeqCst);
+        self.streams.begin();
         waiting.handed.push(handed);
         drop(waiting);
-        self.ring();
+        self.wake();
     }
 
     /// Whether there is a thread that takes streams.
@@ -87,16 +69,15 @@ impl Inbox {
     pub(crate) fn close(&self) {
         let mut waiting = self.waiting.lock();
         let left = std::mem::replace(&mut *waiting, Waiting { stop: true, ..Waiting::default() });
-        self.streams.store(0, SeqCst);
         drop(waiting);
         drop(left);
-        self.freed.notify_waiters();
+        self.streams.end_all();
     }
 
     /// Ends every stream at once, and the thread.
     pub(crate) fn stop(&self) {
         self.waiting.lock().stop = true;
-        self.ring();
+        self.wake();
     }
 
     pub(crate) fn take(&self) -> Waiting {
@@ -110,41 +91,34 @@ impl Inbox {
         waiting.handed.is_empty() && waiting.woken.is_empty() && !waiting.stop
     }
 
-    pub(crate) fn doorbell(&self) -> &Doorbell {
-        &self.doorbell
+    /// Wakes the thread, if it sleeps.
+    fn wake(&self) {
+        if self.sleep_flag.take() {
+            // the only way to fail is a kernel out of memory; the thread then wakes at its next time
+            let _: io::Result<()> = self.waker.wake();
+        }
     }
 
-    /// A stream of the thread has ended.
-    pub(crate) fn uncount(&self) {
-        self.streams.fetch_sub(1, SeqCst);
-        self.freed.notify_waiters();
+    pub(crate) fn sleep_flag(&self) -> &SleepFlag {
+        &self.sleep_flag
     }
 
-    pub(crate) fn streams(&self) -> usize {
-        self.streams.load(SeqCst)
+    /// Streams that were handed over and have not ended.
+    pub(crate) fn streams(&self) -> &OpenStreams {
+        &self.streams
     }
 }
 
 impl OnAppend for Inbox {
     fn appended(&self) {
-        self.ring();
-    }
-}
-
-impl Inbox {
-    /// Wakes the thread, if it sleeps.
-    fn ring(&self) {
-        if self.doorbell.ring() {
-            // the only way to fail is a kernel out of memory; the thread then wakes at its next time
-            let _: io::Result<()> = self.waker.wake();
-        }
+        self.wake();
     }
 }
 
 /// Wakes one stream.
 pub(crate) struct StreamWaker {
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) id: Id,
+    pub(crate) id: StreamId,
 }
 
 impl Wake for StreamWaker {
@@ -154,6 +128,6 @@ impl Wake for StreamWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.inbox.waiting.lock().woken.push(self.id);
-        self.inbox.ring();
+        self.inbox.wake();
     }
 }

@@ -1,57 +1,13 @@
 //! Entries as the bytes of one write.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use crate::format::Format;
+use super::framing::Framing;
 use crate::log::{Entry, Log};
-
-/// How a reader's bytes are framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Framing {
-    pub(crate) format: Format,
-    /// HTTP/1.1; else the end of the connection is the end of the stream.
-    pub(crate) chunked: bool,
-}
-
-impl Framing {
-    /// `piece` as it goes to the socket.
-    pub(crate) fn wrap(self, piece: Bytes) -> Bytes {
-        if !self.chunked {
-            return piece;
-        }
-        let mut chunk = BytesMut::with_capacity(piece.len() + 12);
-        push_chunk(&mut chunk, &piece);
-        chunk.freeze()
-    }
-
-    /// The end of a stream.
-    pub(crate) fn end(self) -> Bytes {
-        Bytes::from_static(if self.chunked { b"0\r\n\r\n" } else { b"" })
-    }
-
-    fn entry(self, entry: &Entry, log: &Log) -> Bytes {
-        match self {
-            Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
-            Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry)),
-            Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry)),
-        }
-    }
-}
-
-fn push_chunk(out: &mut BytesMut, piece: &[u8]) {
-    let mut size = [0; 18];
-    let mut rest = &mut size[..];
-    write!(rest, "{:x}\r\n", piece.len()).expect("a size has sixteen digits at most");
-    let unused = rest.len();
-    out.extend_from_slice(&size[..size.len() - unused]);
-    out.extend_from_slice(piece);
-    out.extend_from_slice(b"\r\n");
-}
+use crate::readable::Readable;
 
 /// What all readers at the same place get next, made once for all of them.
 pub(crate) struct Run {
@@ -68,6 +24,32 @@ pub(crate) struct Run {
     ends: SmallVec<[(usize, u64); 1]>,
 }
 
+/// Entries that go into one run: all that match between two cursors.
+pub(crate) struct Stretch<'a> {
+    pub(crate) from: u64,
+    pub(crate) upto: u64,
+    /// There are more than fit.
+    pub(crate) full: bool,
+    pub(crate) entries: &'a [Arc<Entry>],
+}
+
+impl Stretch<'_> {
+    pub(crate) fn holds_private(&self) -> bool {
+        self.entries.iter().any(|entry| entry.private)
+    }
+}
+
+/// What a reader at a cursor gets.
+pub(crate) enum Next<'a> {
+    Run(&'a Run),
+    /// Nothing up to this cursor, which is the tail.
+    Nothing(u64),
+    /// Nothing up to this cursor, and perhaps something behind it.
+    Skipped(u64),
+    /// Entries that it should have had are gone, or some that come next have expired: its subscriber knows what to say.
+    Lost,
+}
+
 /// How far a write has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
@@ -80,18 +62,19 @@ pub(crate) struct Sent {
 }
 
 impl Run {
-    /// `entries` are all that match between the two cursors.
-    pub(crate) fn new(from: u64, upto: u64, full: bool, entries: &[Arc<Entry>], framing: Framing, log: &Log) -> Self {
+    /// All of `stretch`, for a reader that may have these private entries.
+    pub(crate) fn new(stretch: &Stretch<'_>, framing: Framing, readable: &Readable, log: &Log) -> Self {
+        let Stretch { from, upto, full, entries } = *stretch;
         let expires_ms = u64::MAX;
         if let [only] = entries {
-            let bytes = framing.entry(only, log);
+            let bytes = framing.entry(only, readable, log);
             let ends = SmallVec::from_buf([(bytes.len(), only.sequence)]);
             return Self { from, upto, full, bytes, expires_ms, ends };
         }
         let mut gathered = BytesMut::with_capacity(entries.iter().map(|entry| entry.frame().chunk().len()).sum());
         let mut ends = SmallVec::with_capacity(entries.len());
         for entry in entries {
-            gathered.extend_from_slice(&framing.entry(entry, log));
+            gathered.extend_from_slice(&framing.entry(entry, readable, log));
             ends.push((gathered.len(), entry.sequence));
         }
         Self { from, upto, full, bytes: gathered.freeze(), expires_ms, ends }
@@ -104,7 +87,21 @@ impl Run {
 
     /// Is it what a reader at `cursor` gets next?
     pub(crate) fn follows(&self, cursor: u64) -> bool {
-        self.from <= cursor && self.ends.first().is_some_and(|(_, first)| cursor < *first)
+        // without entries, it says that none up to its end is for the reader
+        let first = self.ends.first().map_or(self.upto, |(_, first)| *first);
+        self.from <= cursor && cursor < first
+    }
+
+    /// What it means for a reader that it follows.
+    pub(crate) fn next(&self, log: &Log) -> Next<'_> {
+        if self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms() {
+            return Next::Lost;
+        }
+        match (self.ends.is_empty(), self.full) {
+            (false, _) => Next::Run(self),
+            (true, true) => Next::Skipped(self.upto),
+            (true, false) => Next::Nothing(self.upto),
+        }
     }
 
     /// What so many bytes of it mean for the reader that took them.
@@ -167,16 +164,5 @@ mod tests {
         check(&[5, 5, 5], 14, 3, Some(13), 13, 1);
         check(&[7], 3, 1, Some(11), 11, 4);
         check(&[], 0, 0, None, 20, 0);
-    }
-
-    #[test]
-    fn pieces_become_chunks_for_those_who_read_chunks() {
-        let framing = Framing { format: Format::Sse, chunked: true };
-        assert_eq!(framing.wrap(Bytes::from_static(b"0123456789abcdef")), "10\r\n0123456789abcdef\r\n");
-        assert_eq!(Framing { chunked: false, ..framing }.wrap(Bytes::from_static(b"ab")), "ab");
-        assert_eq!(
-            (framing.end(), Framing { chunked: false, ..framing }.end().len()),
-            (Bytes::from_static(b"0\r\n\r\n"), 0)
-        );
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use super::inbox::Id;
+use super::stream_id::StreamId;
 use crate::limits::serve::{TIMES_EXACT, TIMES_GRAIN};
 
 /// Times of streams, the earliest first. A time that has moved leaves its entry behind, which is passed over: it is the
 /// stream that knows its time. A stream at the tail has one entry however often it is written to.
 pub(crate) struct Schedule {
     begun: Instant,
-    times: BTreeMap<Time, Vec<Id>>,
+    times: BTreeMap<Time, Vec<StreamId>>,
 }
 
 /// A time by the schedule: milliseconds since it was made, one more. Half as large as an `Instant`.
@@ -32,12 +32,12 @@ impl Schedule {
         Time(NonZeroU64::MIN.saturating_add(u64::try_from(milliseconds).unwrap_or(u64::MAX)))
     }
 
-    pub(crate) fn push(&mut self, time: Time, id: Id) {
+    pub(crate) fn push(&mut self, time: Time, id: StreamId) {
         self.times.entry(time).or_default().push(id);
     }
 
     /// A stream whose time has come.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Time, Id)> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Time, StreamId)> {
         let mut first = self.times.first_entry()?;
         let time = *first.key();
         if self.begun.checked_add(time.since_begun())? > now {
@@ -68,8 +68,8 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    fn id(key: u32) -> Id {
-        Id { key, round: 0 }
+    fn id(key: u32) -> StreamId {
+        StreamId { key, round: 0 }
     }
 
     #[test]

@@ -1,23 +1,23 @@
 //! One reader: its socket, and how far its bytes have come.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::task::Waker;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
-use smallvec::SmallVec;
 
-use super::inbox::Id;
-use super::run::{Framing, Sent};
+use super::backlog::Backlog;
+use super::framing::Framing;
+use super::run::Sent;
 use super::schedule::Time;
+use super::stream_id::StreamId;
 use crate::clock;
 use crate::control::StreamControl;
 use crate::feed::{Feed, FeedTurn};
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
 use crate::output::{Output, Turn};
+use crate::readable::{PUBLIC, Readable};
 use crate::serve::drain::Listed;
 use crate::subscriber::{Fed, Subscriber};
 
@@ -30,8 +30,8 @@ pub(crate) struct Stream {
     /// The reader has taken nothing since the socket was blocked: `rest` knows since when.
     pub(crate) stalling: bool,
     pub(crate) state: State,
-    /// The room of its hub, and its group there; [`NO_ROOM`] when it has no hub.
-    pub(crate) room: u32,
+    /// The place of its hub on the thread, and of its group there; [`NO_HUB`] when somebody writes it by hand.
+    pub(crate) hub: u32,
     pub(crate) group: u32,
     /// How far it was fed. Of use while it is a member of its group.
     pub(crate) fed: Fed,
@@ -40,8 +40,8 @@ pub(crate) struct Stream {
     pub(crate) rest: Box<Rest>,
 }
 
-/// The room of a stream that somebody writes by hand.
-pub(crate) const NO_ROOM: u32 = u32::MAX;
+/// See [`Stream::hub`].
+pub(crate) const NO_HUB: u32 = u32::MAX;
 
 // with debug assertions a socket knows more of itself
 #[cfg(not(debug_assertions))]
@@ -59,7 +59,7 @@ pub(crate) enum State {
 }
 
 pub(crate) struct Rest {
-    pub(crate) id: Id,
+    pub(crate) id: StreamId,
     pub(crate) source: Source,
     pub(crate) framing: Framing,
     pub(crate) waker: Waker,
@@ -80,53 +80,6 @@ pub(crate) enum Source {
     Feed(Box<Feed>),
 }
 
-/// Bytes in pieces. Most streams have none most of the time, and then no room for them either.
-#[derive(Default)]
-#[expect(clippy::box_collection, reason = "a pointer in place of 32 bytes, in each of a hundred thousand streams")]
-pub(crate) struct Backlog(Option<Box<VecDeque<Bytes>>>);
-
-impl Backlog {
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        if piece.is_empty() {
-            return;
-        }
-        self.0.get_or_insert_default().push_back(piece);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.pieces().map(Bytes::len).sum()
-    }
-
-    fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        self.0.iter().flat_map(|pieces| pieces.iter())
-    }
-
-    /// As many pieces as one write takes.
-    fn slices(&self) -> Slices<'_> {
-        self.pieces().take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect()
-    }
-
-    /// Drops the first `written` bytes.
-    fn advance(&mut self, mut written: usize) {
-        let Some(pieces) = &mut self.0 else { return };
-        while let Some(piece) = pieces.front_mut() {
-            if written < piece.len() {
-                piece.advance(written);
-                return;
-            }
-            written -= piece.len();
-            pieces.pop_front();
-        }
-        self.0 = None;
-    }
-}
-
-type Slices<'a> = SmallVec<[IoSlice<'a>; PIECES_MAX]>;
-
 /// What became of a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
@@ -143,13 +96,22 @@ impl Stream {
         }
     }
 
+    /// Which private entries its reader may have.
+    pub(crate) fn readable(&self) -> &Readable {
+        match &self.rest.source {
+            Source::Subscriber(subscriber) => subscriber.readable(),
+            Source::Feed(_) => &PUBLIC,
+        }
+    }
+
     /// Lets the subscriber say what comes next, which then waits.
     pub(crate) fn poll_subscriber(&mut self, now: Instant, outputs: &mut Vec<Output>) -> Turn {
         let Rest { source: Source::Subscriber(subscriber), framing, waker, backlog, .. } = &mut *self.rest else {
             return Turn::End;
         };
         let turn = subscriber.poll(now, waker, outputs);
-        framing.format.write(outputs, subscriber.log(), clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
+        let (log, readable) = (subscriber.log(), subscriber.readable());
+        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
         self.fed = subscriber.place();
         turn
     }

@@ -22,7 +22,7 @@ impl Controls {
     /// Enters a stream. Its id is drawn from 128 bits: who knows it is its reader, or was told by it.
     pub(crate) fn enter(&self, control: StreamControl) -> Result<Registration, Problem> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| Problem::Internal(format!("no random numbers: {error}")))?;
+        getrandom::fill(&mut id).map_err(|error| Problem::internal(format!("no random numbers: {error}")))?;
         let id = u128::from_ne_bytes(id);
         self.lock().insert(id, control);
         Ok(Registration { controls: self.clone(), id })

@@ -4,28 +4,58 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use oyez::{EventId, EventType, Publish, Topic};
+use http::HeaderMap;
+use oyez::{ErrorKind, EventId, EventType, IdempotencyKey, Publish, Topic};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::event_template::{EventTemplate, ttl};
+use super::form::{Form, Others};
+use super::header::{idempotency_key, refuse_encoded};
+use super::publish::{EVENT_ID, EVENT_TYPE};
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::problem::Problem;
-use crate::request::{EventTemplate, ttl};
 
-/// The publish that one JSON object describes.
-pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
-    read(text, &mut Names::default())
+pub(crate) const JSON_PUBLISH: Form = Form {
+    known: &[],
+    not_yet: &["private", "key", "ttl"],
+    others: Others::NoneKnown("a JSON publish says everything in its body"),
+};
+
+/// A publish whose body says everything. What is left to its head is the key under which it is published once.
+#[derive(Debug)]
+pub(crate) struct JsonPublish {
+    pub(crate) key: Option<IdempotencyKey>,
 }
 
-/// The publishes of a batch, one object a line; empty lines are passed over. All or none.
-pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
-    let mut names = Names::default();
-    let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
+impl JsonPublish {
+    /// Checks the head.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        refuse_encoded(headers)?;
+        match [&EVENT_TYPE, &EVENT_ID].into_iter().find(|name| headers.contains_key(*name)) {
+            Some(name) => Err(Problem::invalid(format!("the header {name} is for plain bodies; say it in the JSON"))),
+            None => Ok(Self { key: idempotency_key(headers)? }),
+        }
     }
-    Ok(batch)
+
+    /// The publish that a body of one JSON object describes.
+    pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
+        read(text, &mut Names::default())
+    }
+
+    /// The publishes of a batch, one object a line; empty lines are passed over. All or none.
+    pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
+        let mut names = Names::default();
+        let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
+        }
+        if batch.is_empty() {
+            return Err(Problem::invalid("the batch is empty"));
+        }
+        Ok(batch)
+    }
 }
 
 fn read(text: &str, names: &mut Names) -> Result<Publish, Problem> {
@@ -50,7 +80,9 @@ impl Names {
 
 fn in_line(number: usize, problem: Problem) -> Problem {
     match problem {
-        Problem::Invalid(detail) => Problem::Invalid(format!("line {number}: {detail}")),
+        Problem::Refused { kind: ErrorKind::Invalid, detail, .. } => {
+            Problem::invalid(format!("line {number}: {detail}"))
+        }
         Problem::NotYet { what } => Problem::NotYet { what: format!("line {number}: {what}") },
         other => other,
     }
@@ -196,7 +228,7 @@ mod tests {
             ("nonsense", "JSON"),
         ] {
             let good = r#"{"topics":"a","data":"x"}"#;
-            let problem = batch(&format!("{good}\n\n{text}\n")).unwrap_err().to_string();
+            let problem = JsonPublish::batch(&format!("{good}\n\n{text}\n")).unwrap_err().to_string();
             assert!(problem.contains(part) && problem.contains("line 3"), "{text}: {problem}");
         }
     }

@@ -1,0 +1,145 @@
+//! A subscription.
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use oyez::{Format, LastEventId, Matcher, OnGap};
+
+use super::form::{Form, Others};
+use super::header::accepts;
+use super::query::Query;
+use super::topic::default_topic;
+use crate::problem::Problem;
+use crate::units;
+
+pub(crate) const SUBSCRIPTION: Form = Form {
+    known: &[
+        "topic",
+        "since",
+        "last",
+        "snapshot",
+        "until",
+        "limit",
+        "poll",
+        "on_gap",
+        "format",
+        "envelope",
+        "control",
+        "last_event_id",
+        "lastEventID",
+    ],
+    not_yet: &[],
+    others: Others::Pass,
+};
+
+/// A subscription, as its request says it.
+#[derive(Debug)]
+pub(crate) struct SubscribeRequest {
+    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) resume: LastEventId,
+    pub(crate) start: Start,
+    pub(crate) until: Option<Bound>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) poll: bool,
+    pub(crate) on_gap: OnGap,
+    pub(crate) format: Format,
+    /// The stream says by which id it is controlled.
+    pub(crate) control: bool,
+}
+
+/// Where a subscription begins, unless it resumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Start {
+    Live,
+    Earliest,
+    Last(usize),
+    Snapshot,
+    Since(Bound, String),
+}
+
+/// A place in the log, as people write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Id(String),
+    Time(SystemTime),
+}
+
+impl SubscribeRequest {
+    /// Reads a subscription to `path_topic` and to every `topic` of the query.
+    pub(crate) fn read(
+        path_topic: Option<&str>,
+        query: &Query<'_>,
+        resume: LastEventId,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Result<Self, Problem> {
+        let poll = query.truth("poll")?;
+        Ok(Self {
+            matchers: matchers(path_topic, query)?,
+            resume,
+            start: start(query, poll, now)?,
+            until: query.one("until")?.map(|until| bound("until", until, now)).transpose()?,
+            limit: query.number("limit")?,
+            poll,
+            on_gap: on_gap(query)?,
+            format: format(query, headers)?,
+            control: query.truth("control")?,
+        })
+    }
+}
+
+fn matchers(path_topic: Option<&str>, query: &Query<'_>) -> Result<Vec<Matcher>, Problem> {
+    let topics = path_topic.into_iter().chain(query.all("topic"));
+    let matchers: Vec<Matcher> =
+        topics.map(|topic| topic.parse().map_err(Problem::refused)).collect::<Result<_, _>>()?;
+    Ok(if matchers.is_empty() { vec![Matcher::from(default_topic())] } else { matchers })
+}
+
+fn start(query: &Query<'_>, poll: bool, now: SystemTime) -> Result<Start, Problem> {
+    match (query.one("since")?, query.number("last")?, query.truth("snapshot")?) {
+        (Some("earliest"), None, false) => Ok(Start::Earliest),
+        (Some(since), None, false) => Ok(Start::Since(bound("since", since, now)?, since.to_owned())),
+        (None, Some(last), false) => Ok(Start::Last(last)),
+        (None, None, true) => Ok(Start::Snapshot),
+        (None, None, false) if poll => Ok(Start::Earliest),
+        (None, None, false) => Ok(Start::Live),
+        _ => Err(Problem::invalid("since, last and snapshot exclude each other")),
+    }
+}
+
+fn on_gap(query: &Query<'_>) -> Result<OnGap, Problem> {
+    match query.one("on_gap")? {
+        None | Some("announce") => Ok(OnGap::Announce),
+        Some("fail") => Ok(OnGap::Fail),
+        Some(other) => Err(Problem::invalid(format!("on_gap={other:?} is neither announce nor fail"))),
+    }
+}
+
+fn bound(name: &str, text: &str, now: SystemTime) -> Result<Bound, Problem> {
+    if let Some(ago) = units::duration(text) {
+        return Ok(Bound::Time(now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)));
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(Bound::Time(time.into()));
+    }
+    if text.is_empty() {
+        return Err(Problem::invalid(format!(
+            "{name} is empty; give an id, a duration such as 10m or an RFC 3339 time"
+        )));
+    }
+    Ok(Bound::Id(text.to_owned()))
+}
+
+fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
+    // a line of NDJSON tells topics and time anyway
+    let sse = if query.truth("envelope")? { Format::Envelope } else { Format::Sse };
+    match query.one("format")? {
+        Some("sse" | "text/event-stream") => return Ok(sse),
+        Some("ndjson" | "application/x-ndjson") => return Ok(Format::Ndjson),
+        Some(other) => return Err(Problem::invalid(format!("format={other:?} is neither sse nor ndjson"))),
+        None => {}
+    }
+    // who asks for both, or for neither, is an event-stream reader
+    let ndjson = accepts(headers, Format::Ndjson.content_type()) && !accepts(headers, Format::Sse.content_type());
+    Ok(if ndjson { Format::Ndjson } else { sse })
+}

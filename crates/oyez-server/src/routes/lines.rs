@@ -1,0 +1,128 @@
+//! `?lines`: each line of a body is an event, published as it comes.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use oyez::{EventId, Publish};
+use serde_json::json;
+
+use super::acknowledge::publish;
+use super::asked::Asked;
+use super::json::json_answer;
+use crate::app::App;
+use crate::body;
+use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
+use crate::problem::Problem;
+use crate::request::{PublishRequest, expire};
+use crate::retry::retry;
+
+/// A body whose lines are events, published as they come.
+pub(super) struct Lines<'a> {
+    app: &'a App,
+    wanted: PublishRequest,
+    /// The beginning of a line whose end has not come.
+    rest: BytesMut,
+    accepted: usize,
+    last: Option<EventId>,
+    /// How long the topic may be read behind its end.
+    ttl: Option<Duration>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(app: &'a App, mut wanted: PublishRequest) -> Self {
+        let ttl = if wanted.end { wanted.template.ttl.take() } else { None };
+        Self { app, wanted, rest: BytesMut::new(), accepted: 0, last: None, ttl }
+    }
+
+    pub(super) async fn answer(mut self, asked: Asked<'_>) -> Result<Response, Problem> {
+        if let Some(timeout) = asked.body_timeout() {
+            timeout.set(LINES_IDLE);
+        }
+        let mut draining = self.app.draining.subscribe();
+        let mut body = asked.body;
+        let all = async {
+            while let Some(chunk) = body::next_chunk(&mut body).await? {
+                self.take(chunk).await?;
+            }
+            Ok(())
+        };
+        let read = tokio::select! {
+            read = all => read,
+            // an error cannot be: the sender lives in the app
+            _ = draining.wait_for(|draining| *draining) => {
+                Err(Problem::busy("the hub drains", retry()))
+            }
+        };
+        match read {
+            Ok(()) => self.finish().await,
+            Err(problem) => Err(problem.after(&self.done())),
+        }
+    }
+
+    async fn take(&mut self, chunk: Bytes) -> Result<(), Problem> {
+        self.rest.extend_from_slice(&chunk);
+        let mut batch = Vec::new();
+        // the part that was there before holds no line end
+        let mut searched = self.rest.len() - chunk.len();
+        while let Some(end) = self.rest.get(searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n')) {
+            let line = self.rest.split_to(searched + end + 1);
+            searched = 0;
+            match self.event(&line, batch.len()) {
+                Ok(event) => batch.push(event),
+                Err(problem) => {
+                    self.publish(batch).await?;
+                    return Err(problem);
+                }
+            }
+            if batch.len() == BATCH_EVENTS_MAX {
+                self.publish(std::mem::take(&mut batch)).await?;
+            }
+        }
+        self.publish(batch).await?;
+        if self.rest.len() > DATA_BYTES_MAX {
+            return Err(Problem::TooLarge { what: format!("line {}", self.accepted + 1), max: DATA_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    fn event(&self, line: &[u8], waiting: usize) -> Result<Publish, Problem> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let name = || format!("line {}", self.accepted + waiting + 1);
+        if line.len() > DATA_BYTES_MAX {
+            return Err(Problem::TooLarge { what: name(), max: DATA_BYTES_MAX });
+        }
+        let text = std::str::from_utf8(line).map_err(|_| Problem::NotText { what: name(), done: String::new() })?;
+        self.wanted.template.clone().publish(self.wanted.topic.clone(), text.to_owned())
+    }
+
+    async fn publish(&mut self, batch: Vec<Publish>) -> Result<(), Problem> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let ids = publish(self.app, batch, None).await?.ids;
+        self.accepted += ids.len();
+        self.last = ids.into_iter().next_back();
+        Ok(())
+    }
+
+    /// The body has come to its end, so that the topic may.
+    async fn finish(self) -> Result<Response, Problem> {
+        let (accepted, last) = (self.accepted, self.last.as_deref());
+        if !self.wanted.end {
+            return Ok(json_answer(&json!({ "accepted": accepted, "last": last })));
+        }
+        let end = expire(Publish::end(self.wanted.topic.clone()), self.ttl)?;
+        let end = publish(self.app, vec![end], None).await;
+        let end = end.map_err(|problem| problem.after(&self.done()))?;
+        Ok(json_answer(&json!({ "accepted": accepted, "last": last, "end": end.ids.last().map(|id| &**id) })))
+    }
+
+    fn done(&self) -> String {
+        match &self.last {
+            None => "no line was published".to_owned(),
+            Some(last) => format!("{} lines before were published, the last as {last}", self.accepted),
+        }
+    }
+}

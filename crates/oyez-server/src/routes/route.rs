@@ -1,0 +1,121 @@
+//! One route: where it is, and what its methods do.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method};
+
+use crate::guard::Pages;
+use crate::problem::Problem;
+use crate::request::{Form, content_type, path_topic};
+
+/// A row of the table of routes.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Where it is. A last part `{name}` stands for one part of a path, `{*name}` for all that is left of it.
+    pub(crate) path: &'static str,
+    /// The name under which its requests are counted: few and fixed, never a topic.
+    pub(crate) name: &'static str,
+    pub(crate) topic: TopicIn,
+    /// What other origins' pages may do here.
+    pub(crate) pages: Pages,
+    /// Only with the demo.
+    pub(crate) demo: bool,
+    /// The first that fits a request answers it.
+    pub(crate) answers: &'static [Answer],
+}
+
+/// Where a request to the route has its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicIn {
+    /// In the query or in the body, or nowhere.
+    Elsewhere,
+    /// In the path, in place of the part in braces.
+    Path,
+    /// It is that of the route.
+    Route(&'static str),
+}
+
+/// What a method does at a route.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// `GET` answers `HEAD` as well.
+    pub(crate) method: &'static Method,
+    /// The content type that the body must have; empty for any.
+    pub(crate) body: &'static str,
+    pub(crate) does: Does,
+    /// The parameters that it reads.
+    pub(crate) reads: &'static Form,
+    pub(crate) needs: Right,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Does {
+    Page,
+    Stats,
+    Subscribe,
+    Publish,
+    PublishObject,
+    PublishBatch,
+    Delete,
+    Control,
+    Health,
+    Ready,
+    Metrics,
+}
+
+/// What a caller must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    None,
+    Publish,
+}
+
+impl Route {
+    /// The route of `table` at this path.
+    pub(crate) fn at(path: &str, table: &'static [Self]) -> Option<&'static Self> {
+        table.iter().find(|route| route.is_at(path))
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        let Some((prefix, parameter)) = self.path.split_once('{') else { return path == self.path };
+        let value = path.strip_prefix(prefix).unwrap_or_default();
+        !value.is_empty() && (parameter.starts_with('*') || !value.contains('/'))
+    }
+
+    /// The part of a path that stands where the route has its braces.
+    pub(crate) fn part<'a>(&self, path: &'a str) -> &'a str {
+        let prefix = self.path.split('{').next().unwrap_or_default();
+        path.strip_prefix(prefix).unwrap_or_default()
+    }
+
+    /// The topic of a request to this path; `None` where it is elsewhere.
+    pub(crate) fn topic_of<'a>(&self, path: &'a str) -> Result<Option<Cow<'a, str>>, Problem> {
+        match self.topic {
+            TopicIn::Elsewhere => Ok(None),
+            TopicIn::Path => path_topic(self.part(path)).map(Some),
+            TopicIn::Route(topic) => Ok(Some(Cow::Borrowed(topic))),
+        }
+    }
+
+    /// What answers a request of this method with these headers.
+    pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Option<&'static Answer> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let fits = |answer: &&Answer| answer.body.is_empty() || content_type(headers).as_deref() == Some(answer.body);
+        self.answers.iter().filter(|answer| answer.method == method).find(fits)
+    }
+
+    /// The methods that are allowed, for the header `Allow`.
+    pub(crate) fn allow(&self) -> String {
+        let has = |method: &Method| self.answers.iter().any(|answer| answer.method == method);
+        let allowed = METHODS.iter().filter(|method| match **method {
+            Method::OPTIONS => true,
+            Method::HEAD => has(&Method::GET),
+            _ => has(method),
+        });
+        allowed.map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// In the order in which `Allow` names them.
+const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PUT, Method::DELETE];

@@ -1,0 +1,104 @@
+//! Every route, once: where it is, its name, where its topic is, what each method does, reads and needs.
+
+use http::Method;
+
+use super::route::{Answer, Does, Right, Route, TopicIn};
+use crate::guard::Pages;
+use crate::request::{DELETION, Form, JSON_PUBLISH, PUBLISH, STATISTICS, SUBSCRIPTION};
+
+/// The routes of the public listener. A table of our own in place of a router: a publish passes it each time, and a router
+/// takes the path apart for handlers, which takes as long as all that the hub does with the event.
+pub(crate) const PUBLIC: &[Route] = &[
+    Route { path: "/events/{*topic}", name: "events", topic: TopicIn::Path, answers: TOPIC, ..ROUTE },
+    Route { path: "/events", name: "events", answers: TOPICS, ..ROUTE },
+    Route { path: "/events/", name: "events", answers: TOPICS, ..ROUTE },
+    Route { path: "/clock", name: "demo", topic: TopicIn::Route("clock"), demo: true, answers: TOPIC, ..ROUTE },
+    Route { path: "/stock", name: "demo", topic: TopicIn::Route("stock"), demo: true, answers: TOPIC, ..ROUTE },
+    Route { path: "/control/{connection}", name: "control", answers: &[on(POST, Does::Control)], ..ROUTE },
+    Route { path: "/stats", name: "stats", pages: Pages::Nothing, answers: STATS, ..ROUTE },
+    Route { path: "/", name: "page", pages: Pages::Link, answers: &[on(GET, Does::Page)], ..ROUTE },
+];
+
+/// The routes of the admin listener: for the operator and for machines that watch.
+pub(crate) const ADMIN: &[Route] = &[
+    Route { path: "/healthz", name: "health", pages: Pages::Link, answers: &[on(GET, Does::Health)], ..ROUTE },
+    Route { path: "/readyz", name: "ready", pages: Pages::Link, answers: &[on(GET, Does::Ready)], ..ROUTE },
+    Route { path: "/metrics", name: "metrics", pages: Pages::Link, answers: &[on(GET, Does::Metrics)], ..ROUTE },
+];
+
+/// What is done with one topic.
+const TOPIC: &[Answer] = &[
+    Answer { reads: &SUBSCRIPTION, ..on(GET, Does::Subscribe) },
+    Answer { reads: &PUBLISH, needs: Right::Publish, ..on(POST, Does::Publish) },
+    Answer { reads: &PUBLISH, needs: Right::Publish, ..on(PUT, Does::Publish) },
+    Answer { reads: &DELETION, needs: Right::Publish, ..on(DELETE, Does::Delete) },
+];
+
+/// What is done with any topics, or with the plain broadcast.
+const TOPICS: &[Answer] = &[
+    Answer { reads: &SUBSCRIPTION, ..on(GET, Does::Subscribe) },
+    Answer { body: "application/json", reads: &JSON_PUBLISH, needs: Right::Publish, ..on(POST, Does::PublishObject) },
+    Answer {
+        body: "application/x-ndjson",
+        reads: &JSON_PUBLISH,
+        needs: Right::Publish,
+        ..on(POST, Does::PublishBatch)
+    },
+    Answer { reads: &PUBLISH, needs: Right::Publish, ..on(POST, Does::Publish) },
+];
+
+const STATS: &[Answer] = &[Answer { reads: &STATISTICS, ..on(GET, Does::Stats) }];
+
+/// A route that other origins' pages may read.
+const ROUTE: Route =
+    Route { path: "", name: "", topic: TopicIn::Elsewhere, pages: Pages::Read, demo: false, answers: &[] };
+
+/// A method that anyone may use, whatever the query and the body are.
+const fn on(method: &'static Method, does: Does) -> Answer {
+    Answer { method, body: "", does, reads: &Form::UNREAD, needs: Right::None }
+}
+
+const GET: &Method = &Method::GET;
+const POST: &Method = &Method::POST;
+const PUT: &Method = &Method::PUT;
+const DELETE: &Method = &Method::DELETE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_has_one_route() {
+        for (path, expected) in [
+            ("/", Some("/")),
+            ("/events", Some("/events")),
+            ("/events/", Some("/events/")),
+            ("/events/a/b", Some("/events/{*topic}")),
+            ("/control/1", Some("/control/{connection}")),
+            ("/control/", None),
+            ("/control/1/2", None),
+            ("/eventss", None),
+            ("/stats/", None),
+            ("", None),
+        ] {
+            assert_eq!(Route::at(path, PUBLIC).map(|route| route.path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_needs_a_right_or_an_id_that_only_its_reader_knows() {
+        for answer in PUBLIC.iter().chain(ADMIN).flat_map(|route| route.answers) {
+            let changes = answer.method != Method::GET && answer.does != Does::Control;
+            assert_eq!(answer.needs == Right::Publish, changes, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn allowed_methods_are_those_of_the_answers() {
+        let allow = |path| Route::at(path, PUBLIC).unwrap().allow();
+        assert_eq!(allow("/events/a"), "GET, HEAD, OPTIONS, POST, PUT, DELETE");
+        assert_eq!(allow("/events"), "GET, HEAD, OPTIONS, POST");
+        assert_eq!(allow("/control/1"), "OPTIONS, POST");
+        assert_eq!(allow("/"), "GET, HEAD, OPTIONS");
+    }
+}

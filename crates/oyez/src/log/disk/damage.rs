@@ -1,0 +1,36 @@
+//! What is wrong with a history, and how that is said.
+
+use std::io;
+
+use super::segment::FORMAT;
+use crate::Error;
+
+/// Why a file is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Damage {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{name} is damaged at byte {offset}: {what}")]
+    At { name: String, offset: u64, what: &'static str },
+    #[error("{name} was written by a newer version (format {format}, this one knows {FORMAT})")]
+    Newer { name: String, format: u32 },
+}
+
+/// A history that is not what it should be is not served: nobody could say what is missing.
+pub(super) fn refused(damage: Damage) -> Error {
+    match damage {
+        Damage::Io(error) => unreadable(error),
+        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
+        damage @ Damage::At { .. } => {
+            Error::storage(damage.to_string(), io::Error::new(io::ErrorKind::InvalidData, damage.to_string()))
+        }
+    }
+}
+
+pub(super) fn unreadable(error: io::Error) -> Error {
+    Error::storage(format!("the history cannot be read: {error}"), error)
+}
+
+pub(super) fn unwritable(error: &io::Error) -> Error {
+    Error::storage(format!("the history cannot be written: {error}"), error.to_string())
+}

@@ -1,0 +1,178 @@
+//! The server: it accepts connections until it is told to stop, and drains then.
+
+use std::convert::Infallible;
+use std::future::{Future, IntoFuture, Pending, pending};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tower_service::Service;
+use tracing::{debug, error};
+
+use super::acceptor::Acceptor;
+use super::body::BoxError;
+use super::connection;
+use super::drain::Drain;
+use super::fanout::Fanout;
+use super::timeouts::Timeouts;
+#[cfg(target_os = "linux")]
+use super::transport;
+use crate::clock;
+use crate::limits::serve::{CONNECTIONS_MAX, DRAIN, DRAIN_LEAVE, FOREVER};
+
+/// Serves `app` on `listener`, over HTTP/1.1. Await it.
+///
+/// Each request carries `axum::extract::ConnectInfo<SocketAddr>` and a [`BodyTimeout`](crate::BodyTimeout). A panic in a
+/// handler ends its connection only.
+///
+/// ```no_run
+/// # async fn run(app: axum::Router) -> std::io::Result<()> {
+/// use std::time::Duration;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// let stop = async { tokio::signal::ctrl_c().await.expect("signals can be awaited") };
+/// oyez::serve(listener, app).with_graceful_shutdown(stop).drain(Duration::from_secs(20)).await
+/// # }
+/// ```
+pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
+    let (drain, timeouts, connections_max) = (DRAIN, Timeouts::default(), CONNECTIONS_MAX);
+    Serve { listener, app, signal: pending(), drain, timeouts, connections_max }
+}
+
+/// A server about to run: see [`serve`].
+#[must_use = "a server does nothing unless it is awaited"]
+#[derive(Debug)]
+pub struct Serve<S, F = Pending<()>> {
+    listener: TcpListener,
+    app: S,
+    signal: F,
+    drain: Duration,
+    timeouts: Timeouts,
+    connections_max: usize,
+}
+
+impl<S, F> Serve<S, F> {
+    /// Drains when `signal` resolves: stops accepting, finishes plain requests, and ends streams at a frame border.
+    pub fn with_graceful_shutdown<G>(self, signal: G) -> Serve<S, G>
+    where
+        G: Future<Output = ()>,
+    {
+        let Self { listener, app, signal: _, drain, timeouts, connections_max } = self;
+        Serve { listener, app, signal, drain, timeouts, connections_max }
+    }
+
+    /// How long a drain may take: streams end spread over it (a few need less), and what else is open at its end is
+    /// cut. 20 s by default.
+    pub fn drain(mut self, window: Duration) -> Self {
+        self.drain = window.min(FOREVER);
+        self
+    }
+
+    /// From the connection to the end of its first request's head. 10 s by default.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.header = timeout.min(FOREVER);
+        self
+    }
+
+    /// Without a request between two on one connection. 75 s by default.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout.min(FOREVER);
+        self
+    }
+
+    /// Without a byte of a request's body. 30 s by default; a handler can change it for its request by
+    /// [`BodyTimeout`](crate::BodyTimeout).
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.body = timeout.min(FOREVER);
+        self
+    }
+
+    /// Without a byte taken by a reader while there are some to take; it is cut then. 30 s by default.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.stall = timeout.min(FOREVER);
+        self
+    }
+
+    /// Connections at once; further ones wait in the kernel's queue. 100,000 by default.
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+}
+
+impl<S, F, B> Serve<S, F>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    F: Future<Output = ()>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn run(self) -> io::Result<()> {
+        let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
+        let drain = Drain::default();
+        let fanout = Fanout::start(timeouts.stall)?;
+        #[cfg(target_os = "linux")]
+        transport::tune(&listener, timeouts.stall);
+        let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor::new(listener);
+        let mut signal = pin!(signal);
+        loop {
+            let held = connections.len();
+            let has_place = fanout.inbox.streams().until(|streams| held + streams < connections_max);
+            tokio::select! {
+                // a stop is not kept waiting by those who keep coming
+                biased;
+                () = &mut signal => break,
+                Some(ended) = connections.join_next() => log_panic(ended),
+                (stream, address) = async { has_place.await; acceptor.accept().await } => {
+                    let (app, drain, inbox) = (app.clone(), drain.clone(), Arc::clone(&fanout.inbox));
+                    connections.spawn(connection::run(stream, address, app, timeouts, drain, inbox));
+                }
+            }
+        }
+        drop(acceptor);
+        debug!(connections = connections.len(), "drains");
+        // a stream that is told to end at the window's end would be cut there
+        let leave = (window / DRAIN_LEAVE).min(Duration::from_secs(1));
+        drain.start(clock::now(), window - leave);
+        let all = async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+            fanout.emptied().await;
+        };
+        if tokio::time::timeout(window, all).await.is_err() {
+            connections.shutdown().await;
+        }
+        fanout.stop().await;
+        Ok(())
+    }
+}
+
+impl<S, F, B> IntoFuture for Serve<S, F>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    F: Future<Output = ()> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(panicked) = ended {
+        error!(error = %panicked, "a connection ended by a panic");
+    }
+}
