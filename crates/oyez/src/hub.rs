@@ -9,7 +9,6 @@ use oyez_proto::{Event, EventId};
 
 use crate::clock;
 use crate::core::{Appends, Core};
-use crate::hub_builder::HubBuilder;
 use crate::log::Published;
 use crate::matcher::Matcher;
 use crate::once::IdempotencyKey;
@@ -70,24 +69,6 @@ impl<T: Payload> Hub<T> {
             appender.close().await;
             self.core.log.release();
         }
-    }
-
-    /// A hub with the default history and limits.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// Sets up a hub.
-    ///
-    /// ```
-    /// use oyez::{Event, Hub, Limits, Retention};
-    /// let mut limits = Limits::default();
-    /// limits.subscribers_max = 10_000;
-    /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
-    /// ```
-    pub fn builder() -> HubBuilder<T> {
-        HubBuilder::new()
     }
 
     /// Appends `value` to the log. When this returns, the entry is as durable as configured, and every subscriber of
@@ -248,12 +229,6 @@ impl<T: Payload> Hub<T> {
 impl<T> Clone for Hub<T> {
     fn clone(&self) -> Self {
         Self { core: Arc::clone(&self.core), payload: PhantomData }
-    }
-}
-
-impl<T: Payload> Default for Hub<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -98,3 +98,29 @@ impl<T: Payload> HubBuilder<T> {
         storage.start(self.limits, self.compact).map(Hub::of)
     }
 }
+
+impl<T: Payload> Hub<T> {
+    /// A hub with the default history and limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets up a hub.
+    ///
+    /// ```
+    /// use oyez::{Event, Hub, Limits, Retention};
+    /// let mut limits = Limits::default();
+    /// limits.subscribers_max = 10_000;
+    /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
+    /// ```
+    pub fn builder() -> HubBuilder<T> {
+        HubBuilder::new()
+    }
+}
+
+impl<T: Payload> Default for Hub<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

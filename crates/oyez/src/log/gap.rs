@@ -8,9 +8,9 @@ use crate::limits::{GAP_STEPS, PAGE_BYTES};
 use crate::log::Retained;
 use crate::log::below::{Found, Wanted};
 use crate::log::entry::Entry;
-use crate::log::latest::Snapshot;
 use crate::log::log::Log;
 use crate::log::page::{Behind, Lost, Read};
+use crate::log::snapshot::Snapshot;
 use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
 

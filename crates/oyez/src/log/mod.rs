@@ -31,6 +31,7 @@ mod page;
 mod read;
 mod retention;
 pub(crate) mod search;
+mod snapshot;
 mod step;
 mod tail;
 mod topics;
@@ -40,7 +41,6 @@ pub use batch::Published;
 pub(crate) use batch::{Admission, Batch};
 pub(crate) use begin::{Begin, Start};
 pub(crate) use entry::Entry;
-pub(crate) use latest::Snapshot;
 pub(crate) use log::Log;
 #[cfg(feature = "serve")]
 pub(crate) use page::Read;
@@ -48,6 +48,7 @@ pub(crate) use page::{Behind, Later, Page};
 pub(crate) use retention::Retained;
 pub use retention::Retention;
 pub(crate) use search::Search;
+pub(crate) use snapshot::Snapshot;
 pub(crate) use tail::{Bounds, Departure, Remains};
 
 #[cfg(unix)]

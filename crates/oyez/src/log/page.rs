@@ -11,8 +11,8 @@ use crate::log::Retained;
 use crate::log::below::Found;
 use crate::log::deletions::Hidden;
 use crate::log::entry::Entry;
-use crate::log::latest::Snapshot;
 use crate::log::search::Search;
+use crate::log::snapshot::Snapshot;
 
 /// What a stream reads next.
 pub(crate) enum Page {

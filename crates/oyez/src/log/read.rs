@@ -9,10 +9,10 @@ use crate::log::below::{Found, Wanted};
 use crate::log::deletions::{Deleted, Hidden};
 use crate::log::entry::Entry;
 use crate::log::gone::{After, Missed};
-use crate::log::latest::Snapshot;
 use crate::log::log::Log;
 use crate::log::page::{Behind, Later, Lost, Moment, Page, PageBuilder, Read};
 use crate::log::search::Search;
+use crate::log::snapshot::Snapshot;
 use crate::log::step::Step;
 use crate::matcher::Matchers;
 

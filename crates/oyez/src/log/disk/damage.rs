@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::segment::FORMAT;
 use crate::Error;
 
 /// Why a file is not what it should be.
@@ -34,3 +33,6 @@ pub(super) fn unreadable(error: io::Error) -> Error {
 pub(super) fn unwritable(error: &io::Error) -> Error {
     Error::storage(format!("the history cannot be written: {error}"), error.to_string())
 }
+
+/// What this version writes, and the only one that it reads.
+pub(crate) const FORMAT: u32 = 1;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::checked_file::{damaged_file, read_file};
-use super::segment::FORMAT;
+use super::damage::FORMAT;
 use super::volume::Volume;
 use crate::Error;
 

@@ -38,6 +38,7 @@ mod writer;
 pub(crate) use appender::DiskAppender;
 pub(crate) use below::OnDisk;
 pub(crate) use chain::Class;
+pub(crate) use damage::FORMAT;
 pub(crate) use directory::Directory;
 pub use examine::Finding;
 pub(crate) use examine::{Depth, Examination, FoundIndex, FoundSegment, examine};
@@ -45,7 +46,6 @@ pub(crate) use export::export;
 pub use import::Imported;
 pub(crate) use import::import;
 pub(crate) use repair::{Drawn, Plan};
-pub(crate) use segment::FORMAT;
 #[cfg(test)]
 pub(crate) use simulated::{Dice as DiskDice, SimulatedDisk};
 pub(crate) use store::{Settings, Store};

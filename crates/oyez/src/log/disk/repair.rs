@@ -7,10 +7,11 @@
 use std::io;
 
 use super::checked_file::save;
+use super::damage::FORMAT;
 use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
 use super::manifest::{MANIFEST, Manifest};
 use super::record;
-use super::segment::{Before, FORMAT, START, SegmentHead, index_name};
+use super::segment::{Before, START, SegmentHead, index_name};
 use super::store::DROPPED;
 use super::unfinished::Unfinished;
 use super::values::{self, VALUES};

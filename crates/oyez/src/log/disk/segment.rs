@@ -12,7 +12,7 @@ use bytes::Bytes;
 use oyez_proto::EventId;
 use smallvec::SmallVec;
 
-use super::damage::Damage;
+use super::damage::{Damage, FORMAT};
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::record::{self, Fields, Head, NotARecord, Record};
 use super::volume::{Volume, VolumeFile};
@@ -636,5 +636,4 @@ impl<'a> RecordPage<'a> {
 const ONE: Retained = Retained { entries: 1, bytes: 0 };
 
 const MAGIC: &[u8] = b"oyezseg\n";
-pub(crate) const FORMAT: u32 = 1;
 const HEAD_BYTES: usize = 8 + 4 + 4 + 32 + 4 + 4;

@@ -19,10 +19,10 @@ use tracing::{debug, info};
 
 use super::chain::{Chain, Class, Marked, Opened, SpareFile, StoredPage, open_chain, read_chain};
 use super::checked_file::{damaged_file, read_file, save};
-use super::damage::{unreadable, unwritable};
+use super::damage::{FORMAT, unreadable, unwritable};
 use super::index::{Contents, FileIndex, Index};
 use super::manifest::{Clean, MANIFEST, Manifest, read_manifest};
-use super::segment::{FORMAT, Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::segment::{Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::values;
 use super::volume::{Volume, replace};
 use crate::extras::Mark;

@@ -3,10 +3,10 @@
 use std::io;
 use std::ops::Range;
 
-use super::damage::Damage;
+use super::damage::{Damage, FORMAT};
 use super::index::Contents;
 use super::record::{HEAD_BYTES, Head, NotARecord, Record, has_rest};
-use super::segment::{Before, Checked, FORMAT, START, SegmentHead, Span, Unread, is_begun, is_followed};
+use super::segment::{Before, Checked, START, SegmentHead, Span, Unread, is_begun, is_followed};
 use super::volume::VolumeFile;
 use crate::limits::disk::SCAN_BYTES;
 
