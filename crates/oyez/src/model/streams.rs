@@ -232,9 +232,12 @@ impl<E: Engine> World<E> {
         let view = reader.page_of.take().unwrap_or(self.oracle.drops);
         seen.in_flight += u64::from(view != self.oracle.drops);
         let is_fetching = page != Page::Unasked;
-        if page == Page::There {
-            reader.page_of = Some(self.oracle.drops);
-        }
+        reader.page_of = match page {
+            Page::Unasked => None,
+            Page::There => Some(self.oracle.drops),
+            // what it has found may need a second look, and that has to wait
+            Page::Coming => Some(if out.is_empty() { view } else { self.oracle.drops }),
+        };
         for output in out {
             self.check(&mut reader, output, view, seen);
         }
