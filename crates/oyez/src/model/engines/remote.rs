@@ -60,7 +60,9 @@ pub(super) struct Remote {
 
 impl Remote {
     fn new(settings: Settings, most: usize, dice: &mut Dice, seed: u64) -> Self {
-        let server = Arc::new(Server::new(settings.epoch, matchers_of(&settings.compact), dice.below(3)));
+        // from elsewhere nothing comes at once
+        let lateness = 1 + dice.below(3);
+        let server = Arc::new(Server::new(settings.epoch, matchers_of(&settings.compact), lateness));
         let tail_bytes = dice.pick(&[0, 1_000, 4_000, 1 << 20]);
         let core = start(&server, &settings, tail_bytes, seed);
         Self { server, settings, tail_bytes, most, core }
