@@ -235,8 +235,9 @@ impl<E: Engine> World<E> {
         reader.page_of = match page {
             Page::Unasked => None,
             Page::There => Some(self.oracle.drops),
-            // what it has found may need a second look, and that has to wait
-            Page::Coming => Some(if out.is_empty() { view } else { self.oracle.drops }),
+            // what it has found needs a second look, and that has to wait
+            Page::Coming if matches!(turn, Turn::Wait(_)) => Some(view),
+            Page::Coming => Some(self.oracle.drops),
         };
         for output in out {
             self.check(&mut reader, output, view, seen);
