@@ -239,9 +239,6 @@ impl Log {
             if matchers.is_all() && now_ms.is_none() && !tail.facts.deletions.any_behind(oldest) {
                 return Ok(head.saturating_sub(number as u64).max(oldest));
             }
-            if matchers.is_exact() {
-                return Ok(tail.before_last_exact(number, matchers, now_ms).max(oldest));
-            }
             (oldest, head)
         };
         let mut left = number;

@@ -127,3 +127,27 @@ impl<'a> Merge<'a> {
         Some(next)
     }
 }
+
+/// The same backwards.
+pub(crate) struct MergeBack<'a> {
+    /// Each with the number of those that have not come yet.
+    lists: SmallVec<[(&'a VecDeque<u64>, usize); 4]>,
+}
+
+impl<'a> MergeBack<'a> {
+    /// From `end` on.
+    pub(crate) fn new(lists: impl Iterator<Item = &'a VecDeque<u64>>, end: u64) -> Self {
+        Self { lists: lists.map(|list| (list, list.partition_point(|sequence| *sequence <= end))).collect() }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        let last = |(list, left): &(&'a VecDeque<u64>, usize)| left.checked_sub(1).and_then(|at| list.get(at)).copied();
+        let next = self.lists.iter().filter_map(last).max()?;
+        for list in &mut self.lists {
+            if last(list) == Some(next) {
+                list.1 -= 1;
+            }
+        }
+        Some(next)
+    }
+}

@@ -269,7 +269,7 @@ impl<T> Search<T> {
     }
 
     /// Waits for it.
-    #[cfg(all(test, shuttle))]
+    #[cfg(test)]
     pub(crate) fn wait(self) -> T {
         struct Unpark(std::thread::Thread);
         impl Wake for Unpark {

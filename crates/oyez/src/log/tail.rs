@@ -15,7 +15,7 @@ use crate::log::facts::Facts;
 use crate::log::gone::{After, Dropped, DroppedRun, Gone, GoneBounds, Missed};
 use crate::log::latest::Latest;
 use crate::log::loss::Loss;
-use crate::log::page::{Behind, Merge, PageBuilder, Read};
+use crate::log::page::{Behind, Merge, MergeBack, PageBuilder, Read};
 use crate::log::snapshot::Snapshot;
 use crate::log::step::Step;
 use crate::log::topics::Topics;
@@ -540,27 +540,20 @@ impl Tail {
         loss.add(dropped.missed_of_forgotten(after));
     }
 
-    /// The cursor behind which the newest `number` entries of exact names lie; 0 if there are not as many. With a time, those
-    /// that have expired by then do not count.
-    pub(crate) fn before_last_exact(&self, number: usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
-        let mut newest: Vec<u64> = Vec::new();
-        let counts = |sequence: &u64| match (now_ms, self.entries.get(self.index_of(*sequence))) {
-            (Some(now_ms), Some(entry)) => !self.facts.has_expired(entry, matchers, now_ms),
-            _ => true,
-        };
-        for positions in matchers.exact.iter().filter_map(|topic| self.topics.positions(topic)) {
-            newest.extend(positions.iter().rev().copied().filter(counts).take(number));
-        }
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        newest.dedup(); // an entry of two of the topics
-        newest.get(number - 1).map_or(0, |sequence| sequence - 1)
-    }
-
-    /// Looks back from `end` for entries that match until `left` of them are found, one step at a time. Gives back the
-    /// cursor before the last one looked at.
+    /// Looks back from `end` for entries that match and have not expired by then until `left` of them are found, one step at a time.
+    /// Gives back the cursor before the last one looked at; 0 when there are no more.
     pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
+        if *left == 0 {
+            return end;
+        }
         let (mut step, mut cursor) = (Step::of(matchers), end);
-        for entry in self.entries.range(..self.index_of(end + 1)).rev() {
+        let mut names = MergeBack::new(self.lists_of(matchers), end);
+        let mut all = self.entries.range(..self.index_of(end + 1)).rev();
+        let mut next = || match matchers.is_exact() {
+            true => names.next().and_then(|sequence| self.entries.get(self.index_of(sequence))),
+            false => all.next(),
+        };
+        while let Some(entry) = next() {
             if step.is_over() {
                 return cursor;
             }
@@ -577,6 +570,11 @@ impl Tail {
         0
     }
 
+    /// The positions of each name that is selected.
+    fn lists_of(&self, matchers: &Matchers) -> impl Iterator<Item = &VecDeque<u64>> {
+        matchers.exact.iter().filter_map(|topic| self.topics.positions(topic))
+    }
+
     /// Reads the next entries behind a place that match; `None` where the tail alone does not say what comes next: it begins behind
     /// that place, or something was deleted.
     pub(crate) fn read(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Option<Read> {
@@ -590,8 +588,7 @@ impl Tail {
     pub(crate) fn read_up_to(&self, page: Retained, cursor: u64, end: u64, matchers: &Matchers) -> Read {
         let mut page = PageBuilder::new(page);
         if matchers.is_exact() {
-            let lists = matchers.exact.iter().filter_map(|topic| self.topics.positions(topic));
-            let mut merge = Merge::new(lists, cursor);
+            let mut merge = Merge::new(self.lists_of(matchers), cursor);
             while let Some(sequence) = merge.next().filter(|sequence| *sequence <= end) {
                 if page.is_full() {
                     return page.finish(sequence - 1, true);
