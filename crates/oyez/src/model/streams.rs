@@ -228,7 +228,7 @@ impl<E: Engine> World<E> {
         let (mut turn, mut page) = poll(&self.engine, subscriber, self.now, &mut out);
         if has_second_look(subscriber, page, &out) {
             // or the world does change, and that is not told any more
-            if !self.engine.is_away() && self.dice.one_in(4) {
+            if !self.engine.is_away() && !self.is_settling && self.dice.one_in(4) {
                 reader.may_break |= refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
                 if self.takes_away(seen) {
                     reader.page_of = None;

@@ -26,6 +26,8 @@ pub(super) struct World<E> {
     pub(super) readers: Vec<Reader>,
     /// Streams that wait for the engine to say where they begin.
     pub(super) seeking: Vec<(Search<Result<Subscriber, Error>>, Asked)>,
+    /// The engine is just back: nothing else happens until what has waited for it has been told.
+    pub(super) is_settling: bool,
     /// Readers whose hub has stopped.
     pub(super) cut: Vec<Reader>,
     /// Every id that any stream has told.
@@ -49,6 +51,7 @@ impl<E: Engine> World<E> {
             now_ms: 1_000_000,
             readers: Vec::new(),
             seeking: Vec::new(),
+            is_settling: false,
             cut: Vec::new(),
             ids: Vec::new(),
             made: 0,
@@ -202,6 +205,7 @@ impl<E: Engine> World<E> {
             return;
         }
         self.engine.set_away(false);
+        self.is_settling = true;
         // all of it is answered first, as things are now
         self.engine.core().log.run_searches();
         let waiting: Vec<_> = (0..self.readers.len()).filter(|at| self.readers[*at].is_fetching()).collect();
@@ -215,6 +219,7 @@ impl<E: Engine> World<E> {
             seen.late_begins += 1;
             self.begun(search.take(Waker::noop()).expect("it is answered"), asked, seen);
         }
+        self.is_settling = false;
     }
 
     /// A clean stop, a kill, or a power cut, and a new start.
