@@ -126,6 +126,8 @@ pub(crate) const SCAN_ENTRIES: usize = 1_024;
 /// Bytes of topics and patterns that one step of a search compares: about a tenth of a millisecond, however many patterns there
 /// are and however long.
 pub(crate) const STEP_WORK: usize = 64 << 10;
+/// Steps in which one search looks for the next entry that matches, before its stream says how far that was: a few milliseconds.
+pub(crate) const SEARCH_STEPS: usize = 64;
 /// Threads that search for readers that are behind: half the processors, at most so many. Live readers come first.
 pub(crate) const SEARCH_THREADS_MAX: usize = 4;
 
@@ -298,6 +300,13 @@ pub(crate) mod serve {
 
     /// Readers visited before the fan-out thread looks again for publishes, sockets and times.
     pub(crate) const SLICE_VISITS: usize = 128;
+
+    /// How long the fan-out thread visits readers before it looks again, however few they were: a visit that has to look through
+    /// the tail takes as long as many others.
+    pub(crate) const SLICE_TIME: Duration = Duration::from_millis(2);
+
+    /// Of so many visits in a row that write what is made for all one looks at the clock.
+    pub(crate) const TIMED_VISITS: usize = 16;
 
     /// What one write to a reader takes at most: a reader far behind catches up in few system calls, and none holds the
     /// others up.

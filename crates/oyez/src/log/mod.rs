@@ -9,6 +9,8 @@ mod appender;
 mod batch;
 mod begin;
 pub(crate) mod below;
+#[cfg(test)]
+mod costly;
 mod deletions;
 #[cfg(unix)]
 pub(crate) mod disk;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::gap::Reason;
-use crate::limits::{PAGE_BYTES, PAGE_BYTES_BELOW, PAGE_ENTRIES, PAGE_ENTRIES_BELOW};
+use crate::limits::{PAGE_BYTES, PAGE_BYTES_BELOW, PAGE_ENTRIES, PAGE_ENTRIES_BELOW, SEARCH_STEPS};
 use crate::log::Retained;
 use crate::log::below::{Found, Wanted};
 use crate::log::deletions::{Deleted, Hidden};
@@ -13,16 +13,20 @@ use crate::log::log::Log;
 use crate::log::page::{Behind, Later, Lost, Moment, Page, PageBuilder, Read};
 use crate::log::search::Search;
 use crate::log::snapshot::Snapshot;
-use crate::log::step::Step;
+use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
 
 impl Log {
     /// Reads the next entries behind a place that match. At most a page of them, after one step at most; what takes longer comes
     /// later. `drops` is what the stream knows to be gone.
     pub(crate) fn read(self: &Arc<Self>, behind: Behind, matchers: &Arc<Matchers>, drops: u64) -> Page {
+        let mut behind = behind;
         if let Some(read) = self.read_tail(PAGE, behind, matchers) {
             let Read { entries, cursor, more, .. } = read;
-            return Page::Read { entries, cursor, more, gap: None };
+            if !(entries.is_empty() && more) {
+                return Page::Read { entries, cursor, more, gap: None };
+            }
+            behind.cursor = cursor; // most is skipped: that may go on for long
         }
         if let Some(search) = self.read_ahead(behind.cursor, matchers, drops) {
             return Page::Later(search);
@@ -92,22 +96,26 @@ impl Log {
 
     /// Reads behind any place, below which nothing is kept.
     pub(super) async fn read_over_nothing(&self, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
-        let Behind { cursor, known } = behind;
+        let Behind { mut cursor, known } = behind;
+        let mut steps = 0;
         loop {
             let deletion = self.newest_deletion();
             let hidden = self.hidden_behind(cursor, known, matchers).await;
+            let in_tail = self.read_unless_gone(cursor, hidden, deletion, matchers);
+            if let Some(read) = in_tail {
+                steps += 1;
+                if !read.entries.is_empty() || !read.more || read.hidden.is_some() || steps == SEARCH_STEPS {
+                    return Ok(read);
+                }
+                cursor = read.cursor;
+                give_way().await;
+                continue;
+            }
             let (gone, missed, values) = {
                 let tail = self.tail.read();
-                if deletion != self.newest_deletion() {
-                    continue;
-                }
                 let gone = tail.front() - 1;
-                if cursor >= gone {
-                    // at the last entry that is hidden the page ends
-                    let end = hidden.map_or(tail.head, |hidden| hidden.last);
-                    let read = tail.read_up_to(PAGE, cursor, end, matchers);
-                    let hidden = hidden.filter(|_| !read.more);
-                    return Ok(Read { hidden, more: read.more || hidden.is_some(), ..read });
+                if deletion != self.newest_deletion() || cursor >= gone {
+                    continue;
                 }
                 if self.below.keeps() {
                     // what lay in the tail has left it meanwhile: it is read there
@@ -132,6 +140,25 @@ impl Log {
                 return Ok(page.finish(stopped.unwrap_or(gone), true));
             }
         }
+    }
+
+    /// Reads the tail behind `cursor`, unless that is gone or something was deleted since.
+    fn read_unless_gone(
+        &self,
+        cursor: u64,
+        hidden: Option<Hidden>,
+        deletion: u64,
+        matchers: &Matchers,
+    ) -> Option<Read> {
+        let tail = self.tail.read();
+        if deletion != self.newest_deletion() || cursor + 1 < tail.front() {
+            return None;
+        }
+        // at the last entry that is hidden the page ends
+        let end = hidden.map_or(tail.head, |hidden| hidden.last);
+        let read = tail.read_up_to(PAGE, cursor, end, matchers);
+        let hidden = hidden.filter(|_| !read.more);
+        Some(Read { hidden, more: read.more || hidden.is_some(), ..read })
     }
 
     /// What was found below, for a stream that stands there; behind it comes the tail.

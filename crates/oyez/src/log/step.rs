@@ -25,6 +25,12 @@ impl Step {
         Self { looks: SCAN_ENTRIES, work: STEP_WORK, patterns, pattern_bytes: pattern_bytes + matchers.exact.len() }
     }
 
+    /// A step that holds no lock and does not run where readers are served: it may take longer.
+    pub(crate) fn long(matchers: &Matchers) -> Self {
+        let step = Self::of(matchers);
+        Self { looks: LONG * step.looks, work: LONG * step.work, ..step }
+    }
+
     /// Is it over? A step looks at one topic at least.
     pub(crate) fn is_over(&self) -> bool {
         self.looks == 0 || self.work == 0
@@ -50,6 +56,9 @@ impl Step {
         }
     }
 }
+
+/// A long step is so many others.
+const LONG: usize = 8;
 
 /// Lets others go first, once. A search that does not wait for an answer holds nothing meanwhile, least of all a lock.
 pub(crate) async fn give_way() {

@@ -9,4 +9,4 @@ pub use matcher::Matcher;
 pub(crate) use matchers::Matchers;
 pub(crate) use pattern::Pattern;
 #[cfg(test)]
-pub(crate) use pattern::selects;
+pub(crate) use pattern::{COMPARED, selects};

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use super::chain::newest_of;
 use super::damage::unreadable;
+use super::segment::Segment;
 use super::store::Store;
-use crate::Error;
 use crate::log::below::{Answer, Below, Figures, Found, Wanted};
 use crate::log::gone::{After, Missed};
-use crate::log::step::give_way;
+use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
+use crate::{Error, Topic};
 
 /// The store of a log, whose answers block the thread that polls them. Each gives way before it does.
 pub(crate) struct OnDisk(pub(crate) Arc<Store>);
@@ -77,7 +77,7 @@ async fn newest(store: Arc<Store>, number: usize, matchers: Arc<Matchers>) -> Re
         let mut left = number;
         for segment in chain.behind(0).iter().rev() {
             give_way().await;
-            let found = newest_of(segment, left, &matchers).map_err(unreadable)?;
+            let found = newest_of(segment, left, &matchers).await?;
             left = left.saturating_sub(found.len());
             newest.extend(found);
             if left == 0 {
@@ -89,4 +89,39 @@ async fn newest(store: Arc<Store>, number: usize, matchers: Arc<Matchers>) -> Re
     newest.dedup();
     newest.truncate(number);
     Ok(newest)
+}
+
+/// The numbers of the newest entries of a segment that match, at most so many.
+async fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> Result<Vec<u64>, Error> {
+    if matchers.is_all() {
+        return segment.newest(number).map_err(unreadable);
+    }
+    let mut newest = Vec::new();
+    for topic in names_of(segment, matchers).await? {
+        newest.extend(segment.newest_of(&topic, number).map_err(unreadable)?);
+    }
+    newest.sort_unstable();
+    newest.dedup();
+    let surplus = newest.len().saturating_sub(number);
+    newest.drain(..surplus);
+    Ok(newest)
+}
+
+/// The topics of a segment that are selected. Patterns are tried when its index is not locked.
+async fn names_of(segment: &Segment, matchers: &Matchers) -> Result<Vec<Topic>, Error> {
+    if matchers.is_exact() {
+        return Ok(matchers.exact.to_vec());
+    }
+    let mut names = segment.topics().map_err(unreadable)?;
+    let (mut step, mut selected) = (Step::of(matchers), 0);
+    for at in 0..names.len() {
+        step.give_way_when_over(matchers).await;
+        step.look_at(&names[at..=at]);
+        if matchers.matches(&names[at]) {
+            names.swap(selected, at);
+            selected += 1;
+        }
+    }
+    names.truncate(selected);
+    Ok(names)
 }

@@ -11,6 +11,7 @@ use super::damage::{Damage, refused, unreadable, unwritable};
 use super::manifest::Manifest;
 use super::segment::{Before, Checked, RecordPage, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::volume::{Volume, VolumeFile};
+use crate::Error;
 use crate::clock;
 use crate::extras::Mark;
 use crate::limits::ONCE_WINDOW;
@@ -23,7 +24,6 @@ use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::sync::{Mutex, RwLock};
-use crate::{Error, Topic};
 
 /// Entries that are kept alike: those of the topics that `topics` selects, for as long as `retention` says.
 #[derive(Debug, Clone)]
@@ -302,32 +302,4 @@ pub(super) fn read_chain(
     let more = page.is_full() && page.cursor < last;
     let cursor = if more { page.cursor } else { last.max(cursor) };
     Ok(StoredPage { entries: page.finish(), cursor, more })
-}
-
-/// The numbers of the newest entries of a segment that match, at most so many.
-pub(super) fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> io::Result<Vec<u64>> {
-    if matchers.is_all() {
-        return segment.newest(number);
-    }
-    let exact: Vec<Topic> = if matchers.is_exact() {
-        matchers.exact.to_vec()
-    } else {
-        let mut found = Vec::new();
-        segment.index.read().each_topic(|topic, _| {
-            let topic = Topic::known(topic);
-            if matchers.matches(&topic) {
-                found.push(topic);
-            }
-        })?;
-        found
-    };
-    let mut newest = Vec::new();
-    for topic in &exact {
-        newest.extend(segment.newest_of(topic, number)?);
-    }
-    newest.sort_unstable();
-    newest.dedup();
-    let surplus = newest.len().saturating_sub(number);
-    newest.drain(..surplus);
-    Ok(newest)
 }

@@ -23,6 +23,7 @@ use crate::limits::PAGE_BYTES_BELOW;
 use crate::limits::disk::{SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
 use crate::log::entry::{Entry, Unframed};
+use crate::log::step::Step;
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
@@ -271,6 +272,13 @@ impl Segment {
         })
     }
 
+    /// All topics that it has entries of.
+    pub(crate) fn topics(&self) -> io::Result<Vec<Topic>> {
+        let mut topics = Vec::new();
+        self.index.read().each_topic(|name, _| topics.push(Topic::known(name)))?;
+        Ok(topics)
+    }
+
     /// The numbers of the newest entries of exact topics, at most so many of each.
     pub(crate) fn newest_of(&self, topic: &Topic, max: usize) -> io::Result<Vec<u64>> {
         let index = self.index.read();
@@ -329,18 +337,18 @@ impl Segment {
 
     fn read_run(&self, page: &mut RecordPage<'_>, from: u32, end: u32, last: u64) -> io::Result<bool> {
         let mut span = Span::new(self.head, &*self.file, end);
-        let mut at = from;
+        let (mut at, mut step) = (from, Step::long(page.matchers));
         while at < end {
             let record = span.record(at, SPAN_BYTES, self.head.salt).map_err(|_| self.damaged(at))?;
             if record.head.place.sequence > last {
                 return Ok(true);
             }
-            if page.is_full() || (at - from) as usize > SCAN_BYTES {
+            if page.is_full() || step.is_over() || (at - from) as usize > SCAN_BYTES {
                 return Ok(false);
             }
-            if page.matchers.is_all()
-                || record.shared_topics(&mut page.topics).iter().any(|topic| page.matchers.matches(topic))
-            {
+            let topics = record.shared_topics(&mut page.topics);
+            step.look_at(&topics);
+            if page.matchers.is_all() || topics.iter().any(|topic| page.matchers.matches(topic)) {
                 page.push(&record).map_err(|_| self.damaged(at))?;
             } else {
                 page.cursor = record.head.place.sequence;

@@ -202,8 +202,8 @@ impl Group {
         let Some(read) = log.read_tail(page, behind, &self.name.matchers) else { return Next::Lost };
         let Read { entries, cursor: upto, more: full, .. } = read;
         if entries.is_empty() {
-            // patterns that skip much: nothing yet
-            return if full { Next::Skipped(upto) } else { Next::Nothing(upto) };
+            // patterns that skip much: its subscriber searches on, and not on this thread
+            return if full { Next::Lost } else { Next::Nothing(upto) };
         }
         let stretch = Stretch { from: cursor, upto, full, entries: &entries };
         let which = self.old_runs.make(&stretch, &self.name, readable, log);

@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::inbox::{Handed, Inbox, Waiting};
 use super::streams::Streams;
-use super::visits::Visits;
+use super::visits::{Visits, is_long};
 use crate::clock;
 use crate::limits::serve::{READY_SOCKETS, SLICE_VISITS};
 
@@ -71,6 +71,9 @@ impl Thread {
         for _ in 0..SLICE_VISITS {
             let Some(handed) = self.arrivals.pop_front() else { break };
             self.visits.welcome(handed, now);
+            if is_long(now) {
+                break;
+            }
         }
         !self.arrivals.is_empty()
     }

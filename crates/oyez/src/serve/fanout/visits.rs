@@ -13,7 +13,10 @@ use super::schedule::Time;
 use super::stream::{Flush, Source, State};
 use super::stream_id::{StreamId, StreamKey};
 use super::streams::Streams;
-use crate::limits::serve::{CLOSING, DISCARDED_BYTES_MAX, RUN_BYTES, SLICE_VISITS, VISIT_RUNS};
+use crate::clock;
+use crate::limits::serve::{
+    CLOSING, DISCARDED_BYTES_MAX, RUN_BYTES, SLICE_TIME, SLICE_VISITS, TIMED_VISITS, VISIT_RUNS,
+};
 use crate::output::{Output, Turn};
 use crate::subscriber::Fed;
 
@@ -49,6 +52,9 @@ impl Visits {
             if self.streams.named(id).is_some() {
                 self.visit(id.key, now, Self::drive);
             }
+            if is_long(now) {
+                break;
+            }
         }
         !self.streams.again.is_empty()
     }
@@ -58,6 +64,9 @@ impl Visits {
         for _ in 0..SLICE_VISITS {
             let Some((time, id)) = self.streams.due(now) else { return false };
             self.time_has_come(time, id, now);
+            if is_long(now) {
+                break;
+            }
         }
         true
     }
@@ -247,7 +256,7 @@ impl Visits {
         // a visit may end the group's last stream, and with it the group or the hub's place here
         while let Some(groups) = self.streams.groups(hub) {
             let Some(group) = groups.front() else { break };
-            if visits == SLICE_VISITS {
+            if visits == SLICE_VISITS || (visits % TIMED_VISITS == TIMED_VISITS - 1 && is_long(now)) {
                 groups.let_others();
                 return true;
             }
@@ -373,4 +382,9 @@ impl Visits {
         }
         self.streams.remove(key);
     }
+}
+
+/// Has a slice that began at this time taken so long that others come first?
+pub(super) fn is_long(began: Instant) -> bool {
+    clock::now().saturating_duration_since(began) >= SLICE_TIME
 }
