@@ -395,6 +395,8 @@ impl Subscriber {
                 _ if self.is_complete() => State::Ended,
                 true if hole.missed > 0 => State::Passing(Box::new(hole)),
                 true => State::Reading,
+                // the end has left the log, and of a compacted topic nothing is missed that has
+                false if self.is_finished(self.cursor) => State::Ended,
                 false => State::AtTail,
             };
             self.replaying &= more;
