@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
@@ -40,23 +40,29 @@ struct Task {
     /// It is in the queue.
     queued: AtomicBool,
     /// Nobody waits for what it finds any more.
-    is_abandoned: Box<dyn Fn() -> bool + Send + Sync>,
+    is_abandoned: AtomicBool,
     shared: Weak<Shared>,
 }
 
 /// A search whose end somebody waits for. Dropping it calls it off, between two of its steps. As a future it is what was found.
-pub(crate) struct Search<T>(Arc<Slot<T>>);
+pub(crate) struct Search<T> {
+    slot: Arc<Slot<T>>,
+    /// Who goes on with it, unless it was over at once.
+    task: Option<Arc<Task>>,
+}
 
 struct Slot<T>(Mutex<Wanted<T>>);
 
 struct Wanted<T> {
     found: Option<T>,
+    /// It was found; perhaps it has been taken.
+    is_over: bool,
     waker: Option<Waker>,
 }
 
 impl<T> PartialEq for Search<T> {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.slot, &other.slot)
     }
 }
 
@@ -93,15 +99,17 @@ impl Searches {
             found = step();
         }
         let is_found = found.is_some();
-        let slot = Arc::new(Slot(Mutex::new(Wanted { found, waker: None })));
-        if !is_found {
-            self.go_on(search, &slot);
-        }
-        Search(slot)
+        let slot = Arc::new(Slot(Mutex::new(Wanted { found, is_over: is_found, waker: None })));
+        let task = (!is_found).then(|| self.go_on(search, &slot));
+        Search { slot, task }
     }
 
-    fn go_on<T: Send + 'static>(&self, search: Pin<Box<dyn Future<Output = T> + Send>>, slot: &Arc<Slot<T>>) {
-        let (finish, watch) = (Arc::downgrade(slot), Arc::downgrade(slot));
+    fn go_on<T: Send + 'static>(
+        &self,
+        search: Pin<Box<dyn Future<Output = T> + Send>>,
+        slot: &Arc<Slot<T>>,
+    ) -> Arc<Task> {
+        let finish = Arc::downgrade(slot);
         let future = Box::pin(async move {
             let found = search.await;
             if let Some(slot) = finish.upgrade() {
@@ -111,19 +119,20 @@ impl Searches {
         let task = Arc::new(Task {
             future: Mutex::new(Some(future)),
             queued: AtomicBool::new(false),
-            is_abandoned: Box::new(move || watch.strong_count() == 0),
+            is_abandoned: AtomicBool::new(false),
             shared: Arc::downgrade(&self.shared),
         });
         if !self.is_by_hand() {
             self.threads.get_or_init(|| self.start());
         }
-        task.wake();
+        Arc::clone(&task).wake();
+        task
     }
 
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "a test's flag is in it"))]
     fn is_by_hand(&self) -> bool {
         #[cfg(test)]
-        return self.by_hand.load(std::sync::atomic::Ordering::Acquire);
+        return self.by_hand.load(Acquire);
         #[cfg(not(test))]
         false
     }
@@ -131,7 +140,7 @@ impl Searches {
     /// Goes on with all searches, until each is over or waits. From now on no thread does.
     #[cfg(test)]
     pub(crate) fn run_by_hand(&self) {
-        self.by_hand.store(true, std::sync::atomic::Ordering::Release);
+        self.by_hand.store(true, Release);
         loop {
             let next = lock(&self.shared.queue).tasks.pop_front();
             let Some(task) = next else { return };
@@ -193,11 +202,12 @@ impl Shared {
 
 impl Task {
     fn step(self: &Arc<Self>) {
-        self.queued.store(false, std::sync::atomic::Ordering::Release);
+        self.queued.store(false, Release);
         let mut future = lock(&self.future);
         let Some(running) = future.as_mut() else { return };
         let waker = Waker::from(Arc::clone(self));
-        let is_over = (self.is_abandoned)() || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_over =
+            self.is_abandoned.load(Acquire) || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let over = if is_over { future.take() } else { None };
         drop(future);
         drop(over);
@@ -222,7 +232,7 @@ impl Wake for Task {
 impl<T> Slot<T> {
     fn fill(&self, found: T) {
         let mut wanted = lock(&self.0);
-        wanted.found = Some(found);
+        (wanted.found, wanted.is_over) = (Some(found), true);
         let waker = wanted.waker.take();
         drop(wanted);
         if let Some(waker) = waker {
@@ -234,7 +244,7 @@ impl<T> Slot<T> {
 impl<T> Search<T> {
     /// What was found; `None` when it is still searched for, and `waker` is woken when it is there. It is given out once.
     pub(crate) fn take(&self, waker: &Waker) -> Option<T> {
-        let mut wanted = lock(&self.0.0);
+        let mut wanted = lock(&self.slot.0);
         let found = wanted.found.take();
         if found.is_none() {
             wanted.waker = Some(waker.clone());
@@ -244,7 +254,7 @@ impl<T> Search<T> {
 
     /// Wakes `waker` when it is found, if it is not yet.
     pub(crate) fn wake_when_found(&self, waker: &Waker) {
-        let mut wanted = lock(&self.0.0);
+        let mut wanted = lock(&self.slot.0);
         if wanted.found.is_none() {
             wanted.waker = Some(waker.clone());
         }
@@ -252,25 +262,26 @@ impl<T> Search<T> {
 
     /// One that is over.
     pub(crate) fn of(found: T) -> Self {
-        Self(Arc::new(Slot(Mutex::new(Wanted { found: Some(found), waker: None }))))
+        let slot = Slot(Mutex::new(Wanted { found: Some(found), is_over: true, waker: None }));
+        Self { slot: Arc::new(slot), task: None }
     }
 
     /// What was found at once.
     pub(crate) fn at_once(self) -> Result<T, Self> {
-        let found = lock(&self.0.0).found.take();
+        let found = lock(&self.slot.0).found.take();
         found.ok_or(self)
     }
 
     /// A look at what was found.
     #[cfg(test)]
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
-        lock(&self.0.0).found.as_ref().map(look)
+        lock(&self.slot.0).found.as_ref().map(look)
     }
 
     /// Is it there?
     #[cfg(test)]
     pub(crate) fn is_there(&self) -> bool {
-        lock(&self.0.0).found.is_some()
+        lock(&self.slot.0).found.is_some()
     }
 
     /// Waits for it.
@@ -288,6 +299,17 @@ impl<T> Search<T> {
                 return found;
             }
             std::thread::park();
+        }
+    }
+}
+
+impl<T> Drop for Search<T> {
+    /// What nobody waits for any more lets go of what it holds, such as the log and its files.
+    fn drop(&mut self) {
+        let is_over = lock(&self.slot.0).is_over;
+        if let Some(task) = self.task.take().filter(|_| !is_over) {
+            task.is_abandoned.store(true, Release);
+            task.wake();
         }
     }
 }
