@@ -69,6 +69,7 @@ impl Core {
     pub(crate) fn appended_by(
         log: Log,
         limits: Limits,
+        random: Random,
         start: impl FnOnce(Shown) -> Result<Box<dyn Appender>, Error>,
     ) -> Result<Arc<Self>, Error> {
         let mut started = Ok(());
@@ -80,7 +81,7 @@ impl Core {
                     Appends::Here
                 }
             };
-            Self { appends, ..Self::new(log, limits, Random::new()) }
+            Self { appends, ..Self::new(log, limits, random) }
         });
         started.map(|()| core)
     }
@@ -233,9 +234,9 @@ impl Visible for Shown {
         }
     }
 
-    fn trim(&self) {
+    fn trim(&self, now_ms: u64) {
         if let Some(core) = self.0.upgrade() {
-            core.log.trim(clock::wall_ms());
+            core.log.trim(now_ms);
         }
     }
 

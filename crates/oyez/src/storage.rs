@@ -11,9 +11,10 @@ use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
 use crate::log::disk::{
     Class, Directory, DiskAppender, Durability, OnDisk, Settings, Store, Unfinished, Writer, tail_of,
 };
-use crate::log::{Log, Retention};
+use crate::log::{Appender, Log, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
+use crate::random::Random;
 use crate::{Error, clock};
 
 /// Where and how a hub keeps its history on disk: see [`HubBuilder::open`](crate::HubBuilder::open).
@@ -71,8 +72,8 @@ impl Storage {
         self
     }
 
-    /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 16 such classes,
-    /// which are to be given in the same order each time; of several that select a topic the first counts, and an event
+    /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 15 classes beside
+    /// the one for the rest, which are to be given in the same order each time; of several that select a topic the first counts, and an event
     /// of several topics is kept as long as the one that is kept longest.
     ///
     /// # Errors
@@ -105,7 +106,8 @@ impl Storage {
         let (store, writer) = self.open(&compact)?;
         let tail = tail_of(&store, compact, TAIL_BYTES).map_err(|error| located(error, &directory))?;
         let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
-        Core::appended_by(log, limits, |shown| Ok(Box::new(DiskAppender::start(store, writer, shown)?)))
+        let start = |shown| Ok(Box::new(DiskAppender::start(store, writer, shown)?) as Box<dyn Appender>);
+        Core::appended_by(log, limits, Random::new(), start)
     }
 
     /// Opens what is there.

@@ -334,7 +334,7 @@ impl<T: Payload> Subscribe<T> {
 
     /// Begins at this time, which is so many milliseconds since 1970: what can be said at once is, and then its place is searched
     /// for.
-    fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
+    pub(crate) fn begin_at(self, now: Instant, now_ms: u64) -> Result<Search<Result<Subscriber, Error>>, Error> {
         let Self { core, matchers, grant, .. } = &self;
         let matchers = matchers.as_ref().map_err(Error::again)?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
@@ -366,7 +366,7 @@ impl<T: Payload> Subscribe<T> {
     }
 
     /// [`Subscribe::begin_at`], to the end.
-    #[cfg(test)]
+    #[cfg(all(test, shuttle))]
     pub(crate) fn begin(self, now: Instant, now_ms: u64) -> Result<Subscriber, Error> {
         self.begin_at(now, now_ms)?.wait()
     }

@@ -34,8 +34,8 @@ pub(crate) trait Visible: Send + Sync {
     /// Shows entries to all readers, in order.
     fn show(&self, entries: Vec<Arc<Entry>>);
 
-    /// Lets go of what need not be in memory any more.
-    fn trim(&self);
+    /// Lets go of what need not be in memory any more at this time.
+    fn trim(&self, now_ms: u64);
 
     /// Numbers up to here were given out and name nothing.
     fn skip(&self, sequence: u64);

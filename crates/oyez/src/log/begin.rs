@@ -126,7 +126,10 @@ impl Log {
         match begun {
             Ok(begin) => Ok(begin),
             Err(lost) => {
-                let (gap, values) = self.gap(lost, requested.to_owned(), matchers).await;
+                let (mut gap, values) = self.gap(lost, requested.to_owned(), matchers).await;
+                if gap.reason == Reason::Policy {
+                    gap.reason = Reason::Expired; // it left while we looked
+                }
                 let cursor = gap.position.sequence;
                 Ok(Begin { gap: Some(gap), values, ..Begin::at(cursor) })
             }

@@ -21,7 +21,7 @@ impl Log {
     /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Gives way between the
     /// steps of its search.
     pub(super) async fn gap(&self, lost: Lost, requested: String, matchers: &Arc<Matchers>) -> (Gap, Option<Snapshot>) {
-        let Lost { reason, mut missed, mut cursor, mut values } = lost;
+        let Lost { mut reason, mut missed, mut cursor, mut values } = lost;
         loop {
             if let Some((after, snapshot)) = values.take() {
                 if let Some(first) = self.first_value(after, &snapshot, matchers).await {
@@ -56,8 +56,11 @@ impl Log {
                     };
                     return (self.gap_before(reason, requested, missed, first), None);
                 }
-                // more has gone while we looked
-                Err(lost) => (missed, cursor, values) = (None, lost.cursor, lost.values),
+                // more has gone, and that is told with it: as a loss, whatever was deleted as well
+                Err(lost) => {
+                    reason = if reason == Reason::Deleted { lost.reason } else { reason };
+                    (missed, cursor, values) = (None, lost.cursor, lost.values);
+                }
             }
         }
     }

@@ -268,6 +268,12 @@ impl Log {
         self.searches.begin(search)
     }
 
+    /// Goes on with what is searched for. From the first time on nobody else does, so it is called once before anything is.
+    #[cfg(test)]
+    pub(crate) fn run_searches(&self) {
+        self.searches.run_by_hand();
+    }
+
     /// What a snapshot is taken of now.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.tail.read().snapshot()

@@ -18,6 +18,8 @@ mod draft;
 mod ends;
 mod entry;
 mod facts;
+#[cfg(test)]
+pub(crate) mod fake;
 mod fingerprint;
 mod gap;
 mod gone;

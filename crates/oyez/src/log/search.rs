@@ -18,6 +18,9 @@ use crate::limits::SEARCH_THREADS_MAX;
 pub(crate) struct Searches {
     shared: Arc<Shared>,
     threads: OnceLock<Vec<JoinHandle<()>>>,
+    /// A test goes on with them, and no thread.
+    #[cfg(test)]
+    by_hand: AtomicBool,
 }
 
 struct Shared {
@@ -68,7 +71,12 @@ impl<T> fmt::Debug for Search<T> {
 impl Searches {
     pub(crate) fn new() -> Self {
         let shared = Shared { queue: Mutex::default(), arrived: Condvar::new() };
-        Self { shared: Arc::new(shared), threads: OnceLock::new() }
+        Self {
+            shared: Arc::new(shared),
+            threads: OnceLock::new(),
+            #[cfg(test)]
+            by_hand: AtomicBool::new(false),
+        }
     }
 
     /// Begins a search. Its first step is done here, which is all of most; the rest on a thread.
@@ -106,8 +114,29 @@ impl Searches {
             is_abandoned: Box::new(move || watch.strong_count() == 0),
             shared: Arc::downgrade(&self.shared),
         });
-        self.threads.get_or_init(|| self.start());
+        if !self.is_by_hand() {
+            self.threads.get_or_init(|| self.start());
+        }
         task.wake();
+    }
+
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "a test's flag is in it"))]
+    fn is_by_hand(&self) -> bool {
+        #[cfg(test)]
+        return self.by_hand.load(std::sync::atomic::Ordering::Acquire);
+        #[cfg(not(test))]
+        false
+    }
+
+    /// Goes on with all searches, until each is over or waits. From now on no thread does.
+    #[cfg(test)]
+    pub(crate) fn run_by_hand(&self) {
+        self.by_hand.store(true, std::sync::atomic::Ordering::Release);
+        loop {
+            let next = lock(&self.shared.queue).tasks.pop_front();
+            let Some(task) = next else { return };
+            task.step();
+        }
     }
 
     fn start(&self) -> Vec<JoinHandle<()>> {

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use oyez_proto::Event;
 
+use super::engine::Engine;
+use super::turn::begin;
 use crate::ErrorKind;
-use crate::core::Core;
 use crate::gap::{Gap, Reason};
 use crate::output::Output;
 use crate::subscribe::Subscribe;
@@ -60,12 +61,13 @@ impl Due {
 }
 
 /// Whoever has the gap's id resumes without a word, if nothing else leaves the history meanwhile.
-pub(super) fn is_told_once(gap: &Gap, matchers: &[&'static str], core: &Arc<Core>, now: Instant) {
-    let subscribe = Subscribe::<Event>::new(Arc::clone(core)).since_id(&gap.position.to_string());
+pub(super) fn is_told_once(gap: &Gap, matchers: &[&'static str], engine: &impl Engine, now: Instant) {
+    let subscribe = Subscribe::<Event>::new(Arc::clone(engine.core())).since_id(&gap.position.to_string());
     let subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
-    let mut again = match subscribe.begin(now, 0) {
-        Err(error) if error.kind() == ErrorKind::Ended => return,
-        begun => begun.unwrap(),
+    let mut again = match begin(engine, subscribe, now, 0) {
+        Ok(Err(error)) if error.kind() == ErrorKind::Ended => return,
+        Ok(begun) => begun.unwrap(),
+        Err(_) => return, // who could say so is away
     };
     let mut out = Vec::new();
     again.poll(now, Waker::noop(), &mut out);

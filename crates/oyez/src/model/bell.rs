@@ -1,25 +1,20 @@
-//! What wakes the thread of a model.
+//! What a stream wakes.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Wake;
-use std::time::Duration;
 
-/// Wakes the thread that waits for a page.
 #[derive(Default)]
-pub(super) struct Bell(Mutex<bool>, Condvar);
+pub(super) struct Bell(AtomicBool);
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        *self.0.lock().unwrap() = true;
-        self.1.notify_all();
+        self.0.store(true, SeqCst);
     }
 }
 
 impl Bell {
-    pub(super) fn wait(&self) {
-        let rung = self.0.lock().unwrap();
-        let (mut rung, late) = self.1.wait_timeout_while(rung, Duration::from_secs(60), |rung| !*rung).unwrap();
-        assert!(!late.timed_out(), "nobody says that the page is there");
-        *rung = false;
+    pub(super) fn has_rung(&self) -> bool {
+        self.0.load(SeqCst)
     }
 }

@@ -83,6 +83,21 @@ async fn a_reader_that_has_lost_the_end_itself_ends_behind_the_gap() {
     assert!(within("the end", stream.next()).await.is_none());
 }
 
+/// Of a topic that is compacted nothing is missed that has left, so there is no gap to end behind.
+#[tokio::test]
+async fn a_reader_of_a_compacted_topic_whose_end_has_left_ends_behind_its_value() {
+    let hub = Hub::<Event>::builder().history(Retention::none()).compact("a".parse().unwrap()).build();
+    let mut stream = hub.subscribe("a").into_stream().unwrap();
+    hub.publish("a", Event::data("value")).await.unwrap();
+    hub.end("a").await.unwrap();
+    for _ in 0..5_000 {
+        hub.publish("b", Event::data("x")).await.unwrap();
+    }
+    let item = within("the value", stream.next()).await.and_then(StreamItem::event).unwrap();
+    assert_eq!(item.value.data_str(), "value");
+    assert!(within("the end", stream.next()).await.is_none());
+}
+
 #[tokio::test]
 async fn a_snapshot_of_a_topic_that_has_ended_is_its_values_and_its_end() {
     let hub = Hub::<Event>::new();

@@ -275,7 +275,7 @@ impl Thread {
             let _ = done.send(Ok(Appended { first, replayed: false }));
         }
         // behind the answers: the publishers make their next batches meanwhile
-        self.shown.trim();
+        self.shown.trim(clock::wall_ms());
     }
 
     /// Nobody publishes: there is time for what need not be done at once.

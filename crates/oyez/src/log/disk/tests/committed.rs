@@ -24,7 +24,7 @@ impl Visible for Slow {
         self.asked.lock().push("show");
     }
 
-    fn trim(&self) {
+    fn trim(&self, _: u64) {
         let answered = self.answered.lock().recv_timeout(Duration::from_secs(10));
         self.asked.lock().push(if answered.is_ok() { "trim" } else { "trim while the publisher waits" });
     }
