@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub(super) from_below: u64,
     /// Pages that were read before something left, and looked at behind it.
     pub(super) in_flight: u64,
+    /// Pages that were not told because something left, or was deleted, between two looks.
+    pub(super) stale: u64,
     /// Clean stops, kills and power cuts.
     pub(super) restarts: [u64; 3],
     /// Streams that began with values, and values that came though the history does not hold them any more.

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::reader::{Asked, Reader, Values};
 use super::seen::Seen;
 use super::start::{Start, THEN};
-use super::turn::{Page, begin, take_turn};
+use super::turn::{Page, begin, has_second_look, poll, take_turn};
 use super::wish::Wish;
 use super::world::{AGAIN, World};
 use crate::gap::Reason;
@@ -225,7 +225,18 @@ impl<E: Engine> World<E> {
         let mut out = Vec::new();
         let subscriber = reader.subscriber.as_mut().expect("it is open");
         let refusals = E::KNOWS.goes_away.then(|| self.engine.refuse(self.dice.one_in(20)));
-        let (turn, page) = take_turn(&self.engine, subscriber, self.now, &mut out);
+        let (mut turn, mut page) = poll(&self.engine, subscriber, self.now, &mut out);
+        if has_second_look(subscriber, page, &out) {
+            // or the world does change, and that is not told any more
+            if !self.engine.is_away() && self.dice.one_in(4) {
+                reader.may_break |= refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
+                if self.takes_away(seen) {
+                    reader.page_of = None;
+                    seen.stale += 1;
+                }
+            }
+            (turn, page) = take_turn(&self.engine, subscriber, self.now, &mut out);
+        }
         reader.may_break |= refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
         assert!(turn != Turn::Deliver || !out.is_empty());
         // what it says now it read before

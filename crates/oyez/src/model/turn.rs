@@ -23,7 +23,7 @@ pub(super) enum Page {
     There,
 }
 
-/// Goes on with a stream until it says something, or waits. A page is there at once, unless its engine is away.
+/// Goes on with a stream until it says something, or waits.
 pub(super) fn take_turn(
     engine: &impl Engine,
     subscriber: &mut Subscriber,
@@ -31,15 +31,25 @@ pub(super) fn take_turn(
     out: &mut Vec<Output>,
 ) -> (Turn, Page) {
     let (mut turn, mut page) = poll(engine, subscriber, now, out);
-    // what was found below may take a second look, in which the world does not change: what it says of gaps is true now
-    let is_silent = |out: &[Output]| out.iter().all(|output| matches!(output, Output::KeepAlive(_)));
-    while is_silent(out) && page == Page::There && subscriber.has_page_of_now() {
+    while has_second_look(subscriber, page, out) {
         (turn, page) = poll(engine, subscriber, now, out);
     }
     (turn, page)
 }
 
-fn poll(engine: &impl Engine, subscriber: &mut Subscriber, now: Instant, out: &mut Vec<Output>) -> (Turn, Page) {
+/// What was found may take a second look, behind which the world is not to change before it is told: what it says of gaps is true now.
+pub(super) fn has_second_look(subscriber: &Subscriber, page: Page, out: &[Output]) -> bool {
+    let is_silent = out.iter().all(|output| matches!(output, Output::KeepAlive(_)));
+    is_silent && page == Page::There && subscriber.has_page_of_now()
+}
+
+/// One look. A page is there at once, unless its engine is away.
+pub(super) fn poll(
+    engine: &impl Engine,
+    subscriber: &mut Subscriber,
+    now: Instant,
+    out: &mut Vec<Output>,
+) -> (Turn, Page) {
     let bell = Arc::new(Bell::default());
     let turn = subscriber.poll(now, &Waker::from(Arc::clone(&bell)), out);
     if !subscriber.is_fetching() {

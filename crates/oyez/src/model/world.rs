@@ -166,6 +166,16 @@ impl<E: Engine> World<E> {
         if self.oracle.has_ended(topic) && !self.dice.one_in(20) { TOPICS[0] } else { topic }
     }
 
+    /// Something leaves, or is deleted. False when nothing is there that could.
+    pub(super) fn takes_away(&mut self, seen: &mut Seen) -> bool {
+        let drops = self.oracle.drops;
+        if self.dice.one_in(2) {
+            self.delete();
+            return true;
+        }
+        self.keep(seen) && self.oracle.drops > drops
+    }
+
     fn delete(&mut self) {
         let name = self.dice.pick(&TOPICS);
         let appended = self.engine.delete(Topic::new(name).unwrap(), self.now_ms).unwrap();

@@ -36,6 +36,7 @@ fn a_history_on_disk_is_the_log_in_order_whatever_stops_and_whatever_leaves() {
         ("ended", seen.ended),
         ("from disk", seen.from_below),
         ("in flight", seen.in_flight),
+        ("stale", seen.stale),
         ("stops", seen.restarts[0]),
         ("kills", seen.restarts[1]),
         ("power cuts", seen.restarts[2]),

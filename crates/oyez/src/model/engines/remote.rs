@@ -26,10 +26,11 @@ fn a_history_elsewhere_is_the_log_in_order_whatever_is_late_away_or_refused() {
     let Some(worlds) = each_world(400, 8_000, |seed| World::<Remote>::new(seed).run(&mut seen)) else { return };
     assert!(seen.begins > 15 * worlds && seen.entries > 50 * worlds, "{seen:?}");
     let numbers = [
-        ("finished", seen.finished),
+        ("finished", 2 * seen.finished),
         ("ended", seen.ended),
         ("from below", seen.from_below),
         ("in flight", seen.in_flight),
+        ("stale", seen.stale),
         ("stops", seen.restarts[0]),
         ("kills", seen.restarts[1]),
         ("written and not acknowledged", seen.torn[1]),
