@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -109,12 +110,10 @@ impl Searches {
         search: Pin<Box<dyn Future<Output = T> + Send>>,
         slot: &Arc<Slot<T>>,
     ) -> Arc<Task> {
-        let finish = Arc::downgrade(slot);
+        let slot = Filling(Arc::downgrade(slot));
         let future = Box::pin(async move {
             let found = search.await;
-            if let Some(slot) = finish.upgrade() {
-                slot.fill(found);
-            }
+            slot.fill(Some(found));
         });
         let task = Arc::new(Task {
             future: Mutex::new(Some(future)),
@@ -201,13 +200,14 @@ impl Shared {
 }
 
 impl Task {
+    /// Does a step. A panic in it is that of whoever waits, and ends no thread.
     fn step(self: &Arc<Self>) {
         self.queued.store(false, Release);
         let mut future = lock(&self.future);
         let Some(running) = future.as_mut() else { return };
         let waker = Waker::from(Arc::clone(self));
-        let is_over =
-            self.is_abandoned.load(Acquire) || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut poll = || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_over = self.is_abandoned.load(Acquire) || catch_unwind(AssertUnwindSafe(&mut poll)).unwrap_or(true);
         let over = if is_over { future.take() } else { None };
         drop(future);
         drop(over);
@@ -229,10 +229,17 @@ impl Wake for Task {
     }
 }
 
-impl<T> Slot<T> {
-    fn fill(&self, found: T) {
-        let mut wanted = lock(&self.0);
-        (wanted.found, wanted.is_over) = (Some(found), true);
+/// Fills the slot of whoever waits, if there is somebody: also when the search comes to no end.
+struct Filling<T>(Weak<Slot<T>>);
+
+impl<T> Filling<T> {
+    fn fill(&self, found: Option<T>) {
+        let Some(slot) = self.0.upgrade() else { return };
+        let mut wanted = lock(&slot.0);
+        if wanted.is_over {
+            return;
+        }
+        (wanted.found, wanted.is_over) = (found, true);
         let waker = wanted.waker.take();
         drop(wanted);
         if let Some(waker) = waker {
@@ -241,12 +248,22 @@ impl<T> Slot<T> {
     }
 }
 
+impl<T> Drop for Filling<T> {
+    fn drop(&mut self) {
+        self.fill(None);
+    }
+}
+
 impl<T> Search<T> {
     /// What was found; `None` when it is still searched for, and `waker` is woken when it is there. It is given out once.
+    ///
+    /// # Panics
+    /// When the search has panicked.
     pub(crate) fn take(&self, waker: &Waker) -> Option<T> {
         let mut wanted = lock(&self.slot.0);
         let found = wanted.found.take();
         if found.is_none() {
+            assert!(!wanted.is_over, "a search has panicked");
             wanted.waker = Some(waker.clone());
         }
         found
@@ -335,4 +352,41 @@ pub(crate) fn now<T>(search: impl Future<Output = T>) -> T {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::step::give_way;
+
+    #[test]
+    fn a_search_that_panics_is_its_askers_and_others_go_on() {
+        let searches = Searches::new();
+        let broken = searches.begin(async {
+            give_way().await;
+            panic!("on purpose");
+        });
+        let broken = std::panic::catch_unwind(AssertUnwindSafe(|| -> () { broken.wait() }));
+        assert!(broken.is_err());
+        let found = searches.begin(async {
+            give_way().await;
+            7
+        });
+        assert_eq!(found.wait(), 7);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_lets_go_of_what_it_holds() {
+        let (searches, held) = (Searches::new(), Arc::new(()));
+        let kept = Arc::clone(&held);
+        let search = searches.begin(async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        drop(search);
+        // another one comes behind it, and there may be several threads
+        while Arc::strong_count(&held) > 1 {
+            searches.begin(give_way()).wait();
+        }
+    }
 }
