@@ -115,7 +115,7 @@ impl Sums {
 }
 
 impl Ended {
-    fn of(ended: &oyez::Ended<u64>) -> Self {
+    fn of(ended: &oyez::Ended) -> Self {
         let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, .. } = *ended;
         Self { left, complete, life, drain, dropped, behind, stalled, panic, storage }
     }

@@ -5,7 +5,9 @@ use crate::{Matcher, Topic};
 /// Decides what one subscriber may hear: the place for a token check. Asked once when it subscribes, and again for
 /// every entry, replayed or live, so that neither a wide pattern nor an old id opens more than the caller may have.
 ///
-/// It is called on the path of every event: it must not block. A panic in it ends that stream only.
+/// It is called on the path of every event: it must not block. A panic in it ends that stream only. A stream that has one reads
+/// by itself, where others share what is made for all of them; rights that are a list of topics are better a
+/// [`Grant`](crate::Grant), which costs nothing.
 ///
 /// A closure over the topics of an entry is an `Access`:
 /// ```

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::limits::DRAIN_STREAMS_PER_SECOND;
-use crate::stats::End;
+use crate::stats::EndReason;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -36,7 +36,7 @@ struct Stream {
 
 #[derive(Debug, Default)]
 struct State {
-    ends: Option<(Instant, End)>,
+    ends: Option<(Instant, EndReason)>,
     stalled: bool,
     waker: Option<Waker>,
 }
@@ -62,20 +62,20 @@ impl StreamControl {
     /// Lets the stream end at `time`, or earlier if that was said before. It ends between two frames and by itself:
     /// its reader sees a complete response, not an error.
     pub fn end_at(&self, time: Instant) {
-        self.end(time, End::Dropped);
+        self.end(time, EndReason::Dropped);
     }
 
     /// [`StreamControl::end_at`], because the hub or the server drains.
     pub(crate) fn drain_at(&self, time: Instant) {
-        self.end(time, End::Drain);
+        self.end(time, EndReason::Drain);
     }
 
     /// [`StreamControl::end_at`], because what its reader may have is over then.
     pub(crate) fn expire_at(&self, time: Instant) {
-        self.end(time, End::Expired);
+        self.end(time, EndReason::Expired);
     }
 
-    fn end(&self, time: Instant, why: End) {
+    fn end(&self, time: Instant, why: EndReason) {
         let mut state = self.0.state.lock();
         if state.ends.is_none_or(|(before, _)| time < before) {
             state.ends = Some((time, why));
@@ -108,7 +108,7 @@ impl StreamControl {
     }
 
     /// When the stream is to end, and why. Whoever drives it is woken when that changes.
-    pub(crate) fn watch(&self, waker: &Waker) -> Option<(Instant, End)> {
+    pub(crate) fn watch(&self, waker: &Waker) -> Option<(Instant, EndReason)> {
         let mut state = self.0.state.lock();
         match &mut state.waker {
             Some(known) if known.will_wake(waker) => {}

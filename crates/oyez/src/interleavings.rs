@@ -160,7 +160,7 @@ struct Sleeper {
 }
 
 impl OnAppend for Sleeper {
-    fn ring(&self) {
+    fn appended(&self) {
         if self.flag.take() {
             Arc::clone(&self.alarm).wake();
         }

@@ -118,7 +118,7 @@ pub use stored_log::{
 };
 
 pub use stats::{Ended, HubStats, StreamStats};
-pub use stream::{Delivery, EventStream, StreamItem};
+pub use stream::{Delivery, EventStream, StreamItem, Topics};
 pub use subscribe::{OnGap, Subscribe};
 pub use topic::Topic;
 pub use typed::{JsonPayload, Payload};

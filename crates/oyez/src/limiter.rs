@@ -39,6 +39,7 @@ struct State<K> {
 
 /// The key may not, yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TooMany {
     /// After this time it may once more, if nothing else happens.
     pub retry_after: Duration,

@@ -19,6 +19,7 @@ pub struct Epoch([u8; EPOCH_LEN]);
 ///
 /// Its text is `EPOCH:SEQ`, such as `k4f9zq71:1042`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Position {
     /// The life of the log that the number counts in.
     pub epoch: Epoch,

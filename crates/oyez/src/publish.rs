@@ -55,9 +55,9 @@ impl Publish {
     ///
     /// What they may still see is that something was: numbers of the hub's ids are counted over all entries, a place that an id
     /// names is a place for whoever has it, and a reader that has missed something is told so if it *may* have been for it,
-    /// without a number. `last=N` and the newest values of snapshots and [`SlowPolicy::Latest`](crate::SlowPolicy::Latest) are
-    /// those of all entries, of which a reader gets those that it may have. That a topic has ended is told to everyone who
-    /// reads it by name; the event of an end that is private is not.
+    /// without a number. The newest values of snapshots and of [`SlowPolicy::Latest`](crate::SlowPolicy::Latest) are those of
+    /// all entries, of which a reader gets those that it may have. That a topic has ended is told to everyone who reads it by
+    /// name; the event of an end that is private is not.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.private = true;

@@ -33,7 +33,7 @@ pub struct HubStats {
     /// Subscriptions refused because of a bound, a drain or an [`Access`](crate::Access).
     pub refused: u64,
     /// Streams that have ended, by reason.
-    pub ended: Ended<u64>,
+    pub ended: Ended,
     /// Entries that a resume can still reach.
     pub history_entries: u64,
     /// Memory of the history, index and topic names counted.
@@ -89,34 +89,34 @@ pub(crate) struct Reader {
 }
 
 /// One figure for each reason for which a stream ends.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Ended<N> {
+pub struct Ended {
     /// The reader went away.
-    pub left: N,
+    pub left: u64,
     /// It had all that it asked for: `until`, `limit` or `poll`.
-    pub complete: N,
+    pub complete: u64,
     /// Its time was over.
-    pub life: N,
+    pub life: u64,
     /// The hub or the server drained.
-    pub drain: N,
+    pub drain: u64,
     /// Whoever holds its [`StreamControl`](crate::StreamControl) ended it.
-    pub dropped: N,
+    pub dropped: u64,
     /// The reader fell behind the history and its policy is to disconnect.
-    pub behind: N,
+    pub behind: u64,
     /// The reader took no byte for too long while there was something to take.
-    pub stalled: N,
+    pub stalled: u64,
     /// Its filter or its access check panicked.
-    pub panic: N,
+    pub panic: u64,
     /// What it was to read next could not be read from the disk.
-    pub storage: N,
+    pub storage: u64,
     /// Its [`Grant`](crate::Grant) expired.
-    pub expired: N,
+    pub expired: u64,
 }
 
 /// Why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum EndReason {
     Left,
     Complete,
     Life,
@@ -135,38 +135,32 @@ pub(crate) struct Counters {
     pub(crate) delivered: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) refused: AtomicU64,
-    ended: Ended<AtomicU64>,
+    /// By reason.
+    ended: [AtomicU64; EndReason::NUMBER],
+}
+
+impl EndReason {
+    const NUMBER: usize = Self::Expired as usize + 1;
 }
 
 impl Counters {
-    pub(crate) fn count_end(&self, end: End) {
-        let counter = match end {
-            End::Left => &self.ended.left,
-            End::Complete => &self.ended.complete,
-            End::Life => &self.ended.life,
-            End::Drain => &self.ended.drain,
-            End::Dropped => &self.ended.dropped,
-            End::Behind => &self.ended.behind,
-            End::Stalled => &self.ended.stalled,
-            End::Panic => &self.ended.panic,
-            End::Storage => &self.ended.storage,
-            End::Expired => &self.ended.expired,
-        };
-        counter.fetch_add(1, Relaxed);
+    pub(crate) fn count_end(&self, reason: EndReason) {
+        self.ended[reason as usize].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn ended(&self) -> Ended<u64> {
+    pub(crate) fn ended(&self) -> Ended {
+        let of = |reason: EndReason| self.ended[reason as usize].load(Relaxed);
         Ended {
-            left: self.ended.left.load(Relaxed),
-            complete: self.ended.complete.load(Relaxed),
-            life: self.ended.life.load(Relaxed),
-            drain: self.ended.drain.load(Relaxed),
-            dropped: self.ended.dropped.load(Relaxed),
-            behind: self.ended.behind.load(Relaxed),
-            stalled: self.ended.stalled.load(Relaxed),
-            panic: self.ended.panic.load(Relaxed),
-            storage: self.ended.storage.load(Relaxed),
-            expired: self.ended.expired.load(Relaxed),
+            left: of(EndReason::Left),
+            complete: of(EndReason::Complete),
+            life: of(EndReason::Life),
+            drain: of(EndReason::Drain),
+            dropped: of(EndReason::Dropped),
+            behind: of(EndReason::Behind),
+            stalled: of(EndReason::Stalled),
+            panic: of(EndReason::Panic),
+            storage: of(EndReason::Storage),
+            expired: of(EndReason::Expired),
         }
     }
 }

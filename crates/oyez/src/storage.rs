@@ -72,8 +72,8 @@ impl Storage {
         self
     }
 
-    /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 16 such classes,
-    /// which are to be given in the same order each time; of several that select a topic the first counts, and an event
+    /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 15 classes beside
+    /// the one for the rest, which are to be given in the same order each time; of several that select a topic the first counts, and an event
     /// of several topics is kept as long as the one that is kept longest.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -71,11 +72,32 @@ pub struct Delivery<T> {
     /// The place in the log.
     pub position: Position,
     /// The topics it was published to; of a private one those that the reader's [`Grant`](crate::Grant) selects.
-    pub topics: SmallVec<[Topic; 1]>,
+    pub topics: Topics,
     /// When it was published, to the millisecond.
     pub time: SystemTime,
     /// What was published.
     pub value: Arc<T>,
+}
+
+/// The topics of one event, in the order in which they were named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics(SmallVec<[Topic; 1]>);
+
+impl Deref for Topics {
+    type Target = [Topic];
+
+    fn deref(&self) -> &[Topic] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a Topics {
+    type Item = &'a Topic;
+    type IntoIter = std::slice::Iter<'a, Topic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 impl<T> StreamItem<T> {
@@ -171,7 +193,7 @@ fn delivery<T: Payload>(entry: &Entry, readable: &Readable, core: &Core) -> Stre
     StreamItem::Event(Delivery {
         id: entry.event_id(core.log.epoch),
         position,
-        topics: entry.topics_for(readable).unwrap_or_else(|| entry.topics.clone()),
+        topics: Topics(entry.topics_for(readable).unwrap_or_else(|| entry.topics.clone())),
         time: UNIX_EPOCH + Duration::from_millis(entry.time_ms),
         value,
     })

@@ -380,7 +380,7 @@ impl<T: Payload> Subscribe<T> {
             Some(EARLIEST) => Start::Earliest,
             Some(id) => Start::Id(id.to_owned()),
         };
-        let mut begin = core.log.begin(&start, &matchers, now_ms).await?;
+        let mut begin = core.log.begin(&start, &matchers, &self.grant.readable, now_ms).await?;
         let until_id = match &self.until_id {
             Some(id) => {
                 let is_none = |_| Error::invalid(format!("until={id:?} is not an id of this log's history"));

@@ -20,7 +20,7 @@ use crate::options::{Options, SlowPolicy, Until};
 use crate::output::{Opening, Output, Turn};
 use crate::readable::Readable;
 use crate::shard::SleepOutcome;
-use crate::stats::End;
+use crate::stats::EndReason;
 use crate::sync::atomic::Ordering::Relaxed;
 
 /// One stream. Dropping it leaves the hub.
@@ -255,7 +255,7 @@ impl Subscriber {
                     Some(Turn::Wait(self.next_time(waker)))
                 }
                 State::Reading | State::AtTail => self.wait(now, waker),
-                State::Ended => return self.end(End::Complete),
+                State::Ended => return self.end(EndReason::Complete),
             };
             match turn {
                 Some(turn) if !matches!(turn, Turn::Deliver | Turn::End) && self.is_silent(now) => {
@@ -269,12 +269,12 @@ impl Subscriber {
         if self.is_silent(now) { self.keep_alive(now, out) } else { Turn::Yield }
     }
 
-    fn is_over(&self, now: Instant, waker: &Waker) -> Option<End> {
+    fn is_over(&self, now: Instant, waker: &Waker) -> Option<EndReason> {
         if self.state == State::Ended {
             return None;
         }
         let told = self.control.watch(waker);
-        let life = self.ends_at.map(|time| (time, End::Life));
+        let life = self.ends_at.map(|time| (time, EndReason::Life));
         [told, life].into_iter().flatten().find(|(time, _)| *time <= now).map(|(_, why)| why)
     }
 
@@ -377,7 +377,7 @@ impl Subscriber {
             Page::Failed(error) => {
                 error!(%error, "a stream breaks off, because what comes next cannot be read; `oyez log verify` on the directory says more");
                 self.broken = true;
-                return Some(self.end(End::Storage));
+                return Some(self.end(EndReason::Storage));
             }
         };
         let more_wanted = more && gap.is_none() && self.until().sequence.is_none_or(|last| cursor < last);
@@ -423,7 +423,7 @@ impl Subscriber {
                 return None;
             }
             // values are in memory
-            Page::Failed(_) => return Some(self.end(End::Storage)),
+            Page::Failed(_) => return Some(self.end(EndReason::Storage)),
         };
         // values are not counted over pages: their places may lie far apart
         let end = PageEnd { cursor, more: false };
@@ -479,7 +479,7 @@ impl Subscriber {
                     self.tell_gap(Gap::undecodable(self.hub.log.position(sequence)), out);
                 }
                 Err(Panicked) => {
-                    self.end(End::Panic);
+                    self.end(EndReason::Panic);
                     break;
                 }
             }
@@ -553,7 +553,7 @@ impl Subscriber {
         match self.options.slow {
             // its reader could do nothing about it
             _ if gap.reason == Reason::Deleted => {}
-            SlowPolicy::Disconnect => return self.end(End::Behind),
+            SlowPolicy::Disconnect => return self.end(EndReason::Behind),
             SlowPolicy::Skip => {}
             SlowPolicy::Latest => {
                 self.conflate_until = self.hub.log.head();
@@ -674,7 +674,7 @@ impl Subscriber {
     }
 
     /// Leaves the hub. The first reason given is the one that counts.
-    fn end(&mut self, end: End) -> Turn {
+    fn end(&mut self, end: EndReason) -> Turn {
         self.state = State::Ended;
         // its reader may take a while to go
         self.options.held = None;
@@ -689,7 +689,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.end(if self.control.is_stalled() { End::Stalled } else { End::Left });
+        self.end(if self.control.is_stalled() { EndReason::Stalled } else { EndReason::Left });
     }
 }
 

@@ -18,6 +18,7 @@ use crate::log::snapshot::Snapshot;
 use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
 use crate::position::Position;
+use crate::readable::Readable;
 use crate::{Error, ErrorKind};
 
 /// Where a subscription wants to begin.
@@ -73,13 +74,19 @@ impl Log {
     /// [`Ended`](crate::ErrorKind::Ended) when all topics have ended and nothing is left to read,
     /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history,
     /// [`Internal`](crate::ErrorKind::Internal) when what lies below cannot be read.
-    pub(crate) async fn begin(&self, start: &Start, matchers: &Arc<Matchers>, now_ms: u64) -> Result<Begin, Error> {
+    pub(crate) async fn begin(
+        &self,
+        start: &Start,
+        matchers: &Arc<Matchers>,
+        readable: &Readable,
+        now_ms: u64,
+    ) -> Result<Begin, Error> {
         let head = self.head();
         if self.tail.read().retention.age.is_some() {
             self.trim(now_ms);
         }
         let drops = self.below.drops();
-        let mut begin = self.begin_open(start, matchers).await?;
+        let mut begin = self.begin_open(start, matchers, readable).await?;
         begin.drops = drops;
         if let Some(gap) = begin.gap.as_mut().filter(|_| self.below.drops() != drops) {
             gap.missed = None; // more has gone since it was counted
@@ -98,11 +105,11 @@ impl Log {
     }
 
     /// [`Log::begin`] but for the ends of topics.
-    async fn begin_open(&self, start: &Start, matchers: &Arc<Matchers>) -> Result<Begin, Error> {
+    async fn begin_open(&self, start: &Start, matchers: &Arc<Matchers>, readable: &Readable) -> Result<Begin, Error> {
         let (begun, requested) = match start {
             Start::Live => return Ok(Begin::at(self.head())),
             Start::Earliest => return Ok(Begin::at(self.earliest())),
-            Start::Last(number) => return Ok(Begin::at(self.before_last(*number, matchers).await?)),
+            Start::Last(number) => return Ok(Begin::at(self.before_last(*number, matchers, readable).await?)),
             Start::Snapshot => (self.begin_with_snapshot(matchers).await, SNAPSHOT),
             Start::Id(id) => {
                 let begun = match self.find(id).await? {
@@ -225,25 +232,26 @@ impl Log {
     }
 
     /// The cursor behind which the newest `number` entries that match lie.
-    async fn before_last(&self, number: usize, matchers: &Arc<Matchers>) -> Result<u64, Error> {
+    async fn before_last(&self, number: usize, matchers: &Arc<Matchers>, readable: &Readable) -> Result<u64, Error> {
         if number == 0 {
             return Ok(self.head());
         }
         if self.below.keeps() {
-            return self.before_last_below(number, matchers).await;
+            return self.before_last_below(number, matchers, readable).await;
         }
         let now_ms = self.expiry_ms();
         let (oldest, mut end) = {
             let tail = self.tail.read();
             let (oldest, head) = (tail.before_history(), tail.head);
-            if matchers.is_all() && now_ms.is_none() && !tail.facts.deletions.any_behind(oldest) {
+            let counts_all = now_ms.is_none() && !self.hides_from(readable);
+            if matchers.is_all() && counts_all && !tail.facts.deletions.any_behind(oldest) {
                 return Ok(head.saturating_sub(number as u64).max(oldest));
             }
             (oldest, head)
         };
         let mut left = number;
         loop {
-            end = self.tail.read().scan_back(end, &mut left, matchers, now_ms);
+            end = self.tail.read().scan_back(end, &mut left, matchers, readable, now_ms);
             if left == 0 || end <= oldest {
                 return Ok(end.max(oldest));
             }
@@ -251,22 +259,27 @@ impl Log {
         }
     }
 
-    /// The same where entries are kept below, which is not known there of those that are hidden: with many of them it may be a
-    /// place behind which fewer lie.
-    async fn before_last_below(&self, number: usize, matchers: &Arc<Matchers>) -> Result<u64, Error> {
+    /// The same where entries are kept below, which is not known there of those that are hidden or private: with many of them it
+    /// may be a place behind which fewer lie.
+    async fn before_last_below(
+        &self,
+        number: usize,
+        matchers: &Arc<Matchers>,
+        readable: &Readable,
+    ) -> Result<u64, Error> {
         let (head, now_ms) = (self.head(), self.expiry_ms());
         let (hides_any, floor) = {
             let deletions = &self.tail.read().facts.deletions;
             (deletions.hides_any(), deletions.floor(matchers))
         };
-        if now_ms.is_none() && !hides_any {
+        if now_ms.is_none() && !hides_any && !self.hides_from(readable) {
             return self.before_newest(number, matchers).await;
         }
         let floor = floor.max(self.earliest());
         let (mut asked, mut cursor) = (number, head);
         for _ in 0..LAST_STEPS {
             cursor = self.before_newest(asked, matchers).await?.max(floor);
-            let found = self.numbers(cursor, matchers, head, now_ms).await?;
+            let found = self.numbers(cursor, matchers, readable, head, now_ms).await?;
             if let Some(first) = found.len().checked_sub(number).and_then(|surplus| found.get(surplus)) {
                 return Ok(first - 1);
             }
@@ -285,11 +298,12 @@ impl Log {
         Ok(first.map_or_else(|| self.earliest(), |first| first - 1))
     }
 
-    /// The numbers of the entries behind `cursor`, up to `last`, that match and are not hidden.
+    /// The numbers of the entries behind `cursor`, up to `last`, that match, are not hidden and are for this reader.
     async fn numbers(
         &self,
         mut cursor: u64,
         matchers: &Arc<Matchers>,
+        readable: &Readable,
         last: u64,
         now_ms: Option<u64>,
     ) -> Result<Vec<u64>, Error> {
@@ -301,7 +315,8 @@ impl Log {
             let (mut entries, mut step) = (entries, Step::of(matchers));
             self.retain_matching(&mut entries, matchers, &mut step).await;
             let facts = &self.tail.read().facts;
-            let counts = |entry: &&Arc<Entry>| now_ms.is_none_or(|now_ms| !facts.has_expired(entry, matchers, now_ms));
+            let has_expired = |entry: &Entry| now_ms.is_some_and(|now_ms| facts.has_expired(entry, matchers, now_ms));
+            let counts = |entry: &&Arc<Entry>| entry.is_for(readable) && !has_expired(entry);
             numbers.extend(entries.iter().filter(counts).map(|entry| entry.sequence));
             if !more {
                 return Ok(numbers);

@@ -16,6 +16,7 @@ use crate::log::{Batch, Bounds, Retention};
 use crate::matcher::{COMPARED, Matchers};
 use crate::position::Epoch;
 use crate::publish::Publish;
+use crate::readable::Readable;
 
 const ENTRIES: usize = 20_000;
 const PATTERNS: usize = 100;
@@ -80,7 +81,7 @@ fn check((most, all): (usize, usize)) {
 fn where_a_stream_begins_is_looked_for_in_bounded_steps() {
     for start in [Start::Last(1), Start::Id("never published".into()), Start::Id("zzzzzzzz:7".into())] {
         let (log, matchers) = world(false);
-        let (begun, most, all) = steps(&log, log.begin(&start, &matchers, 1));
+        let (begun, most, all) = steps(&log, log.begin(&start, &matchers, &Readable::default(), 1));
         let begin = begun.unwrap();
         let resumes = matches!(start, Start::Id(_));
         assert!(begin.gap.is_some_and(|gap| gap.oldest.is_none()) == resumes, "nothing matches");
@@ -91,7 +92,7 @@ fn where_a_stream_begins_is_looked_for_in_bounded_steps() {
 #[test]
 fn a_snapshot_begins_in_bounded_steps() {
     let (log, matchers) = world(true);
-    let (begun, most, all) = steps(&log, log.begin(&Start::Snapshot, &matchers, 1));
+    let (begun, most, all) = steps(&log, log.begin(&Start::Snapshot, &matchers, &Readable::default(), 1));
     assert!(begun.unwrap().values.is_none());
     check((most, all));
 }
@@ -107,7 +108,7 @@ fn what_is_missed_of_many_topics_is_settled_in_bounded_steps() {
     let mut matchers = Matchers::default();
     matchers.push("o*r*d*e*r*s*/*/*i*t*e*m*17s".parse().unwrap());
     let start = Start::Id(log.position(0).to_string());
-    let (_, most, all) = steps(&log, log.begin(&start, &Arc::new(matchers), 1));
+    let (_, most, all) = steps(&log, log.begin(&start, &Arc::new(matchers), &Readable::default(), 1));
     assert!(most <= STEP_COMPARED_MAX && all > 2 * STEP_WORK, "{most} {all}");
 }
 
@@ -119,7 +120,7 @@ fn deletions_are_looked_through_in_bounded_steps() {
         log.append(Batch::deletion(topic, 0), 1).unwrap();
     }
     let start = Start::Id(log.position(0).to_string());
-    let (begun, most, all) = steps(&log, log.begin(&start, &matchers, 1));
+    let (begun, most, all) = steps(&log, log.begin(&start, &matchers, &Readable::default(), 1));
     assert!(!begun.unwrap().deleted && most <= STEP_COMPARED_MAX && all > DELETIONS_KEPT * PATTERNS, "{most} {all}");
 }
 

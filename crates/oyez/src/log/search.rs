@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
@@ -40,23 +41,29 @@ struct Task {
     /// It is in the queue.
     queued: AtomicBool,
     /// Nobody waits for what it finds any more.
-    is_abandoned: Box<dyn Fn() -> bool + Send + Sync>,
+    is_abandoned: AtomicBool,
     shared: Weak<Shared>,
 }
 
 /// A search whose end somebody waits for. Dropping it calls it off, between two of its steps. As a future it is what was found.
-pub(crate) struct Search<T>(Arc<Slot<T>>);
+pub(crate) struct Search<T> {
+    slot: Arc<Slot<T>>,
+    /// Who goes on with it, unless it was over at once.
+    task: Option<Arc<Task>>,
+}
 
 struct Slot<T>(Mutex<Wanted<T>>);
 
 struct Wanted<T> {
     found: Option<T>,
+    /// It was found; perhaps it has been taken.
+    is_over: bool,
     waker: Option<Waker>,
 }
 
 impl<T> PartialEq for Search<T> {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.slot, &other.slot)
     }
 }
 
@@ -83,42 +90,48 @@ impl Searches {
     pub(crate) fn begin<T: Send + 'static>(&self, search: impl Future<Output = T> + Send + 'static) -> Search<T> {
         let mut search: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(search);
         // whatever wakes it, it is looked at again at once
-        let found = match search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let mut step = || match search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(found) => Some(found),
             Poll::Pending => None,
         };
-        let is_found = found.is_some();
-        let slot = Arc::new(Slot(Mutex::new(Wanted { found, waker: None })));
-        if !is_found {
-            self.go_on(search, &slot);
+        let mut found = step();
+        // the model checker knows nothing of threads that are not its own
+        while cfg!(shuttle) && found.is_none() {
+            found = step();
         }
-        Search(slot)
+        let is_found = found.is_some();
+        let slot = Arc::new(Slot(Mutex::new(Wanted { found, is_over: is_found, waker: None })));
+        let task = (!is_found).then(|| self.go_on(search, &slot));
+        Search { slot, task }
     }
 
-    fn go_on<T: Send + 'static>(&self, search: Pin<Box<dyn Future<Output = T> + Send>>, slot: &Arc<Slot<T>>) {
-        let (finish, watch) = (Arc::downgrade(slot), Arc::downgrade(slot));
+    fn go_on<T: Send + 'static>(
+        &self,
+        search: Pin<Box<dyn Future<Output = T> + Send>>,
+        slot: &Arc<Slot<T>>,
+    ) -> Arc<Task> {
+        let slot = Filling(Arc::downgrade(slot));
         let future = Box::pin(async move {
             let found = search.await;
-            if let Some(slot) = finish.upgrade() {
-                slot.fill(found);
-            }
+            slot.fill(Some(found));
         });
         let task = Arc::new(Task {
             future: Mutex::new(Some(future)),
             queued: AtomicBool::new(false),
-            is_abandoned: Box::new(move || watch.strong_count() == 0),
+            is_abandoned: AtomicBool::new(false),
             shared: Arc::downgrade(&self.shared),
         });
         if !self.is_by_hand() {
             self.threads.get_or_init(|| self.start());
         }
-        task.wake();
+        Arc::clone(&task).wake();
+        task
     }
 
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "a test's flag is in it"))]
     fn is_by_hand(&self) -> bool {
         #[cfg(test)]
-        return self.by_hand.load(std::sync::atomic::Ordering::Acquire);
+        return self.by_hand.load(Acquire);
         #[cfg(not(test))]
         false
     }
@@ -126,7 +139,7 @@ impl Searches {
     /// Goes on with all searches, until each is over or waits. From now on no thread does.
     #[cfg(test)]
     pub(crate) fn run_by_hand(&self) {
-        self.by_hand.store(true, std::sync::atomic::Ordering::Release);
+        self.by_hand.store(true, Release);
         loop {
             let next = lock(&self.shared.queue).tasks.pop_front();
             let Some(task) = next else { return };
@@ -187,12 +200,14 @@ impl Shared {
 }
 
 impl Task {
+    /// Does a step. A panic in it is that of whoever waits, and ends no thread.
     fn step(self: &Arc<Self>) {
-        self.queued.store(false, std::sync::atomic::Ordering::Release);
+        self.queued.store(false, Release);
         let mut future = lock(&self.future);
         let Some(running) = future.as_mut() else { return };
         let waker = Waker::from(Arc::clone(self));
-        let is_over = (self.is_abandoned)() || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut poll = || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_over = self.is_abandoned.load(Acquire) || catch_unwind(AssertUnwindSafe(&mut poll)).unwrap_or(true);
         let over = if is_over { future.take() } else { None };
         drop(future);
         drop(over);
@@ -214,10 +229,17 @@ impl Wake for Task {
     }
 }
 
-impl<T> Slot<T> {
-    fn fill(&self, found: T) {
-        let mut wanted = lock(&self.0);
-        wanted.found = Some(found);
+/// Fills the slot of whoever waits, if there is somebody: also when the search comes to no end.
+struct Filling<T>(Weak<Slot<T>>);
+
+impl<T> Filling<T> {
+    fn fill(&self, found: Option<T>) {
+        let Some(slot) = self.0.upgrade() else { return };
+        let mut wanted = lock(&slot.0);
+        if wanted.is_over {
+            return;
+        }
+        (wanted.found, wanted.is_over) = (found, true);
         let waker = wanted.waker.take();
         drop(wanted);
         if let Some(waker) = waker {
@@ -226,12 +248,22 @@ impl<T> Slot<T> {
     }
 }
 
+impl<T> Drop for Filling<T> {
+    fn drop(&mut self) {
+        self.fill(None);
+    }
+}
+
 impl<T> Search<T> {
     /// What was found; `None` when it is still searched for, and `waker` is woken when it is there. It is given out once.
+    ///
+    /// # Panics
+    /// When the search has panicked.
     pub(crate) fn take(&self, waker: &Waker) -> Option<T> {
-        let mut wanted = lock(&self.0.0);
+        let mut wanted = lock(&self.slot.0);
         let found = wanted.found.take();
         if found.is_none() {
+            assert!(!wanted.is_over, "a search has panicked");
             wanted.waker = Some(waker.clone());
         }
         found
@@ -239,7 +271,7 @@ impl<T> Search<T> {
 
     /// Wakes `waker` when it is found, if it is not yet.
     pub(crate) fn wake_when_found(&self, waker: &Waker) {
-        let mut wanted = lock(&self.0.0);
+        let mut wanted = lock(&self.slot.0);
         if wanted.found.is_none() {
             wanted.waker = Some(waker.clone());
         }
@@ -247,25 +279,26 @@ impl<T> Search<T> {
 
     /// One that is over.
     pub(crate) fn of(found: T) -> Self {
-        Self(Arc::new(Slot(Mutex::new(Wanted { found: Some(found), waker: None }))))
+        let slot = Slot(Mutex::new(Wanted { found: Some(found), is_over: true, waker: None }));
+        Self { slot: Arc::new(slot), task: None }
     }
 
     /// What was found at once.
     pub(crate) fn at_once(self) -> Result<T, Self> {
-        let found = lock(&self.0.0).found.take();
+        let found = lock(&self.slot.0).found.take();
         found.ok_or(self)
     }
 
     /// A look at what was found.
     #[cfg(test)]
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
-        lock(&self.0.0).found.as_ref().map(look)
+        lock(&self.slot.0).found.as_ref().map(look)
     }
 
     /// Is it there?
     #[cfg(test)]
     pub(crate) fn is_there(&self) -> bool {
-        lock(&self.0.0).found.is_some()
+        lock(&self.slot.0).found.is_some()
     }
 
     /// Waits for it.
@@ -283,6 +316,17 @@ impl<T> Search<T> {
                 return found;
             }
             std::thread::park();
+        }
+    }
+}
+
+impl<T> Drop for Search<T> {
+    /// What nobody waits for any more lets go of what it holds, such as the log and its files.
+    fn drop(&mut self) {
+        let is_over = lock(&self.slot.0).is_over;
+        if let Some(task) = self.task.take().filter(|_| !is_over) {
+            task.is_abandoned.store(true, Release);
+            task.wake();
         }
     }
 }
@@ -308,4 +352,41 @@ pub(crate) fn now<T>(search: impl Future<Output = T>) -> T {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::step::give_way;
+
+    #[test]
+    fn a_search_that_panics_is_its_askers_and_others_go_on() {
+        let searches = Searches::new();
+        let broken = searches.begin(async {
+            give_way().await;
+            panic!("on purpose");
+        });
+        let broken = std::panic::catch_unwind(AssertUnwindSafe(|| -> () { broken.wait() }));
+        assert!(broken.is_err());
+        let found = searches.begin(async {
+            give_way().await;
+            7
+        });
+        assert_eq!(found.wait(), 7);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_lets_go_of_what_it_holds() {
+        let (searches, held) = (Searches::new(), Arc::new(()));
+        let kept = Arc::clone(&held);
+        let search = searches.begin(async move {
+            std::future::pending::<()>().await;
+            drop(kept);
+        });
+        drop(search);
+        // another one comes behind it, and there may be several threads
+        while Arc::strong_count(&held) > 1 {
+            searches.begin(give_way()).wait();
+        }
+    }
 }

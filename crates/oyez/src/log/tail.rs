@@ -22,6 +22,7 @@ use crate::log::topics::Topics;
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
+use crate::readable::Readable;
 
 /// What the log keeps beside the history.
 #[derive(Debug, Clone, Copy)]
@@ -542,7 +543,14 @@ impl Tail {
 
     /// Looks back from `end` for entries that match and have not expired by then until `left` of them are found, one step at a time.
     /// Gives back the cursor before the last one looked at; 0 when there are no more.
-    pub(crate) fn scan_back(&self, end: u64, left: &mut usize, matchers: &Matchers, now_ms: Option<u64>) -> u64 {
+    pub(crate) fn scan_back(
+        &self,
+        end: u64,
+        left: &mut usize,
+        matchers: &Matchers,
+        readable: &Readable,
+        now_ms: Option<u64>,
+    ) -> u64 {
         if *left == 0 {
             return end;
         }
@@ -560,7 +568,7 @@ impl Tail {
             step.look_at(&entry.topics);
             cursor = entry.sequence - 1;
             let has_expired = || now_ms.is_some_and(|now_ms| self.facts.has_expired(entry, matchers, now_ms));
-            if self.facts.is_match(entry, matchers) && !has_expired() {
+            if self.facts.is_match(entry, matchers) && entry.is_for(readable) && !has_expired() {
                 *left -= 1;
                 if *left == 0 {
                     return cursor;

@@ -27,6 +27,7 @@ use crate::matcher::{Matcher, Matchers};
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::publish::Publish;
+use crate::readable::Readable;
 use crate::{Error, Topic};
 
 mod committed;
@@ -605,7 +606,7 @@ fn what_follows_a_gap_is_the_oldest_of_all_classes() {
     let (store, _) = two_classes_on(&disk, retentions.0, retentions.1);
     let tail = tail_of(&store, Matchers::default(), 1 << 20).unwrap();
     let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
-    let begin = now(log.begin(&Start::Id("made up".into()), &matchers("a"), 0)).unwrap();
+    let begin = now(log.begin(&Start::Id("made up".into()), &matchers("a"), &Readable::default(), 0)).unwrap();
     let gap = begin.gap.unwrap();
     assert_eq!((gap.oldest, gap.position.sequence), (Some(log.position(first).event_id()), first - 1));
 }
