@@ -128,6 +128,12 @@ pub(crate) const SCAN_ENTRIES: usize = 1_024;
 pub(crate) const STEP_WORK: usize = 64 << 10;
 /// Steps in which one search looks for the next entry that matches, before its stream says how far that was: a few milliseconds.
 pub(crate) const SEARCH_STEPS: usize = 64;
+/// How far the threads that search stand behind others for the processors (`nice`): a publish that wakes a thread is not to wait for
+/// the end of a search's share of time, which is some milliseconds.
+#[cfg(target_os = "linux")]
+pub(crate) const SEARCH_NICENESS: i32 = 10;
+/// Entries of the tail that a search takes with it, to look at them when the log is not locked.
+pub(crate) const SEARCH_ENTRIES: usize = 64;
 /// Threads that search for readers that are behind: half the processors, at most so many. Live readers come first.
 pub(crate) const SEARCH_THREADS_MAX: usize = 4;
 

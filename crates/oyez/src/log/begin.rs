@@ -249,14 +249,32 @@ impl Log {
             }
             (oldest, head)
         };
-        let mut left = number;
-        loop {
-            end = self.tail.read().scan_back(end, &mut left, matchers, readable, now_ms);
-            if left == 0 || end <= oldest {
-                return Ok(end.max(oldest));
+        let (mut left, mut step) = (number, Step::of(matchers));
+        while end > oldest {
+            let some = self.tail.read().some_before(end, matchers);
+            end = if some.is_empty() { oldest } else { end };
+            for entry in some.iter().take_while(|entry| entry.sequence > oldest) {
+                step.give_way_when_over(matchers).await;
+                step.look_at(&entry.topics);
+                end = entry.sequence - 1;
+                // only then it is asked for what the log knows of it, which is locked for that
+                if matchers.select(entry.topics.iter()) && self.counts(entry, matchers, readable, now_ms) {
+                    left -= 1;
+                }
+                if left == 0 {
+                    return Ok(end);
+                }
             }
-            give_way().await;
+            end = if some.last().is_some_and(|last| last.sequence <= oldest) { oldest } else { end };
         }
+        Ok(oldest)
+    }
+
+    /// May a reader of these topics and rights have the entry now?
+    fn counts(&self, entry: &Entry, matchers: &Matchers, readable: &Readable, now_ms: Option<u64>) -> bool {
+        let facts = &self.tail.read().facts;
+        let has_expired = || now_ms.is_some_and(|now_ms| facts.has_expired(entry, matchers, now_ms));
+        facts.is_match(entry, matchers) && entry.is_for(readable) && !has_expired()
     }
 
     /// The same where entries are kept below, which is not known there of those that are hidden or private: with many of them it

@@ -91,6 +91,10 @@ impl PageBuilder {
         Self { max, entries: Vec::new(), bytes: 0 }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= self.max.entries || self.bytes >= self.max.bytes
     }

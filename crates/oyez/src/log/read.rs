@@ -13,8 +13,10 @@ use crate::log::log::Log;
 use crate::log::page::{Behind, Later, Lost, Moment, Page, PageBuilder, Read};
 use crate::log::search::Search;
 use crate::log::snapshot::Snapshot;
-use crate::log::step::{Step, give_way};
+use crate::log::step::Step;
+use crate::log::tail::Tail;
 use crate::matcher::Matchers;
+use crate::sync::RwLockReadGuard;
 
 impl Log {
     /// Reads the next entries behind a place that match. At most a page of them, after one step at most; what takes longer comes
@@ -96,20 +98,13 @@ impl Log {
 
     /// Reads behind any place, below which nothing is kept.
     pub(super) async fn read_over_nothing(&self, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
-        let Behind { mut cursor, known } = behind;
-        let mut steps = 0;
+        let Behind { cursor, known } = behind;
         loop {
             let deletion = self.newest_deletion();
             let hidden = self.hidden_behind(cursor, known, matchers).await;
-            let in_tail = self.read_unless_gone(cursor, hidden, deletion, matchers);
-            if let Some(read) = in_tail {
-                steps += 1;
-                if !read.entries.is_empty() || !read.more || read.hidden.is_some() || steps == SEARCH_STEPS {
-                    return Ok(read);
-                }
-                cursor = read.cursor;
-                give_way().await;
-                continue;
+            let place = Behind { cursor, known: deletion };
+            if let Some(read) = self.read_unless_gone(place, hidden, matchers).await {
+                return Ok(read);
             }
             let (gone, missed, values) = {
                 let tail = self.tail.read();
@@ -142,23 +137,56 @@ impl Log {
         }
     }
 
-    /// Reads the tail behind `cursor`, unless that is gone or something was deleted since.
-    fn read_unless_gone(
-        &self,
-        cursor: u64,
-        hidden: Option<Hidden>,
-        deletion: u64,
-        matchers: &Matchers,
-    ) -> Option<Read> {
-        let tail = self.tail.read();
-        if deletion != self.newest_deletion() || cursor + 1 < tail.front() {
-            return None;
-        }
-        // at the last entry that is hidden the page ends
-        let end = hidden.map_or(tail.head, |hidden| hidden.last);
-        let read = tail.read_up_to(PAGE, cursor, end, matchers);
+    /// Reads the tail behind a place, unless that is gone or something was deleted behind what is known. At the last entry that is
+    /// hidden the page ends.
+    async fn read_unless_gone(&self, behind: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
+        let read = if matchers.is_exact() {
+            let (tail, end) = self.tail_unless_gone(behind, hidden)?;
+            tail.read_up_to(PAGE, behind.cursor, end, matchers)
+        } else {
+            self.scan(behind, hidden, matchers).await?
+        };
         let hidden = hidden.filter(|_| !read.more);
         Some(Read { hidden, more: read.more || hidden.is_some(), ..read })
+    }
+
+    /// Looks in the tail for entries that patterns select, a few at a time and when it is not locked, until there are some or many
+    /// were looked at.
+    async fn scan(&self, behind: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
+        let (mut page, mut step, mut steps) = (PageBuilder::new(PAGE), Step::of(matchers), 0);
+        let mut cursor = behind.cursor;
+        loop {
+            let (some, end) = {
+                let (tail, end) = self.tail_unless_gone(Behind { cursor, ..behind }, hidden)?;
+                (tail.some_behind(cursor, end), end)
+            };
+            if some.is_empty() {
+                return Some(page.finish(end, false));
+            }
+            for entry in &some {
+                if page.is_full() || (step.is_over() && (!page.is_empty() || steps == SEARCH_STEPS)) {
+                    return Some(page.finish(cursor, true));
+                }
+                if step.is_over() {
+                    steps += 1;
+                    step.give_way(matchers).await;
+                }
+                step.look_at(&entry.topics);
+                let is_match = matchers.select(entry.topics.iter()) && self.tail.read().facts.is_match(entry, matchers);
+                page.push(Some(entry).filter(|_| is_match));
+                cursor = entry.sequence;
+            }
+        }
+    }
+
+    /// The tail and where a page ends that is read behind this place, if all of that is in it.
+    fn tail_unless_gone(&self, behind: Behind, hidden: Option<Hidden>) -> Option<(RwLockReadGuard<'_, Tail>, u64)> {
+        let tail = self.tail.read();
+        if behind.known != self.newest_deletion() || behind.cursor + 1 < tail.front() {
+            return None;
+        }
+        let end = hidden.map_or(tail.head, |hidden| hidden.last);
+        Some((tail, end))
     }
 
     /// What was found below, for a stream that stands there; behind it comes the tail.

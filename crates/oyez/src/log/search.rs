@@ -12,6 +12,8 @@ use std::thread::JoinHandle;
 
 use tracing::error;
 
+#[cfg(target_os = "linux")]
+use crate::limits::SEARCH_NICENESS;
 use crate::limits::SEARCH_THREADS_MAX;
 
 /// Runs searches: each for a step, then the next one. So nobody's search waits for all of another's, and no thread that serves
@@ -180,6 +182,9 @@ impl Drop for Searches {
 
 impl Shared {
     fn run(&self) {
+        // behind everybody who serves readers; a system that does not let us has it as it is
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::setpriority_process(None, SEARCH_NICENESS);
         while let Some(task) = self.next() {
             task.step();
         }

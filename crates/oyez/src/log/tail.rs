@@ -6,7 +6,9 @@ use std::sync::Arc;
 use oyez_proto::EventId;
 
 use crate::Topic;
-use crate::limits::{DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, SLACK_BYTES, SLACK_ENTRIES};
+use crate::limits::{
+    DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, SEARCH_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
+};
 use crate::log::deletions::Outlived;
 use crate::log::draft::Draft;
 use crate::log::ends::End;
@@ -22,7 +24,6 @@ use crate::log::topics::Topics;
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::readable::Readable;
 
 /// What the log keeps beside the history.
 #[derive(Debug, Clone, Copy)]
@@ -541,41 +542,19 @@ impl Tail {
         loss.add(dropped.missed_of_forgotten(after));
     }
 
-    /// Looks back from `end` for entries that match and have not expired by then until `left` of them are found, one step at a time.
-    /// Gives back the cursor before the last one looked at; 0 when there are no more.
-    pub(crate) fn scan_back(
-        &self,
-        end: u64,
-        left: &mut usize,
-        matchers: &Matchers,
-        readable: &Readable,
-        now_ms: Option<u64>,
-    ) -> u64 {
-        if *left == 0 {
-            return end;
+    /// A few of the entries up to the number `end` that may match, newest first: of patterns all may.
+    pub(crate) fn some_before(&self, end: u64, matchers: &Matchers) -> Vec<Arc<Entry>> {
+        if !matchers.is_exact() {
+            return self.entries.range(..self.index_of(end + 1)).rev().take(SEARCH_ENTRIES).cloned().collect();
         }
-        let (mut step, mut cursor) = (Step::of(matchers), end);
         let mut names = MergeBack::new(self.lists_of(matchers), end);
-        let mut all = self.entries.range(..self.index_of(end + 1)).rev();
-        let mut next = || match matchers.is_exact() {
-            true => names.next().and_then(|sequence| self.entries.get(self.index_of(sequence))),
-            false => all.next(),
-        };
-        while let Some(entry) = next() {
-            if step.is_over() {
-                return cursor;
-            }
-            step.look_at(&entry.topics);
-            cursor = entry.sequence - 1;
-            let has_expired = || now_ms.is_some_and(|now_ms| self.facts.has_expired(entry, matchers, now_ms));
-            if self.facts.is_match(entry, matchers) && entry.is_for(readable) && !has_expired() {
-                *left -= 1;
-                if *left == 0 {
-                    return cursor;
-                }
-            }
-        }
-        0
+        let numbers = std::iter::from_fn(|| names.next()).take(SEARCH_ENTRIES);
+        numbers.filter_map(|sequence| self.entries.get(self.index_of(sequence)).cloned()).collect()
+    }
+
+    /// A few of the entries behind `cursor` and up to the number `end`.
+    pub(crate) fn some_behind(&self, cursor: u64, end: u64) -> Vec<Arc<Entry>> {
+        self.behind(cursor).take_while(|entry| entry.sequence <= end).take(SEARCH_ENTRIES).cloned().collect()
     }
 
     /// The positions of each name that is selected.

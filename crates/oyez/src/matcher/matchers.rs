@@ -46,6 +46,11 @@ impl Matchers {
         self.exact.contains(topic) || self.patterns.iter().any(|pattern| pattern.matches(topic))
     }
 
+    /// Is one of `topics` selected?
+    pub(crate) fn select<'a>(&self, mut topics: impl Iterator<Item = &'a Topic>) -> bool {
+        topics.any(|topic| self.matches(topic))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = Matcher> {
         let exact = self.exact.iter().map(|topic| Matcher(Kind::Exact(topic.clone())));
         exact.chain(self.patterns.iter().map(|pattern| Matcher(Kind::Pattern(pattern.clone()))))
