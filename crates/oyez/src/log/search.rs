@@ -187,6 +187,8 @@ impl Shared {
         let _ = rustix::process::setpriority_process(None, SEARCH_NICENESS);
         while let Some(task) = self.next() {
             task.step();
+            // whoever was woken meanwhile goes first: else it may wait for all of this thread's share of time, some milliseconds
+            std::thread::yield_now();
         }
     }
 
