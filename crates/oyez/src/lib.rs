@@ -23,6 +23,15 @@
 //! The hub is an ordered log; a subscriber is a cursor into it and a matcher. Live delivery, replay after a reconnect and
 //! a slow reader catching up are one read path, so there is no seam at which an event could be lost or doubled.
 
+#![cfg_attr(
+    not(unix),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "an engine that lasts needs Unix, and only that uses what is made for it"
+    )
+)]
+
 mod access;
 mod checks;
 mod clock;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use crate::Topic;
-use crate::limits::{SCAN_ENTRIES, STEP_WORK};
+use crate::limits::{PAGE_ENTRIES, SCAN_ENTRIES, STEP_WORK};
 use crate::matcher::Matchers;
 
 /// What is left of one step: it is bounded in work, and so in time, whatever its asker wants. Matching takes a time that is
@@ -23,6 +23,12 @@ impl Step {
         let patterns = if matchers.is_all() { 0 } else { matchers.patterns.len() };
         let pattern_bytes = if patterns == 0 { 0 } else { matchers.pattern_bytes() };
         Self { looks: SCAN_ENTRIES, work: STEP_WORK, patterns, pattern_bytes: pattern_bytes + matchers.exact.len() }
+    }
+
+    /// Is it over before a page is full, because of what is tried?
+    pub(crate) fn is_short(matchers: &Matchers) -> bool {
+        let Self { work, patterns, pattern_bytes, .. } = Self::of(matchers);
+        PAGE_ENTRIES * (pattern_bytes + patterns * TOPIC_BYTES) > work
     }
 
     /// A step that holds no lock and does not run where readers are served: it may take longer.
@@ -56,6 +62,9 @@ impl Step {
         }
     }
 }
+
+/// An ordinary topic.
+const TOPIC_BYTES: usize = 32;
 
 /// A long step is so many others.
 const LONG: usize = 8;
