@@ -155,6 +155,10 @@ pub(crate) const LAST_STEPS: usize = 7;
 /// something. With more the answer is that it may have: the log is held meanwhile.
 pub(crate) const MISSED_CHECKS: usize = 65_536;
 
+/// Entries that left last whose topics are kept, so that a reader who was just passed by some of them is told what it has missed
+/// without a look at all topics. At some hundred events a second it is a few seconds. Tests lose less, and need both ways.
+pub(crate) const RECENTLY_LOST: usize = if cfg!(test) { 8 } else { 1_024 };
+
 /// Patterns that are tried one by one: with so few, that is cheaper than to look up what was found out before.
 pub(crate) const PATTERNS_UNREMEMBERED: usize = 4;
 

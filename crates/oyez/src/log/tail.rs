@@ -20,7 +20,7 @@ use crate::log::loss::Loss;
 use crate::log::page::{Behind, Merge, MergeBack, PageBuilder, Read};
 use crate::log::snapshot::Snapshot;
 use crate::log::step::Step;
-use crate::log::topics::Topics;
+use crate::log::topics::{Popped, Topics};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
@@ -358,8 +358,10 @@ impl Tail {
         let Some(entry) = self.entries.pop_front() else { return };
         let Self { topics, facts, gone, .. } = self;
         for topic in &entry.topics {
-            let run = topics.pop(topic, entry.sequence, entry.time_ms);
-            if let (Some((topic, run)), Some(gone)) = (run, gone.as_mut()) {
+            let popped = topics.pop(topic, entry.sequence, entry.time_ms);
+            let Some(gone) = gone.as_mut().filter(|_| !matches!(popped, Popped::Hidden)) else { continue };
+            gone.recent.note(entry.sequence, topic);
+            if let Popped::Last(topic, run) = popped {
                 if !facts.latest.compacts(&topic) {
                     gone.topics_over_nothing_mut().remember(topic, run);
                 }
@@ -535,11 +537,17 @@ impl Tail {
     }
 
     fn missed_of_patterns(&self, after: After, matchers: &Matchers, horizon: u64, dropped: &Dropped, loss: &mut Loss) {
+        let most = MISSED_CHECKS / matchers.len();
+        loss.add(dropped.missed_of_forgotten(after));
+        let recent = self.gone.as_ref().filter(|_| horizon <= self.front()).and_then(|gone| gone.recent.behind(after));
+        if let Some(recent) = recent {
+            loss.add_topics(recent.into_iter().filter(|topic| !self.facts.latest.compacts(topic)), most);
+            return;
+        }
         let runs = self.topics.runs(horizon, |sequence| self.time_of(sequence));
         let behind = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
         let behind = behind.chain(dropped.lost_behind(after)).filter(|topic| !self.facts.latest.compacts(topic));
-        loss.add_topics(behind, MISSED_CHECKS / matchers.len());
-        loss.add(dropped.missed_of_forgotten(after));
+        loss.add_topics(behind, most);
     }
 
     /// A few of the entries up to the number `end` that may match, newest first: of patterns all may.

@@ -99,26 +99,27 @@ impl Topics {
         (hidden.and(&positions, positions.len(), time_of), gone.map(|gone| *gone))
     }
 
-    /// Removes an entry of `topic`, which has left the history before, unless it is hidden; what is known of the topic comes
-    /// back with its last one.
-    pub(crate) fn pop(&mut self, topic: &Topic, sequence: u64, time_ms: u64) -> Option<(Topic, DroppedRun)> {
-        let mut place = self.slots.find_entry(topic.table_hash(), |slot| slot.name == *topic).ok()?;
+    /// Removes an entry of `topic`, which has left the history before, unless it is hidden.
+    pub(crate) fn pop(&mut self, topic: &Topic, sequence: u64, time_ms: u64) -> Popped {
+        let Ok(mut place) = self.slots.find_entry(topic.table_hash(), |slot| slot.name == *topic) else {
+            return Popped::Hidden;
+        };
         let slot = place.get_mut();
         if slot.positions.front() != Some(&sequence) {
-            return None;
+            return Popped::Hidden;
         }
         slot.positions.pop_front();
         slot.gone.get_or_insert_default().add(sequence, time_ms);
         if slot.positions.is_empty() {
             self.slack.remove(topic);
             let (slot, _) = place.remove();
-            return Some((slot.name, slot.gone.map(|gone| *gone).unwrap_or_default()));
+            return Popped::Last(slot.name, slot.gone.map(|gone| *gone).unwrap_or_default());
         }
         // what a burst took is given back: room is counted by entries, not by what a list once held
         if slot.positions.capacity() > 4 * slot.positions.len().max(SHRINK_FROM) {
             slot.positions.shrink_to(2 * slot.positions.len());
         }
-        None
+        Popped::OneOf
     }
 
     /// The positions of `topic`, ascending.
@@ -148,6 +149,16 @@ impl Topics {
     pub(crate) fn in_slack(&self) -> Names {
         self.slack
     }
+}
+
+/// An entry has left its topic.
+pub(crate) enum Popped {
+    /// It was deleted before.
+    Hidden,
+    /// There are others.
+    OneOf,
+    /// What is known of the topic, which has nothing more.
+    Last(Topic, DroppedRun),
 }
 
 impl Slot {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::LeftIds;
+use super::recent::RecentlyLost;
 use super::run::{After, DroppedRun, Missed};
 use super::topics::Dropped;
 use crate::Topic;
@@ -26,6 +27,8 @@ pub(crate) struct Gone {
     /// Deletions that are gone, while something that they hide may be left.
     pub(crate) deletions: Vec<Outlived>,
     pub(crate) ids: LeftIds,
+    /// Of a log over nothing.
+    pub(crate) recent: RecentlyLost,
     /// Of these topics nothing is ever missed.
     pub(crate) compact: Matchers,
     summary_bytes: usize,
@@ -100,6 +103,7 @@ impl Gone {
             ends: Vec::new(),
             deletions: Vec::new(),
             ids: LeftIds::new(history_bytes),
+            recent: RecentlyLost::default(),
             compact: Matchers::default(),
             summary_bytes,
         }
@@ -136,7 +140,8 @@ impl Gone {
         });
         let classes = classes.collect();
         let ids = LeftIds::of(history_bytes, ids);
-        Self { classes, drops, newest_ms, ends, deletions, ids, compact: Matchers::default(), summary_bytes }
+        let (recent, compact) = (RecentlyLost::default(), Matchers::default());
+        Self { classes, drops, newest_ms, ends, deletions, ids, recent, compact, summary_bytes }
     }
 
     pub(crate) fn saved(&self) -> Saved {

@@ -3,6 +3,7 @@
 #[expect(clippy::module_inception, reason = "it owns `Gone`, and the module is that with all its parts")]
 mod gone;
 mod ids;
+mod recent;
 mod run;
 mod topics;
 
