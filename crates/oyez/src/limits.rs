@@ -132,10 +132,6 @@ pub(crate) const SEARCH_STEPS: usize = 64;
 /// the end of a search's share of time, which is some milliseconds.
 #[cfg(target_os = "linux")]
 pub(crate) const SEARCH_NICENESS: i32 = 10;
-/// How long a thread searches before it sleeps for [`SEARCH_PAUSE`]: so long at most a thread that serves readers waits for it.
-pub(crate) const SEARCH_BURST: Duration = Duration::from_micros(500);
-/// See [`SEARCH_BURST`]. A system makes it a little longer.
-pub(crate) const SEARCH_PAUSE: Duration = Duration::from_micros(50);
 /// Entries of the tail that a search takes with it, to look at them when the log is not locked.
 pub(crate) const SEARCH_ENTRIES: usize = 64;
 /// Threads that search for readers that are behind: half the processors, at most so many. Live readers come first.

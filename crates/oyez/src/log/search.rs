@@ -9,14 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Orderin
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tracing::error;
 
-use crate::clock;
 #[cfg(target_os = "linux")]
 use crate::limits::SEARCH_NICENESS;
-use crate::limits::{SEARCH_BURST, SEARCH_PAUSE, SEARCH_THREADS_MAX};
+use crate::limits::SEARCH_THREADS_MAX;
 
 /// Runs searches: each for a step, then the next one. So nobody's search waits for all of another's, and no thread that serves
 /// readers takes part. The threads are begun with the first search that is not done at once.
@@ -187,16 +185,10 @@ impl Shared {
         // behind everybody who serves readers; a system that does not let us has it as it is
         #[cfg(target_os = "linux")]
         let _ = rustix::process::setpriority_process(None, SEARCH_NICENESS);
-        let mut busy = Duration::ZERO;
         while let Some(task) = self.next() {
-            let began = clock::now();
-            let goes_on = task.step();
-            busy = if goes_on { busy + clock::now().saturating_duration_since(began) } else { Duration::ZERO };
-            if busy >= SEARCH_BURST {
-                // who is woken beside a thread that never sleeps may wait for all of its share of time
-                std::thread::sleep(SEARCH_PAUSE);
-                busy = Duration::ZERO;
-            }
+            task.step();
+            // whoever was woken meanwhile goes first: else it may wait for all of this thread's share of time, some milliseconds
+            std::thread::yield_now();
         }
     }
 
@@ -215,18 +207,17 @@ impl Shared {
 }
 
 impl Task {
-    /// Does a step; true when there is more to do. A panic in it is that of whoever waits, and ends no thread.
-    fn step(self: &Arc<Self>) -> bool {
+    /// Does a step. A panic in it is that of whoever waits, and ends no thread.
+    fn step(self: &Arc<Self>) {
         self.queued.store(false, Release);
         let mut future = lock(&self.future);
-        let Some(running) = future.as_mut() else { return false };
+        let Some(running) = future.as_mut() else { return };
         let waker = Waker::from(Arc::clone(self));
         let mut poll = || running.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
         let is_over = self.is_abandoned.load(Acquire) || catch_unwind(AssertUnwindSafe(&mut poll)).unwrap_or(true);
         let over = if is_over { future.take() } else { None };
         drop(future);
         drop(over);
-        !is_over
     }
 }
 
