@@ -20,7 +20,7 @@ use crate::limits::TOPIC_BYTES_MAX;
 #[derive(Clone)]
 pub struct Topic {
     name: Arc<str>,
-    /// Made once: an entry's topic is looked up four times on its way through ring and index.
+    /// Made once: an entry's topic is looked up four times on its way through tail and index.
     hash: u64,
 }
 

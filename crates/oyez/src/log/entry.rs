@@ -116,7 +116,7 @@ impl Entry {
         Event::default() // cannot be: a frame is one encoded event
     }
 
-    /// What the entry costs in memory, near enough: itself, its frame, its places in ring and index. Of a value that was
+    /// What the entry costs in memory, near enough: itself, its frame, its places in tail and index. Of a value that was
     /// kept only the outside is known; the rest is taken to be as large as its text.
     pub(crate) fn cost(&self) -> usize {
         let topics_outside = if self.topics.spilled() { self.topics.capacity() * size_of::<Topic>() } else { 0 };
@@ -135,7 +135,7 @@ impl Entry {
 
 /// An allocation's header and rounding, and the counts beside what is shared.
 const ALLOCATION_BYTES: usize = 24;
-/// Two allocations, room for a longer id, and a slot in a ring that may be half empty.
+/// Two allocations, room for a longer id, and a slot in a queue that may be half empty.
 const ENTRY_BYTES: usize = 76;
 /// A position in a topic's list, which may be half empty.
 const INDEX_BYTES: usize = 16;

@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry as Place;
 use crate::Topic;
 use crate::log::gone::DroppedRun;
 
-/// Every topic that has entries in the ring.
+/// Every topic that has entries in the tail.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     /// Of pointers alone: a table under churn is mostly empty, and there twice when it grows.
@@ -28,9 +28,9 @@ pub(crate) struct Names {
 #[derive(Debug)]
 struct Slot {
     name: Topic,
-    /// Sequence numbers of the topic's entries in the ring, ascending.
+    /// Sequence numbers of the topic's entries in the tail, ascending.
     positions: VecDeque<u64>,
-    /// What has left the ring; apart, since most topics of a hub with many have lost nothing or everything.
+    /// What has left the tail; apart, since most topics of a hub with many have lost nothing or everything.
     gone: Option<Box<DroppedRun>>,
 }
 
@@ -67,7 +67,7 @@ impl Topics {
         self.slots.find(topic.table_hash(), |slot| slot.name == *topic).map(|slot| &**slot)
     }
 
-    /// Notes that an entry of `topic` has left the history. It stays in the ring.
+    /// Notes that an entry of `topic` has left the history. It stays in the tail.
     pub(crate) fn leave_history(&mut self, topic: &Topic, sequence: u64) {
         let newest = self.positions(topic).and_then(|positions| positions.back());
         if newest == Some(&sequence) {

@@ -91,6 +91,22 @@ pub(super) struct Knows {
     pub(super) all_ends: bool,
 }
 
+impl Knows {
+    /// Of a log whose entries are kept below its tail.
+    pub(super) const BELOW: Self = Self {
+        survives: true,
+        goes_away: false,
+        deleted_apart: false,
+        ids_until_all_left: false,
+        number_of_all: false,
+        number_in_stream: false,
+        all_of_the_way: false,
+        values_first: false,
+        topics_of_values: false,
+        all_ends: true,
+    };
+}
+
 /// What of an engine's settings matters to its readers.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {

@@ -17,7 +17,7 @@ use crate::model::engine::{Appended, Engine, Extent, Knows, Restarted, Settings,
 use crate::model::finite::every_stream_is_what_can_still_be_read;
 use crate::model::oracle::Oracle;
 use crate::model::seen::Seen;
-use crate::model::topics::{COMPACT, matchers_of};
+use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
@@ -94,10 +94,7 @@ impl Setup {
                 classes.push(Class { topics: Some(topics.parse().unwrap()), retention });
             }
         }
-        let mut compact = Vec::new();
-        while dice.one_in(3) {
-            compact.push(dice.pick(&COMPACT));
-        }
+        let compact = compact_of(dice, 3);
         let summary_bytes = dice.pick(&[0, 600, 1 << 20, 1 << 20, 1 << 20]);
         Self { classes, compact, summary_bytes, ..Self::keeping_all(dice, seed) }
     }
@@ -182,18 +179,7 @@ impl Disk {
 }
 
 impl Engine for Disk {
-    const KNOWS: Knows = Knows {
-        survives: true,
-        goes_away: false,
-        deleted_apart: false,
-        ids_until_all_left: false,
-        number_of_all: false,
-        number_in_stream: false,
-        all_of_the_way: false,
-        values_first: false,
-        topics_of_values: false,
-        all_ends: true,
-    };
+    const KNOWS: Knows = Knows::BELOW;
 
     fn start(dice: &mut Dice, seed: u64) -> Self {
         Self::of(Setup::new(dice, seed), seed)

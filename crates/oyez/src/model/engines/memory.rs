@@ -11,7 +11,7 @@ use crate::model::engine::{Appended, Engine, Extent, Knows, Settings};
 use crate::model::finite::every_stream_is_what_can_still_be_read;
 use crate::model::oracle::Oracle;
 use crate::model::seen::Seen;
-use crate::model::topics::{COMPACT, matchers_of};
+use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
@@ -81,10 +81,7 @@ impl Engine for Memory {
         };
         // twelve short names need less than this
         let remembers_all = bounds.summary_bytes.min(retention.bytes / 16) > 3_000;
-        let mut compact = Vec::new();
-        while dice.one_in(2) {
-            compact.push(dice.pick(&COMPACT));
-        }
+        let compact = compact_of(dice, 2);
         Self::new(Settings { epoch: Epoch::from_bits(seed), remembers_all, compact }, retention, bounds, seed)
     }
 

@@ -12,7 +12,7 @@ use crate::model::engine::{Appended, Engine, Extent, Knows, Restarted, Settings,
 use crate::model::finite::every_stream_is_what_can_still_be_read;
 use crate::model::oracle::Oracle;
 use crate::model::seen::Seen;
-use crate::model::topics::{COMPACT, matchers_of};
+use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
@@ -80,24 +80,10 @@ fn start(server: &Arc<Server>, settings: &Settings, tail_bytes: usize, seed: u64
 }
 
 impl Engine for Remote {
-    const KNOWS: Knows = Knows {
-        survives: true,
-        goes_away: true,
-        deleted_apart: false,
-        ids_until_all_left: false,
-        number_of_all: false,
-        number_in_stream: false,
-        all_of_the_way: false,
-        values_first: false,
-        topics_of_values: false,
-        all_ends: true,
-    };
+    const KNOWS: Knows = Knows { goes_away: true, ..Knows::BELOW };
 
     fn start(dice: &mut Dice, seed: u64) -> Self {
-        let mut compact = Vec::new();
-        while dice.one_in(3) {
-            compact.push(dice.pick(&COMPACT));
-        }
+        let compact = compact_of(dice, 3);
         let most = dice.pick(&[0, 10, 30, 100, usize::MAX]);
         Self::new(Settings { epoch: Epoch::from_bits(seed), remembers_all: true, compact }, most, dice, seed)
     }
