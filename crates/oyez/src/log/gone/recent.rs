@@ -32,3 +32,34 @@ impl RecentlyLost {
         (after >= self.forgotten).then(|| newest_first.map(|(_, topic)| topic).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_left_last_is_known_and_nothing_from_before() {
+        let name = |sequence: u64| Topic::new(&format!("t{sequence}")).unwrap();
+        let mut recent = RecentlyLost::default();
+        assert_eq!(recent.behind(After::Sequence(0)), Some(HashSet::new()));
+        let newest = RECENTLY_LOST as u64 + 2;
+        (1..=newest).for_each(|sequence| recent.note(sequence, &name(sequence)));
+        for after in 0..=newest {
+            let left: Vec<_> = (after + 1..=newest).map(name).collect();
+            let known = (after >= 2).then(|| left.iter().collect());
+            assert_eq!(recent.behind(After::Sequence(after)), known, "behind {after}");
+        }
+        assert_eq!(recent.behind(After::Time(0)), None);
+    }
+
+    #[test]
+    fn an_entry_of_two_topics_is_known_with_both_or_not_at_all() {
+        let name = |at: usize| Topic::new(&format!("t{at}")).unwrap();
+        let mut recent = RecentlyLost::default();
+        recent.note(1, &name(0));
+        (1..=RECENTLY_LOST).for_each(|at| recent.note(2, &name(at)));
+        assert_eq!(recent.behind(After::Sequence(1)).map(|topics| topics.len()), Some(RECENTLY_LOST));
+        recent.note(3, &name(0));
+        assert_eq!(recent.behind(After::Sequence(1)), None);
+    }
+}
