@@ -181,12 +181,11 @@ impl Group {
         log: &Log,
     ) -> Next<'_> {
         let fits = |run: &Run| run.follows(cursor) && (run.full || run.upto >= self.head);
-        let found = self.runs.find(fits, &readable);
-        let which = match (found, self.fresh.next(cursor, followed)) {
-            (Some(which), _) => which,
-            (None, Some(stretch)) => self.runs.make(&stretch, &self.name, readable, log),
-            (None, None) => return Next::Nothing(followed.max(cursor)),
-        };
+        if let Some(which) = self.runs.find(fits, &readable) {
+            return self.runs.get(which).next(log);
+        }
+        let Some(stretch) = self.fresh.next(cursor, followed) else { return Next::Nothing(followed.max(cursor)) };
+        let which = self.runs.make(&stretch, &self.name, readable, log);
         self.runs.get(which).next(log)
     }
 
