@@ -6,12 +6,13 @@ use std::fmt;
 use http::StatusCode;
 
 /// Why the hub did not do what it was asked. Opaque; [`Error::kind`] says what the caller can do next, the text
-/// names the value that was wrong.
+/// names the value that was wrong, and ends with the cause where another error is behind it. So
+/// [`source`](std::error::Error::source) begins with what was behind the cause, and [`Error::get_ref`] gives the cause.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -73,7 +74,7 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), cause: None }
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -88,25 +89,19 @@ impl Error {
         Self::new(ErrorKind::Conflict, message)
     }
 
-    /// An [`ErrorKind::Internal`] of the storage.
-    pub(crate) fn storage(
-        message: impl Into<Cow<'static, str>>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self { kind: ErrorKind::Internal, message: message.into(), source: Some(source.into()) }
+    /// An [`ErrorKind::Internal`] of the storage; `message` says the cause as well.
+    pub(crate) fn storage(message: impl Into<Cow<'static, str>>, cause: std::io::Error) -> Self {
+        Self { kind: ErrorKind::Internal, message: message.into(), cause: Some(cause.into()) }
     }
 
     /// An [`ErrorKind::Full`].
-    pub(crate) fn full(
-        message: impl Into<Cow<'static, str>>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self { kind: ErrorKind::Full, message: message.into(), source: Some(source.into()) }
+    pub(crate) fn full(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Full, message)
     }
 
-    /// The same for another caller, without its source.
+    /// The same for another caller, without its cause.
     pub(crate) fn again(&self) -> Self {
-        Self { kind: self.kind, message: self.message.clone(), source: None }
+        Self { kind: self.kind, message: self.message.clone(), cause: None }
     }
 
     /// The same error in other words.
@@ -120,14 +115,22 @@ impl Error {
     }
 
     /// An [`ErrorKind::Invalid`] for a [`Payload`](crate::Payload) of your own that cannot be encoded or decoded.
-    pub fn payload(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { kind: ErrorKind::Invalid, message: "payload cannot be converted".into(), source: Some(source.into()) }
+    pub fn payload(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        let message = format!("payload cannot be converted: {cause}").into();
+        Self { kind: ErrorKind::Invalid, message, cause: Some(cause) }
     }
 
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The error behind it, if there is one: of a [`Payload`](crate::Payload), or of the storage an [`io::Error`](std::io::Error).
+    #[must_use]
+    pub fn get_ref(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.cause.as_deref()
     }
 }
 
@@ -139,7 +142,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.cause.as_deref().and_then(std::error::Error::source)
     }
 }
 

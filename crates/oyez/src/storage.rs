@@ -1,6 +1,5 @@
 //! A hub whose history is on disk.
 
-use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -131,7 +130,7 @@ impl Storage {
 /// The same error with the directory that it is about and, when something in it is damaged, with what helps.
 fn located(error: Error, directory: &Path) -> Error {
     let name = directory.display();
-    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<io::Error>());
     let help = match cause.map(io::Error::kind) {
         Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
             format!("; `oyez log verify {name}` says what is wrong, and `oyez log repair {name}` what can be kept")

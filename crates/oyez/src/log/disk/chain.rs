@@ -215,7 +215,7 @@ pub(super) fn open_chain(
     generations.sort_unstable();
     let gone = gone.through_generation(id);
     for generation in generations.iter().filter(|generation| **generation <= gone) {
-        volume.remove(&segment_name(id, *generation)).map_err(|error| unwritable(&error))?;
+        volume.remove(&segment_name(id, *generation)).map_err(unwritable)?;
         let _ = volume.remove(&index_name(id, *generation));
     }
     generations.retain(|generation| *generation > gone);

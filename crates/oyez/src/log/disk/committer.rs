@@ -226,7 +226,7 @@ impl Thread {
             return Ok(Pushed::Replayed { first });
         }
         if self.full_until.is_some_and(|until| clock::now() < until) {
-            return Err(Error::full("no room for history; make room on the disk", "the disk was full a moment ago"));
+            return Err(Error::full("no room for history: the disk was full a moment ago; make room on it"));
         }
         self.full_until = None;
         let mut room = self.writer.make_room(&batch.0);
@@ -310,7 +310,7 @@ impl Thread {
                     self.full_told = Some(now);
                     warn!(%error, "no room for history; publishes are refused until there is, and readers go on");
                 }
-                Error::full(format!("no room for history: {error}; make room on the disk"), error.to_string())
+                Error::full(format!("no room for history: {error}; make room on the disk"))
             }
             Unwritten::Failed(error) => {
                 error!(%error, "the disk failed; nothing more is acknowledged, because nobody knows what it holds");

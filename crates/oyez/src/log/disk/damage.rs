@@ -26,12 +26,17 @@ pub(super) fn refused(damage: Damage) -> Error {
     }
 }
 
-pub(super) fn unreadable(error: io::Error) -> Error {
+pub(crate) fn unreadable(error: io::Error) -> Error {
     Error::storage(format!("the history cannot be read: {error}"), error)
 }
 
-pub(super) fn unwritable(error: &io::Error) -> Error {
-    Error::storage(format!("the history cannot be written: {error}"), error.to_string())
+pub(super) fn unwritable(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::full(format!("no room for the history: {error}; make room on the disk and do it again"))
+        }
+        _ => Error::storage(format!("the history cannot be written: {error}"), error),
+    }
 }
 
 /// What this version writes, and the only one that it reads.

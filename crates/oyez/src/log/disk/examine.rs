@@ -10,7 +10,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::checked_file::read_file;
-use super::damage::Damage;
+use super::damage::{Damage, unreadable};
 use super::index::{Contents, FileIndex, Index, MemoryIndex, Noted, Sample};
 use super::manifest::{MANIFEST, Manifest};
 use super::segment::{Before, START, SegmentHead, index_name, own_topics, parse_name, segment_name};
@@ -538,10 +538,6 @@ pub(crate) fn fatal(damage: Damage) -> Error {
         newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version")),
         damage @ Damage::At { .. } => Error::new(ErrorKind::Internal, damage.to_string()),
     }
-}
-
-pub(crate) fn unreadable(error: io::Error) -> Error {
-    Error::storage(format!("the history cannot be read: {error}"), error)
 }
 
 const WRONG_CHECKSUM: &str = "its checksum is wrong";

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use oyez_proto::Event;
 use serde::{Deserialize, Serialize};
 
-use super::examine::{Examination, FoundSegment, unreadable};
+use super::damage::unreadable;
+use super::examine::{Examination, FoundSegment};
 use super::segment::{RecordPage, SegmentHead, Span};
 use super::values::entries;
 use crate::extras::Extras;

@@ -1,6 +1,6 @@
 //! A new log made of the lines of an export.
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use oyez_proto::Event;
 
 use super::chain::Class;
 use super::checked_file::{read_file, save};
+use super::damage::unwritable;
 use super::export::Line;
 use super::manifest::{MANIFEST, Manifest};
 use super::store::{DROPPED, Settings, Store, read_gone};
@@ -296,15 +297,6 @@ fn publish_of(line: Line) -> Result<Publish, Error> {
 fn unwritten(unwritten: Unwritten) -> Error {
     match unwritten {
         Unwritten::Full(error) | Unwritten::Failed(error) => unwritable(error),
-    }
-}
-
-fn unwritable(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::full(format!("no room to import into: {error}; make room on the disk and begin again"), error)
-        }
-        _ => Error::storage(format!("the history cannot be written: {error}"), error),
     }
 }
 

@@ -7,8 +7,8 @@
 use std::io;
 
 use super::checked_file::save;
-use super::damage::FORMAT;
-use super::examine::{Examination, FoundIndex, FoundSegment, Known, unreadable};
+use super::damage::{FORMAT, unreadable, unwritable};
+use super::examine::{Examination, FoundIndex, FoundSegment, Known};
 use super::manifest::{MANIFEST, Manifest};
 use super::record;
 use super::segment::{Before, START, SegmentHead, index_name};
@@ -17,11 +17,11 @@ use super::unfinished::Unfinished;
 use super::values::{self, VALUES};
 use super::volume::{Volume, VolumeFile};
 use super::walk::each_record;
+use crate::Error;
 use crate::limits::disk::{SCAN_BYTES, WRITE_BYTES_MAX};
 use crate::log::gone::DroppedRun;
 use crate::log::gone::{DroppedSegment, Gone, GoneBounds};
 use crate::position::Epoch;
-use crate::{Error, ErrorKind};
 
 /// What has to be done.
 #[derive(Debug, Default)]
@@ -317,14 +317,5 @@ fn remove(volume: &dyn Volume, name: &str) -> io::Result<()> {
     match volume.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.and_then(|()| volume.sync()),
-    }
-}
-
-fn unwritable(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::full(format!("no room to repair in: {error}; make room on the disk and do it again"), error)
-        }
-        _ => Error::new(ErrorKind::Internal, format!("the history cannot be written: {error}")),
     }
 }

@@ -78,7 +78,7 @@ impl Store {
             None => {
                 let (epoch, skips, clean) = (epoch.to_string(), Vec::new(), None);
                 let new = Manifest { format: FORMAT, epoch, ceiling: 0, skips, clean, private: false };
-                save(&*volume, MANIFEST, &new).map_err(|error| unwritable(&error))?;
+                save(&*volume, MANIFEST, &new).map_err(unwritable)?;
                 new
             }
         };
