@@ -39,7 +39,8 @@ pub enum Reason {
     Epoch,
     /// The reader fell behind and its policy skips.
     Policy,
-    /// The id is of an entry that a crash of the machine took before it was durable.
+    /// The id is of an entry that is lost: a crash of the machine took it before it was durable, or the history was put back from a
+    /// copy.
     Crash,
     /// Entries do not decode as the hub's payload type.
     Undecodable,

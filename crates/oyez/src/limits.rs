@@ -233,7 +233,15 @@ pub(crate) mod disk {
 
     /// Numbers that are reserved at a time: so many are skipped at most after a crash, and reserving costs three syncs.
     pub(crate) const RESERVED_NUMBERS: u64 = 65_536;
-    /// Runs of numbers lost in crashes that are remembered; ids of older ones have long left any history.
+    /// The first write after a start passes by so many numbers for each millisecond since the last one was reserved. A copy of the
+    /// directory that is put back later then gives out none that the directory itself gave out meanwhile. 4,096: three times as
+    /// many events as one log has been seen to take.
+    pub(crate) const NUMBERS_PER_MS: u64 = 4_096;
+    /// And so many at most: what 34 years come to. A clock that is wrong by more is not to use up the numbers.
+    pub(crate) const NUMBERS_PASSED_MAX: u64 = 1 << 52;
+    /// No number is larger. 2^62: ids are compared and counted up in 64 bits, and a thousand wrong clocks leave room.
+    pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+    /// Runs of numbers that were passed by, at a crash or a start, and are remembered; ids of older ones have long left any history.
     pub(crate) const SKIPS_KEPT: usize = 1_024;
 
     /// Of so many records the index knows the place of one: the others are found by walking from it.

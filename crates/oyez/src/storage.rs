@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::core::Core;
-use crate::limits::disk::{HISTORY_AGE, HISTORY_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TAIL_BYTES};
+use crate::limits::disk::{
+    HISTORY_AGE, HISTORY_BYTES, NUMBERS_PER_MS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TAIL_BYTES,
+};
 use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
 use crate::log::disk::{
     Class, Directory, DiskAppender, Durability, OnDisk, Settings, Store, Unfinished, Writer, tail_of,
@@ -120,6 +122,7 @@ impl Storage {
             segment_bytes: (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
             epoch: Epoch::draw(clock::wall_ns()),
             compact: compact.clone(),
+            numbers_per_ms: NUMBERS_PER_MS,
         };
         let store = Arc::new(Store::open(volume, settings).map_err(located)?);
         let writer = Writer::new(Arc::clone(&store), self.durability);

@@ -60,7 +60,9 @@ impl Default for Bounds {
 pub(crate) struct Tail {
     pub(crate) retention: Retention,
     slack_max: Retained,
-    /// From `front` to `head`.
+    /// The first number that it speaks for: whatever was given a number from there on is among `entries`.
+    front: u64,
+    /// Each has the number after that of the one before, and the last one is `head`.
     entries: VecDeque<Arc<Entry>>,
     pub(crate) head: u64,
     newest_ms: u64,
@@ -121,6 +123,7 @@ impl Tail {
         Self {
             retention,
             slack_max: bounds.slack,
+            front: 1,
             entries: VecDeque::new(),
             head: 0,
             newest_ms: 0,
@@ -267,8 +270,17 @@ impl Tail {
         if self.gone.is_some() { start } else { 0 }
     }
 
-    /// Forgets all entries, which lie below, and goes on behind this number.
+    /// Begins after this number: what was given one up to it lies below.
+    pub(crate) fn begin_after(&mut self, sequence: u64) {
+        (self.head, self.front, self.history_start) = (sequence, sequence + 1, sequence + 1);
+    }
+
+    /// Goes on after this number: those from the head up to it name nothing. Because numbers of entries follow each other, it
+    /// forgets those that it has, which lie below.
     pub(crate) fn skip(&mut self, sequence: u64) {
+        if sequence <= self.head {
+            return;
+        }
         while self.history.entries > 0 {
             let Some(oldest) = self.oldest().cloned() else { break };
             self.leave_history(&oldest);
@@ -276,8 +288,8 @@ impl Tail {
         while self.slack.entries > 0 {
             self.pop_oldest();
         }
-        self.head = sequence.max(self.head);
-        self.history_start = self.head + 1;
+        self.head = sequence;
+        self.history_start = sequence + 1;
     }
 
     /// Hides all that `topic` has before its deletion. Of what lies below only the last one is known.
@@ -356,6 +368,7 @@ impl Tail {
     /// The oldest entry leaves the tail; over nothing it has left the log.
     fn pop_oldest(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
+        self.front = entry.sequence + 1;
         let Self { topics, facts, gone, .. } = self;
         for topic in &entry.topics {
             let popped = topics.pop(topic, entry.sequence, entry.time_ms);
@@ -389,13 +402,14 @@ impl Tail {
         self.gone.as_ref().map(Gone::topics_over_nothing)
     }
 
-    /// The number of the oldest entry that can be read.
+    /// The first number that it speaks for.
     pub(crate) fn front(&self) -> u64 {
-        self.entries.front().map_or(self.head + 1, |entry| entry.sequence)
+        self.front
     }
 
     fn index_of(&self, sequence: u64) -> usize {
-        usize::try_from(sequence.saturating_sub(self.front())).unwrap_or(usize::MAX).min(self.entries.len())
+        let first = self.head + 1 - self.entries.len() as u64;
+        usize::try_from(sequence.saturating_sub(first)).unwrap_or(usize::MAX).min(self.entries.len())
     }
 
     /// The oldest entry of the history.

@@ -89,6 +89,8 @@ pub(super) struct Knows {
     pub(super) topics_of_values: bool,
     /// Where topics ended whose end has left, when it remembers nothing else of what has.
     pub(super) all_ends: bool,
+    /// The first write after a start may pass by numbers, which name nothing.
+    pub(super) passes_numbers: bool,
 }
 
 impl Knows {
@@ -104,6 +106,7 @@ impl Knows {
         values_first: false,
         topics_of_values: false,
         all_ends: true,
+        passes_numbers: false,
     };
 }
 
@@ -153,4 +156,6 @@ pub(super) enum Stop {
 pub(super) struct Restarted {
     pub(super) found: Option<Appended>,
     pub(super) is_acknowledged: bool,
+    /// The last of the numbers that it passed by before it was written; it is a place as others are.
+    pub(super) passed: Option<u64>,
 }

@@ -34,6 +34,8 @@ pub(super) struct Oracle {
     left_ids: HashSet<String>,
     /// Numbers that a crash may have taken.
     pub(super) skips: Vec<(u64, u64)>,
+    /// The next write is the first one since a start.
+    may_pass: bool,
     /// How often something has left.
     pub(super) drops: u64,
     pub(super) deletions: Deletions,
@@ -70,6 +72,7 @@ impl Oracle {
             ids: HashMap::new(),
             left_ids: HashSet::new(),
             skips: Vec::new(),
+            may_pass: false,
             drops: 0,
             deletions: Deletions::default(),
             values: HashMap::new(),
@@ -85,12 +88,34 @@ impl Oracle {
 
     /// A batch is appended at this time.
     pub(super) fn publish(&mut self, batch: &[Publish], appended: &Appended, now_ms: u64) {
-        assert_eq!(appended.first, self.newest().max(self.head) + 1, "numbers follow each other");
+        self.follows(appended.first);
         assert_eq!(appended.ids.len(), batch.len());
         self.newest_ms = self.newest_ms.max(now_ms);
         for (sequence, (publish, id)) in (appended.first..).zip(batch.iter().zip(&appended.ids)) {
             self.publish_one(sequence, publish, id, appended.class);
         }
+    }
+
+    /// The next write is the first one since a start.
+    pub(super) fn begin_to_write(&mut self) {
+        self.may_pass = self.knows.passes_numbers;
+    }
+
+    /// Numbers follow each other, but for those that are passed by after a start.
+    fn follows(&mut self, first: u64) {
+        if std::mem::take(&mut self.may_pass) {
+            self.pass(first - 1);
+        }
+        assert_eq!(first, self.newest().max(self.head) + 1, "numbers follow each other");
+    }
+
+    /// Numbers up to `place` were passed by, which is a place itself.
+    pub(super) fn pass(&mut self, place: u64) {
+        let first = self.newest().max(self.head) + 1;
+        if place > first {
+            self.skips.push((first, place - 1));
+        }
+        self.head = self.head.max(place);
     }
 
     fn publish_one(&mut self, sequence: u64, publish: &Publish, id: &str, class: usize) {
@@ -137,7 +162,7 @@ impl Oracle {
 
     /// A topic is deleted at this place.
     pub(super) fn delete(&mut self, topic: &str, appended: &Appended, now_ms: u64) {
-        assert_eq!(appended.first, self.newest().max(self.head) + 1, "numbers follow each other");
+        self.follows(appended.first);
         let bits = topic_bits_of(topic);
         let readable = |(at, entry): (&u64, &Published)| {
             (entry.topic_bits & bits != 0 && self.is_readable(*at, None, self.drops, bits)).then_some(*at)

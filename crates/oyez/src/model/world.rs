@@ -235,6 +235,7 @@ impl<E: Engine> World<E> {
         let restarted = self.engine.restart(stop, writing.clone(), self.now_ms, &mut self.dice);
         seen.restarts[stop as usize] += 1;
         self.oracle.open_again();
+        restarted.passed.iter().for_each(|place| self.oracle.pass(*place));
         if let Some(batch) = writing {
             seen.torn[usize::from(restarted.found.is_some())] += u64::from(!restarted.is_acknowledged);
             restarted.found.iter().for_each(|found| self.oracle.publish(&batch, found, self.now_ms));
@@ -245,6 +246,7 @@ impl<E: Engine> World<E> {
         } else {
             self.oracle.crash(head);
         }
+        self.oracle.begin_to_write();
         self.look();
     }
 

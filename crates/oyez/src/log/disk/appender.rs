@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::committer::Committer;
+use super::failure::Failure;
 use super::keeper::{Keeper, KeeperCall};
 use super::store::Store;
 use super::writer::Writer;
@@ -14,6 +15,7 @@ use crate::log::{Batch, Published};
 pub(crate) struct DiskAppender {
     committer: Committer,
     keeper: Keeper,
+    failure: Failure,
 }
 
 impl DiskAppender {
@@ -29,9 +31,11 @@ impl DiskAppender {
         let not_started = |error: std::io::Error| Error::storage(format!("cannot start a thread: {error}"), error);
         let call = Arc::new(KeeperCall::default());
         let epoch = store.epoch;
-        let committer = Committer::start(writer, epoch, shown.clone(), Arc::clone(&call)).map_err(not_started)?;
-        let keeper = Keeper::start(store, shown, call).map_err(not_started)?;
-        Ok(Self { committer, keeper })
+        let failure = Failure::new();
+        let committer = Committer::start(writer, epoch, shown.clone(), Arc::clone(&call), failure.clone());
+        let committer = committer.map_err(not_started)?;
+        let keeper = Keeper::start(store, shown, call, &failure).map_err(not_started)?;
+        Ok(Self { committer, keeper, failure })
     }
 }
 
@@ -48,14 +52,6 @@ impl Appender for DiskAppender {
     }
 
     fn failed(&self) -> Promise<'_, String> {
-        let mut failed = self.committer.failed();
-        Box::pin(async move {
-            let reason = failed.wait_for(|failed| failed.is_some()).await;
-            let reason = reason.ok().and_then(|reason| reason.as_deref().map(str::to_owned));
-            match reason {
-                Some(reason) => reason,
-                None => std::future::pending().await, // the thread has ended, and in good order
-            }
-        })
+        Box::pin(self.failure.told())
     }
 }

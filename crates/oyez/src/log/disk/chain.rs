@@ -54,6 +54,8 @@ pub(crate) struct SpareFile {
 pub(crate) struct Opened {
     /// The number of the newest entry, or of the last one that may have been lost in a crash.
     pub(crate) head: u64,
+    /// When numbers were reserved last, in milliseconds since 1970; 0 where it is not known.
+    pub(crate) saved_ms: u64,
     pub(crate) newest_ms: u64,
     pub(crate) newest_generation: u64,
     /// Writes that were cut off.

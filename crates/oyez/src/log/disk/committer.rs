@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, warn};
 
+use super::failure::Failure;
 use super::keeper::KeeperCall;
 use super::writer::{Unwritten, Writer};
 use crate::clock;
@@ -23,7 +24,9 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     epoch: Epoch,
-    failed: watch::Receiver<Option<Arc<str>>>,
+    failure: Failure,
+    /// Closed when the thread has ended.
+    running: watch::Receiver<()>,
 }
 
 #[derive(Default)]
@@ -58,9 +61,10 @@ impl Committer {
         epoch: Epoch,
         shown: impl Visible + 'static,
         keeper: Arc<KeeperCall>,
+        failure: Failure,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let (failure, failed) = watch::channel(None);
+        let (runs, running) = watch::channel(());
         let thread = Thread {
             shared: Arc::clone(&shared),
             writer,
@@ -69,14 +73,18 @@ impl Committer {
             events: 0,
             keys: HashSet::new(),
             ended: HashSet::new(),
-            failure,
+            failure: failure.clone(),
             keeper,
             full_until: None,
             full_told: None,
             sync_at: clock::now(),
         };
-        let thread = std::thread::Builder::new().name("oyez-log".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { shared, thread: Some(thread), epoch, failed })
+        let closes = Closes(Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+            let (_runs, _closes) = (runs, closes);
+            thread.run();
+        })?;
+        Ok(Self { shared, thread: Some(thread), epoch, failure, running })
     }
 
     /// Appends the batch: all of it or nothing. Resolves when it is durable and visible.
@@ -88,10 +96,9 @@ impl Committer {
         {
             let mut queue = self.shared.lock();
             if queue.stop {
-                return Err(Error::new(
-                    ErrorKind::Closed,
-                    "the hub is closed and takes nothing more; publish elsewhere",
-                ));
+                let closed =
+                    || Error::new(ErrorKind::Closed, "the hub is closed and takes nothing more; publish elsewhere");
+                return Err(self.failure.refusal().unwrap_or_else(closed));
             }
             if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
                 return Err(Error::new(ErrorKind::Unavailable, "the disk is slower than the publishers; try again"));
@@ -100,8 +107,9 @@ impl Committer {
             queue.waiting.push_back(Submission { batch, done });
         }
         self.shared.arrived.notify_one();
-        let ended = |_| Err(Error::new(ErrorKind::Internal, "the log has ended"));
-        let Appended { first, replayed } = answer.await.unwrap_or_else(ended)?;
+        let ended = || Error::new(ErrorKind::Internal, "the log has ended");
+        let answer = answer.await.unwrap_or_else(|_| Err(self.failure.refusal().unwrap_or_else(ended)));
+        let Appended { first, replayed } = answer?;
         Ok(Published { ids: ids.at(self.epoch, first), replayed })
     }
 
@@ -109,14 +117,19 @@ impl Committer {
     pub(crate) async fn close(&self) {
         self.shared.lock().stop = true;
         self.shared.arrived.notify_one();
-        let mut failed = self.failed.clone();
-        // the sender lives as long as the thread
-        while failed.changed().await.is_ok() {}
+        let mut running = self.running.clone();
+        while running.changed().await.is_ok() {}
     }
+}
 
-    /// Tells why the log takes nothing more, when that happens.
-    pub(crate) fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {
-        self.failed.clone()
+/// The thread has ended, be it by a panic: nobody is to wait for it.
+struct Closes(Arc<Shared>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.stop = true;
+        queue.waiting.clear();
     }
 }
 
@@ -168,7 +181,7 @@ struct Thread {
     keys: HashSet<IdempotencyKey>,
     /// Topics that end with it: what else is published to them is judged when the end is visible.
     ended: HashSet<Topic>,
-    failure: watch::Sender<Option<Arc<str>>>,
+    failure: Failure,
     keeper: Arc<KeeperCall>,
     /// The disk is not asked for room until then.
     full_until: Option<Instant>,
@@ -180,6 +193,8 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
+        // dropped before anything of the thread is: the reason is known when those who wait are told
+        let _broken = self.failure.of_thread(NAME);
         while let Some(waiting) = self.shared.take() {
             let is_idle = waiting.is_empty();
             for submission in waiting {
@@ -192,8 +207,8 @@ impl Thread {
                 self.sync();
             }
         }
-        if self.failure.borrow().is_none() {
-            if let Err(error) = self.writer.stop() {
+        if !self.failure.is_told() {
+            if let Err(error) = self.writer.stop(clock::wall_ms()) {
                 error!(%error, "the history could not be closed properly; the next start looks through its end");
             }
         }
@@ -229,16 +244,21 @@ impl Thread {
             return Err(Error::full("no room for history: the disk was full a moment ago; make room on it"));
         }
         self.full_until = None;
-        let mut room = self.writer.make_room(&batch.0);
+        let head = self.writer.head();
+        let mut room = self.writer.make_room(&batch.0, now_ms);
         if let Ok(false) = room {
             self.commit();
-            room = self.writer.make_room(&batch.0);
+            room = self.writer.make_room(&batch.0, now_ms);
         }
-        if let Some(reason) = &*self.failure.borrow() {
-            return Err(failed(reason));
+        if let Some(refusal) = self.failure.refusal() {
+            return Err(refusal);
         }
         match room {
             Ok(_) => {
+                if self.writer.head() != head {
+                    // the first write after a start passes numbers by
+                    self.shown.skip(self.writer.head());
+                }
                 let first = self.writer.head() + 1;
                 self.writer.push(batch.0, now_ms);
                 Ok(Pushed::Pending { first })
@@ -281,7 +301,7 @@ impl Thread {
     /// Nobody publishes: there is time for what need not be done at once.
     fn rest(&mut self) {
         self.sync();
-        if self.failure.borrow().is_some() {
+        if self.failure.is_told() {
             return;
         }
         if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(clock::wall_ms()) {
@@ -292,11 +312,11 @@ impl Thread {
     /// What publishes did not wait for is made durable as well, now and then: a power cut takes no more than that, and damage in
     /// front of it is known to be damage.
     fn sync(&mut self) {
-        if self.failure.borrow().is_some() {
+        if self.failure.is_told() {
             return;
         }
         self.sync_at = clock::now().checked_add(IDLE).unwrap_or(self.sync_at);
-        if let Err(error) = self.writer.sync() {
+        if let Err(error) = self.writer.sync().and_then(|()| self.writer.look_where_it_is()) {
             self.refusal(Unwritten::Failed(error));
         }
     }
@@ -310,18 +330,26 @@ impl Thread {
                     self.full_told = Some(now);
                     warn!(%error, "no room for history; publishes are refused until there is, and readers go on");
                 }
-                Error::full(format!("no room for history: {error}; make room on the disk"))
+                no_room(&error)
             }
             Unwritten::Failed(error) => {
                 error!(%error, "the disk failed; nothing more is acknowledged, because nobody knows what it holds");
-                let reason: Arc<str> = format!("the disk failed: {error}").into();
-                self.failure.send_replace(Some(Arc::clone(&reason)));
-                failed(&reason)
+                self.failure.tell(format!("the disk failed: {error}"));
+                self.failure.refusal().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the disk failed"))
             }
         }
     }
 }
 
-fn failed(reason: &str) -> Error {
-    Error::new(ErrorKind::Internal, format!("{reason}; nothing more is taken until the hub is started again"))
+fn no_room(error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::ResourceBusy => {
+            let message = format!("no descriptor for the history: {error}; raise the limit of open files");
+            Error::new(ErrorKind::Unavailable, message)
+        }
+        _ => Error::full(format!("no room for history: {error}; make room on the disk")),
+    }
 }
+
+/// The thread that writes.
+const NAME: &str = "oyez-log";

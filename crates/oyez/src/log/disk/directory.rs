@@ -6,18 +6,21 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
+use rustix::fs::{Access, AtFlags, Dir, FlockOperation, Mode, OFlags, access, flock, openat, renameat, unlinkat};
+use rustix::io::Errno;
 
 use super::volume::{Volume, VolumeFile};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
-/// A directory that this process alone may write to, for as long as this lives.
+/// A directory that this process alone may write to, for as long as this lives. It is held by its descriptor: whatever is renamed
+/// or removed meanwhile, files are made and found in this one.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
     directory: File,
-    lock: Mutex<Option<File>>,
+    /// The file that says who has it.
+    holder: Mutex<Option<File>>,
 }
 
 impl Directory {
@@ -41,8 +44,12 @@ impl Directory {
         let about = directory.metadata().map_err(|error| failed("cannot be looked at", error))?;
         refuse_others(path, &about)?;
         access(path, Access::WRITE_OK).map_err(|error| failed("cannot be written to", error.into()))?;
-        let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), directory, lock: Mutex::new(Some(lock)) })
+        let holder = lock(path, &directory)?;
+        Ok(Self { path: path.to_owned(), directory, holder: Mutex::new(Some(holder)) })
+    }
+
+    fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        open_at(&self.directory, name, flags).map_err(|error| named(name, error))
     }
 }
 
@@ -94,48 +101,55 @@ fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error
     Ok(())
 }
 
-/// How files are opened: no links are followed, and new ones are for this user alone.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
-    options.read(true).write(true).mode(0o600).custom_flags(flags);
-    options
+/// Opens a file of the directory: no links are followed, and new ones are for this user alone.
+fn open_at(directory: &File, name: &str, flags: OFlags) -> Result<File, Errno> {
+    let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
-/// Takes the lock file, and writes into it who has it.
-fn lock(path: &Path) -> Result<File, Error> {
+/// Locks the directory, and writes into the file `lock` who has it. That file can be removed; the directory cannot while
+/// something is in it. The file is locked as well: some network file systems lock no directories.
+fn lock(path: &Path, directory: &File) -> Result<File, Error> {
     let name = path.display();
-    let opened = options().create(true).truncate(false).open(path.join("lock"));
-    let mut file = opened.map_err(|error| Error::storage(format!("{name}/lock cannot be opened: {error}"), error))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let mut file = open_at(directory, LOCK, OFlags::CREATE)
+        .map_err(io::Error::from)
+        .map_err(|error| Error::storage(format!("{name}/{LOCK} cannot be opened: {error}"), error))?;
+    if is_taken(directory) || is_taken(&file) {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let holder = holder.trim();
+        let holder = match holder.trim() {
+            "" => "another process".to_owned(),
+            id => format!("process {id}"),
+        };
         return Err(Error::new(
             ErrorKind::Unavailable,
-            format!("{name} is in use by process {holder}; stop it or take another directory"),
+            format!("{name} is in use by {holder}; stop it or take another directory"),
         ));
     }
     let written = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-    written.map_err(|error| Error::storage(format!("{name}/lock cannot be written: {error}"), error))?;
+    written.map_err(|error| Error::storage(format!("{name}/{LOCK} cannot be written: {error}"), error))?;
     Ok(file)
+}
+
+/// Takes the lock of a file or directory, unless another process has it.
+fn is_taken(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
 }
 
 impl Volume for Directory {
     fn list(&self) -> io::Result<Vec<String>> {
-        let entries = std::fs::read_dir(&self.path)?;
-        let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        names.filter_map(Result::transpose).collect()
+        let entries = Dir::read_from(&self.directory)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));
+        let names = names.filter_map(Result::transpose);
+        names.filter(|name| !matches!(name, Ok(name) if name == "." || name == "..")).collect()
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn VolumeFile>> {
-        let file = options().open(self.path.join(name)).map_err(|error| named(name, &error))?;
-        Ok(Arc::new(DirectoryFile(file)))
+        Ok(Arc::new(DirectoryFile(self.open_file(name, OFlags::empty())?)))
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn VolumeFile>> {
-        let path = self.path.join(name);
-        let file = options().create(true).truncate(true).open(&path).map_err(|error| named(name, &error))?;
+        let file = self.open_file(name, OFlags::CREATE | OFlags::TRUNC)?;
         // real zeros: a file whose blocks were only promised writes its metadata at each sync, and may run out of room
         // when nobody expects it
         let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
@@ -143,8 +157,8 @@ impl Volume for Directory {
         while at < len {
             let part = &zeros[..zeros.len().min(usize::try_from(len - at).unwrap_or(ZEROS))];
             if let Err(error) = file.write_all_at(part, at) {
-                let _ = std::fs::remove_file(&path);
-                return Err(named(name, &error));
+                let _ = unlinkat(&self.directory, name, AtFlags::empty());
+                return Err(io::Error::new(error.kind(), format!("{name}: {error}")));
             }
             at += part.len() as u64;
         }
@@ -152,19 +166,32 @@ impl Volume for Directory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path.join(from), self.path.join(to)).map_err(|error| named(to, &error))
+        renameat(&self.directory, from, &self.directory, to).map_err(|error| named(to, error))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path.join(name)).map_err(|error| named(name, &error))
+        unlinkat(&self.directory, name, AtFlags::empty()).map_err(|error| named(name, error))
     }
 
     fn sync(&self) -> io::Result<()> {
         self.directory.sync_all()
     }
 
+    fn look_where_it_is(&self) -> io::Result<()> {
+        let name = self.path.display();
+        let gone = |what: &str| Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} {what}")));
+        let own = self.directory.metadata()?;
+        match std::fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (own.dev(), own.ino()) => Ok(()),
+            Ok(_) => gone("is another directory now"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => gone("is not there any more"),
+            Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
+        }
+    }
+
     fn release(&self) {
-        self.lock.lock().take();
+        let _ = flock(&self.directory, FlockOperation::Unlock);
+        self.holder.lock().take();
     }
 }
 
@@ -189,11 +216,18 @@ impl VolumeFile for DirectoryFile {
     }
 }
 
-/// The same error with the name of the file that it is about, which the system does not say.
-fn named(name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{name}: {error}"))
+/// The error with the name of the file that it is about, which the system does not say. A process that has no descriptor left, or
+/// a system, is told apart from a disk that fails.
+fn named(name: &str, error: Errno) -> io::Error {
+    let kind = match error {
+        Errno::MFILE | Errno::NFILE => io::ErrorKind::ResourceBusy,
+        error => error.kind(),
+    };
+    io::Error::new(kind, format!("{name}: {}", io::Error::from(error)))
 }
 
+/// The file that says who has the directory.
+const LOCK: &str = "lock";
 /// Zeros written at a time.
 const ZEROS: usize = 1 << 20;
 const ROOT: u32 = 0; // whom no mode keeps away
@@ -226,6 +260,35 @@ mod tests {
         );
         assert!(refused("file/below").starts_with(&format!("{at}/file/below: cannot be made: ")));
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 4, "nothing was made");
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn the_lock_is_on_the_directory_itself_and_a_directory_that_was_moved_is_noticed() {
+        let place = std::env::temp_dir().join(format!("oyez-locked-{}", std::process::id()));
+        let (path, moved) = (place.join("history"), place.join("moved"));
+        let directory = Directory::open(&path).unwrap();
+        directory.look_where_it_is().unwrap();
+        let in_use = || Directory::open(&path).unwrap_err().to_string();
+        assert!(in_use().contains(&format!("is in use by process {}", std::process::id())));
+        std::fs::remove_file(path.join("lock")).unwrap();
+        assert!(in_use().contains("is in use by another process"));
+
+        std::fs::rename(&path, &moved).unwrap();
+        let noticed = |expected: &str| {
+            let error = directory.look_where_it_is().unwrap_err().to_string();
+            assert_eq!(error, format!("{} {expected}", path.display()));
+        };
+        noticed("is not there any more");
+        let file = directory.create("file", 3).unwrap();
+        file.write_at(0, b"abc").unwrap();
+        assert_eq!(std::fs::read(moved.join("file")).unwrap(), b"abc", "it is written where the directory is");
+        assert!(directory.list().unwrap().contains(&"file".to_owned()));
+        let other = Directory::open(&path).unwrap();
+        noticed("is another directory now");
+        assert!(!other.list().unwrap().contains(&"file".to_owned()));
+        directory.release();
+        drop(Directory::open(&moved).unwrap());
         std::fs::remove_dir_all(place).unwrap();
     }
 

@@ -17,7 +17,8 @@ use super::values::VALUES;
 use super::volume::Volume;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::limits::disk::{
-    COMMIT_EVENTS_MAX, IMPORT_LINE_BYTES_MAX, RESERVED_NUMBERS, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    COMMIT_EVENTS_MAX, IMPORT_LINE_BYTES_MAX, NUMBER_MAX, NUMBERS_PER_MS, RESERVED_NUMBERS, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
 };
 use crate::limits::{DROPPED_SUMMARY_BYTES, Limits};
 use crate::log::appender::OnDrop;
@@ -60,6 +61,7 @@ pub(crate) fn import(
         segment_bytes: (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
         epoch,
         compact: Matchers::default(),
+        numbers_per_ms: NUMBERS_PER_MS,
     };
     let store = Arc::new(Store::open(Arc::clone(volume), settings)?);
     let mut import = Import {
@@ -141,6 +143,11 @@ impl Import {
         let batch = [draft];
         if let Some(sequence) = sequence {
             let head = self.writer.head();
+            if sequence > NUMBER_MAX {
+                return Err(Error::invalid(format!(
+                    "number {sequence} is above {NUMBER_MAX}, and no log has that many"
+                )));
+            }
             if sequence <= head {
                 return Err(Error::invalid(format!(
                     "number {sequence} does not follow {head}; the lines are out of order"
@@ -152,9 +159,9 @@ impl Import {
                 self.writer.skip_to(sequence);
             }
         }
-        if self.waiting >= COMMIT_EVENTS_MAX || !self.writer.make_room(&batch).map_err(unwritten)? {
+        if self.waiting >= COMMIT_EVENTS_MAX || !self.writer.make_room(&batch, time_ms).map_err(unwritten)? {
             self.write()?;
-            self.writer.make_room(&batch).map_err(unwritten)?;
+            self.writer.make_room(&batch, time_ms).map_err(unwritten)?;
         }
         self.writer.push(batch, time_ms);
         self.waiting += 1;
@@ -185,7 +192,8 @@ impl Import {
             // the hub that these ids are of may have given out more of them: those it had reserved are passed by
             self.writer.skip_to(last + RESERVED_NUMBERS + 1);
         }
-        self.writer.stop().map_err(unwritable)?;
+        // and more of them by now, perhaps, since the last of these lines
+        self.writer.stop(if keep_ids { self.writer.newest_ms() } else { 0 }).map_err(unwritable)?;
         let names = volume.list().map_err(unwritable)?;
         if let Some(mut manifest) = read_file::<Manifest>(volume, &names, MANIFEST)?.filter(|_| keep_ids) {
             manifest.skips.push((last + 1, self.writer.head()));

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tracing::warn;
 
+use super::failure::Failure;
 use super::store::Store;
 use crate::clock;
 use crate::limits::disk::IDLE;
@@ -35,9 +36,12 @@ impl Keeper {
         store: Arc<Store>,
         readers: impl OnDrop + 'static,
         call: Arc<KeeperCall>,
+        failure: &Failure,
     ) -> std::io::Result<Self> {
         let own = Arc::clone(&call);
-        let thread = std::thread::Builder::new().name("oyez-keep".to_owned()).spawn(move || {
+        let broken = failure.of_thread(NAME);
+        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+            let _broken = broken;
             let mut was_well = true;
             while own.wait() {
                 let kept = store.keep(clock::wall_ms(), &readers);
@@ -93,3 +97,6 @@ impl Drop for Keeper {
         self.stop();
     }
 }
+
+/// The thread that tidies.
+const NAME: &str = "oyez-keep";

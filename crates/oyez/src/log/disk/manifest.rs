@@ -13,6 +13,9 @@ pub(crate) struct Manifest {
     pub(crate) format: u32,
     pub(crate) epoch: String,
     pub(crate) ceiling: u64,
+    /// When that was written, in milliseconds since 1970; 0 where it is not known.
+    #[serde(default)]
+    pub(crate) saved_ms: u64,
     pub(crate) skips: Vec<(u64, u64)>,
     pub(crate) clean: Option<Clean>,
     /// There has been a private entry.

@@ -15,8 +15,9 @@
 //!
 //! What is damaged before something that was written when it was durable is refused; a write that was cut off is cut. Each record says
 //! up to where its segment was durable, each segment where the one before ended, and the manifest after a clean stop where the last one
-//! does. Numbers are reserved on disk before they are given out, and behind an unclean stop the reserved ones are skipped: none names two
-//! events.
+//! does. Numbers are reserved on disk before they are given out, and after an unclean stop the reserved ones are skipped: none names two
+//! events. The directory may also be a copy that was put back. So the first write after a start passes by as many numbers as can have been
+//! given out since some were reserved last, by the clock (`NUMBERS_PER_MS`).
 //!
 //! A log without a hub: `examine` reads a directory as it is, also beside a hub (`view` takes no lock), and goes on where a start refuses.
 //! `walk` finds what decodes of a segment in front of damage and behind it, batches whole; `repair` makes of that a log that opens, each
@@ -32,6 +33,7 @@ mod damage;
 mod directory;
 mod examine;
 mod export;
+mod failure;
 mod import;
 mod index;
 mod keeper;

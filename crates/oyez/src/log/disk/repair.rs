@@ -233,6 +233,7 @@ impl Plan {
             format: FORMAT,
             epoch: drawn.epoch.to_string(),
             ceiling: self.next,
+            saved_ms: drawn.now_ms,
             skips: Vec::new(),
             clean: None,
             private: found.manifest.read().is_none_or(|manifest| manifest.private),

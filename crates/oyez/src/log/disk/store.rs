@@ -26,7 +26,7 @@ use super::segment::{Segment, SegmentHead, index_name, parse_name, segment_name}
 use super::values;
 use super::volume::{Volume, replace};
 use crate::extras::Mark;
-use crate::limits::disk::SKIPS_KEPT;
+use crate::limits::disk::{NUMBERS_PASSED_MAX, SKIPS_KEPT};
 use crate::log::appender::OnDrop;
 use crate::log::below::{Found, Wanted};
 use crate::log::entry::Entry;
@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) epoch: Epoch,
     /// Topics of which the newest value of each key is kept.
     pub(crate) compact: Matchers,
+    /// How many numbers are passed by for each millisecond since the last one was reserved.
+    pub(crate) numbers_per_ms: u64,
 }
 
 /// The log on disk as its readers see it. Only its [`Writer`](super::writer::Writer) changes what they see, and
@@ -58,8 +60,9 @@ pub(crate) struct Store {
     pub(crate) epoch: Epoch,
     pub(crate) chains: Vec<Chain>,
     gone: RwLock<Gone>,
-    /// Numbers that were given out, perhaps, and lost in a crash.
-    skips: Vec<(u64, u64)>,
+    /// Numbers that were given out, perhaps, and lost: in a crash, or in a directory of which this one is a copy.
+    skips: RwLock<Vec<(u64, u64)>>,
+    numbers_per_ms: u64,
     /// There has been a private entry.
     private: AtomicBool,
     /// Files made for segments.
@@ -71,13 +74,13 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the log in `volume`, or begins one.
     pub(crate) fn open(volume: Arc<dyn Volume>, settings: Settings) -> Result<Self, Error> {
-        let Settings { classes, summary_bytes, segment_bytes, epoch, compact } = settings;
+        let Settings { classes, summary_bytes, segment_bytes, epoch, compact, numbers_per_ms } = settings;
         let names = volume.list().map_err(unreadable)?;
         let mut manifest = match read_manifest(&*volume, &names)? {
             Some(manifest) => manifest,
             None => {
                 let (epoch, skips, clean) = (epoch.to_string(), Vec::new(), None);
-                let new = Manifest { format: FORMAT, epoch, ceiling: 0, skips, clean, private: false };
+                let new = Manifest { format: FORMAT, epoch, ceiling: 0, saved_ms: 0, skips, clean, private: false };
                 save(&*volume, MANIFEST, &new).map_err(unwritable)?;
                 new
             }
@@ -86,7 +89,7 @@ impl Store {
         let history_bytes = classes.iter().fold(0, |bytes: usize, class| bytes.saturating_add(class.retention.bytes));
         let mut gone = read_gone(&*volume, &names, GoneBounds { summary_bytes, history_bytes })?;
         gone.compact = compact;
-        let mut opened = Opened { newest_ms: gone.newest_ms(), ..Opened::default() };
+        let mut opened = Opened { newest_ms: gone.newest_ms(), saved_ms: manifest.saved_ms, ..Opened::default() };
         let mut chains = Vec::new();
         for (id, class) in (0..).zip(classes) {
             let segments = open_chain(&*volume, &names, id, &manifest, &gone, &mut opened)?;
@@ -125,7 +128,8 @@ impl Store {
             epoch,
             chains,
             gone: RwLock::new(gone),
-            skips: manifest.skips,
+            skips: RwLock::new(manifest.skips),
+            numbers_per_ms,
             private: AtomicBool::new(manifest.private),
             spares: AtomicU64::new(0),
             opened,
@@ -134,10 +138,30 @@ impl Store {
         Ok(store)
     }
 
-    /// What `store` says while numbers below `ceiling` may be given out.
-    pub(crate) fn manifest(&self, ceiling: u64, clean: Option<Clean>) -> Manifest {
-        let (epoch, skips, private) = (self.epoch.to_string(), self.skips.clone(), self.has_had_private());
-        Manifest { format: FORMAT, epoch, ceiling, skips, clean, private }
+    /// What `store` says, at this time, while numbers below `ceiling` may be given out.
+    pub(crate) fn manifest(&self, ceiling: u64, clean: Option<Clean>, saved_ms: u64) -> Manifest {
+        let (epoch, skips, private) = (self.epoch.to_string(), self.skips.read().clone(), self.has_had_private());
+        Manifest { format: FORMAT, epoch, ceiling, saved_ms, skips, clean, private }
+    }
+
+    /// How many numbers the first write after a start passes by: as many as may have been given out since the last one was
+    /// reserved, if this directory is a copy of one that went on.
+    pub(crate) fn numbers_to_pass(&self, now_ms: u64) -> u64 {
+        let since = match self.opened.saved_ms {
+            0 => 0,
+            saved_ms => now_ms.saturating_sub(saved_ms),
+        };
+        since.saturating_mul(self.numbers_per_ms).min(NUMBERS_PASSED_MAX)
+    }
+
+    /// These numbers name nothing here, and what they may name elsewhere is lost.
+    pub(crate) fn pass(&self, first: u64, last: u64) {
+        self.skips.write().push((first, last));
+    }
+
+    /// Takes back the last [`pass`](Self::pass).
+    pub(crate) fn unpass(&self) {
+        self.skips.write().pop();
     }
 
     /// Has there ever been a private entry?
@@ -228,9 +252,9 @@ impl Store {
         Ok(first)
     }
 
-    /// Was this number given out, perhaps, and lost in a crash?
+    /// Was this number given out, perhaps, and lost in a crash, or in a directory of which this one is a copy?
     pub(crate) fn is_lost_in_a_crash(&self, sequence: u64) -> bool {
-        self.skips.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
+        self.skips.read().iter().any(|(first, last)| (*first..=*last).contains(&sequence))
     }
 
     /// The cursor behind which everything of this time or later lies.
@@ -379,6 +403,11 @@ impl Store {
     /// A name that no other file has: one that was taken may still have its own.
     fn spare_name(&self) -> String {
         format!("{SPARE}{}", self.spares.fetch_add(1, Relaxed))
+    }
+
+    /// Whoever looks for the history where it was opened has to find it.
+    pub(crate) fn look_where_it_is(&self) -> io::Result<()> {
+        self.volume.look_where_it_is()
     }
 
     /// As much room as the chain is due, or as there is.

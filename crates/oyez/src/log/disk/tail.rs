@@ -26,6 +26,6 @@ pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Re
     values.for_each(|value| tail.recall_value(&value));
     tail.facts.expiring.fetch_or(store.has_expiring().map_err(unreadable)?, AcqRel);
     tail.facts.private.fetch_or(store.has_had_private(), AcqRel);
-    tail.skip(store.opened.head);
+    tail.begin_after(store.opened.head);
     Ok(tail)
 }

@@ -15,6 +15,7 @@ use super::tail::tail_of;
 use super::volume::Volume as _;
 use super::writer::{Durability, Unwritten, Writer};
 use crate::limits::ONCE_WINDOW;
+use crate::limits::disk::{NUMBERS_PASSED_MAX, NUMBERS_PER_MS};
 use crate::log::appender::OnDrop;
 use crate::log::below::{Found, Wanted};
 use crate::log::draft::Draft;
@@ -67,6 +68,7 @@ fn settings(classes: Vec<Class>) -> Settings {
         segment_bytes: (8 << 10, 16 << 10),
         epoch: Epoch::from_bits(7),
         compact: Matchers::default(),
+        numbers_per_ms: NUMBERS_PER_MS,
     }
 }
 
@@ -141,10 +143,10 @@ impl Publisher {
         let mut pushed = Vec::new();
         for _ in 0..=self.dice.below(3) {
             let batch = self.batch();
-            if !writer.make_room(&batch)? {
+            if !writer.make_room(&batch, time_ms + 1)? {
                 writer.write()?;
                 self.acknowledge(&mut pushed);
-                assert!(writer.make_room(&batch)?, "nothing waits any more");
+                assert!(writer.make_room(&batch, time_ms + 1)?, "nothing waits any more");
             }
             let entries = writer.push(batch, time_ms);
             pushed.push((self.batches.len() - 1, entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>()));
@@ -268,7 +270,7 @@ fn a_log_that_lost_power_goes_on_and_loses_power_again() {
             while publisher.commit(&mut writer, time).is_ok() && store.keep(time, &Nobody).is_ok() {
                 time += 1;
                 if dice.below(20) == 0 {
-                    let _ = writer.stop();
+                    let _ = writer.stop(0);
                     break;
                 }
             }
@@ -311,9 +313,45 @@ fn the_place_behind_a_crash_is_a_place_behind_another_one() {
         assert!(!lost.contains(&true), "{heads:?} {lost:?}");
         // numbers are reserved, and none is given out
         let mut writer = Writer::new(store, Durability::Fsync);
-        assert!(writer.make_room(&Publisher::new(1).batch()).unwrap());
+        assert!(writer.make_room(&Publisher::new(1).batch(), 0).unwrap());
     }
     assert!(heads.is_sorted_by(|a, b| a < b), "{heads:?}");
+}
+
+#[test]
+fn a_copy_that_is_put_back_gives_out_no_number_again() {
+    for is_stopped in [false, true] {
+        let (_, copied, _) = written(23, is_stopped);
+        let mut given: Vec<u64> = Vec::new();
+        // each start is of the same copy, a little later than the one before
+        for start_ms in [STOPPED_MS + 1, STOPPED_MS + 2, STOPPED_MS + 50, STOPPED_MS + 1_000_000] {
+            let store = open(&copied.after_a_kill(), 1 << 20).unwrap();
+            let known = store.opened.head;
+            let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+            let mut publisher = Publisher::new(1);
+            let batch = publisher.batch();
+            assert!(writer.make_room(&batch, start_ms).unwrap());
+            let batch = writer.push(batch, start_ms).iter().map(|entry| entry.sequence).collect::<Vec<_>>();
+            writer.write().unwrap();
+            assert!(!given.iter().any(|number| batch.contains(number)), "{batch:?} {given:?}");
+            // whoever has an id of another start is told that what followed is lost; the place before is known to all
+            assert!(given.iter().all(|number| store.is_lost_in_a_crash(*number)), "{given:?} {batch:?}");
+            assert!(!store.is_lost_in_a_crash(known) && !store.is_lost_in_a_crash(batch[0] - 1));
+            given.extend(batch);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_clock_does_not_use_up_the_numbers() {
+    let (_, mut disk, _) = written(23, true);
+    for start_ms in [u64::MAX, 5, u64::MAX, STOPPED_MS] {
+        let store = open(&disk, 1 << 20).unwrap();
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+        assert!(writer.make_room(&Publisher::new(1).batch(), start_ms).unwrap());
+        assert!(writer.head() < 2 * NUMBERS_PASSED_MAX + 1_000_000, "{}", writer.head());
+        disk = disk.after_a_kill();
+    }
 }
 
 #[test]
@@ -398,11 +436,13 @@ fn written(seed: u64, stop: bool) -> (Publisher, SimulatedDisk, Vec<u64>) {
     }
     store.keep(0, &Nobody).unwrap();
     if stop {
-        writer.stop().unwrap();
+        writer.stop(STOPPED_MS).unwrap();
     }
     let all = publisher.verify(&store, "written");
     (publisher, disk, all)
 }
+
+const STOPPED_MS: u64 = 20;
 
 fn try_read(store: &Store) -> io::Result<Vec<u64>> {
     let (matchers, mut found, mut cursor) = (matchers("*"), Vec::new(), 0);
@@ -540,7 +580,7 @@ fn a_history_that_gets_old_while_nobody_publishes_is_opened_again() {
     assert!(read(&store, "*").is_empty(), "all of it is too old");
     let after = open(&disk.after_a_kill(), 1 << 20).unwrap();
     assert!(after.opened.head >= head && read(&after, "*").is_empty());
-    writer.stop().unwrap();
+    writer.stop(0).unwrap();
     assert_eq!(open(&disk, 1 << 20).unwrap().opened.head, head);
 }
 
@@ -587,7 +627,7 @@ fn publish(writer: &mut Writer, topics: &[&str], bytes: usize) -> u64 {
     let event = Event::data("x".repeat(bytes));
     let publish = topics.clone().skip(1).fold(Publish::new(topics.next().unwrap(), event), Publish::topic);
     let batch = vec![Draft::new(publish)];
-    assert!(writer.make_room(&batch).unwrap());
+    assert!(writer.make_room(&batch, 0).unwrap());
     let sequence = writer.push(batch, 0)[0].sequence;
     writer.write().unwrap();
     sequence
@@ -602,7 +642,7 @@ fn what_follows_a_gap_is_the_oldest_of_all_classes() {
     publish(&mut writer, &["a", "x/1"], 10);
     publish(&mut writer, &["b"], 10);
     publish(&mut writer, &["a", "x/1"], 10);
-    writer.stop().unwrap();
+    writer.stop(0).unwrap();
     let (store, _) = two_classes_on(&disk, retentions.0, retentions.1);
     let tail = tail_of(&store, Matchers::default(), 1 << 20).unwrap();
     let log = Log::over(Arc::new(OnDisk(Arc::clone(&store))), store.epoch, tail);
@@ -701,7 +741,7 @@ fn a_start_reads_what_still_means_something() {
         let expiring = plain().ttl(Duration::from_secs(1)).unwrap();
         for (publish, counts) in [(plain().key("k").unwrap(), true), (once, time_ms == late), (expiring, false)] {
             let batch = vec![Draft::new(publish)];
-            assert!(writer.make_room(&batch).unwrap());
+            assert!(writer.make_room(&batch, 0).unwrap());
             marked.extend(writer.push(batch, time_ms).iter().filter(|_| counts).map(|entry| entry.sequence));
             writer.write().unwrap();
         }

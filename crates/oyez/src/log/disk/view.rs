@@ -21,9 +21,11 @@ impl View {
 
     /// Does a process have it?
     pub(crate) fn is_in_use(&self) -> bool {
-        let Ok(lock) = options().open(self.0.join("lock")) else { return false };
-        // shared and for this moment only: several may look at once
-        flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
+        // the directory is locked, and a file in it for file systems that lock no directories
+        [self.0.clone(), self.0.join("lock")].iter().any(|path| {
+            // shared and for this moment only: several may look at once
+            options().open(path).is_ok_and(|file| flock(file, FlockOperation::NonBlockingLockShared).is_err())
+        })
     }
 }
 

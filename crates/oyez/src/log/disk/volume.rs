@@ -8,9 +8,11 @@ pub(crate) trait Volume: Send + Sync + 'static {
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
 
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) when there is no descriptor left: nothing was done, and it works again when
+    /// there are some.
     fn open(&self, name: &str) -> io::Result<Arc<dyn VolumeFile>>;
 
-    /// A new file of so many bytes, all of them zero, whose room is taken. Its name and its bytes are durable behind the
+    /// A new file of so many bytes, all of them zero, whose room is taken. Its name and its bytes are durable after the
     /// next [`sync`](Volume::sync) and [`VolumeFile::sync`].
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn VolumeFile>>;
 
@@ -21,6 +23,11 @@ pub(crate) trait Volume: Send + Sync + 'static {
 
     /// Makes names durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Is it still where it was opened? Whoever looks there finds something else otherwise, or nothing.
+    fn look_where_it_is(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Lets another process have the directory: nothing is written to it any more.
     fn release(&self) {}

@@ -9,7 +9,7 @@ use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::Store;
 use crate::extras::Extras;
-use crate::limits::disk::{RESERVED_NUMBERS, WRITE_BYTES_MAX};
+use crate::limits::disk::{NUMBER_MAX, RESERVED_NUMBERS, WRITE_BYTES_MAX};
 use crate::log::draft::Draft;
 use crate::log::entry::Entry;
 use crate::position::Position;
@@ -28,7 +28,7 @@ pub enum Durability {
 /// Why nothing was written.
 #[derive(Debug)]
 pub(crate) enum Unwritten {
-    /// There is no room. It works again when there is.
+    /// There is no room, or no descriptor. It works again when there is.
     Full(io::Error),
     /// Nobody knows what is on the disk now: nothing may be acknowledged any more.
     Failed(io::Error),
@@ -39,6 +39,8 @@ pub(crate) struct Writer {
     durability: Durability,
     /// The next number.
     next: u64,
+    /// Nothing was given a number since the start.
+    is_new: bool,
     ceiling: u64,
     newest_ms: u64,
     generation: u64,
@@ -83,6 +85,7 @@ impl Writer {
         Self {
             durability,
             next: opened.head + 1,
+            is_new: true,
             // what is reserved already was perhaps given out before a crash, and a clean stop is to be unsaid first
             ceiling: 0,
             newest_ms: opened.newest_ms,
@@ -100,6 +103,11 @@ impl Writer {
         self.next - 1
     }
 
+    /// The time of the newest entry, in milliseconds since 1970.
+    pub(super) fn newest_ms(&self) -> u64 {
+        self.newest_ms
+    }
+
     /// Is anything waiting to be written?
     pub(crate) fn is_empty(&self) -> bool {
         self.chains.iter().all(|chain| chain.bytes.is_empty())
@@ -111,20 +119,20 @@ impl Writer {
     }
 
     /// Makes room for a batch of at most 65,535 events. False when what waits has to be written first.
-    pub(crate) fn make_room(&mut self, batch: &[Draft]) -> Result<bool, Unwritten> {
+    pub(crate) fn make_room(&mut self, batch: &[Draft], now_ms: u64) -> Result<bool, Unwritten> {
         let len: usize = batch.iter().map(record::len).sum();
         let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
         self.room_in = at;
         // whoever opens the log later is to know it, also when the entry is gone by then
         let is_first_private = batch.iter().any(Draft::is_private) && !self.store.has_had_private();
-        if is_first_private || self.next + batch.len() as u64 + 1 >= self.ceiling {
+        if self.is_new || is_first_private || self.next + batch.len() as u64 + 1 >= self.ceiling {
             if !self.is_empty() {
                 return Ok(false);
             }
             if is_first_private {
                 self.store.will_have_private();
             }
-            self.reserve(batch.len() as u64)?;
+            self.reserve(batch.len() as u64, now_ms)?;
         }
         let chain = &self.chains[at];
         let used = chain.end as usize + chain.bytes.len();
@@ -204,7 +212,7 @@ impl Writer {
             });
             if is_old && self.is_empty() {
                 if self.ceiling == 0 {
-                    self.reserve(0)?; // what a clean stop said of the ends is true no more
+                    self.reserve(0, now_ms)?; // what a clean stop said of the ends is true no more
                 }
                 self.begin_segment(at, 0)?;
             }
@@ -223,8 +231,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Is the history still where it was opened?
+    pub(super) fn look_where_it_is(&self) -> io::Result<()> {
+        self.store.look_where_it_is()
+    }
+
     /// Says where everything ends, so that the next start knows that nothing is missing.
-    pub(crate) fn stop(&mut self) -> io::Result<()> {
+    pub(crate) fn stop(&mut self, now_ms: u64) -> io::Result<()> {
         self.sync()?;
         if self.ceiling == 0 {
             return Ok(()); // nothing was written since the start
@@ -239,14 +252,31 @@ impl Writer {
             })
         });
         let clean = Clean { head: self.head(), ends: ends.collect() };
-        self.store.save(&self.store.manifest(self.next + 1, Some(clean)))
+        self.store.save(&self.store.manifest(self.next + 1, Some(clean), now_ms))
     }
 
     /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
-    fn reserve(&mut self, number: u64) -> Result<(), Unwritten> {
-        let ceiling = self.next + number + RESERVED_NUMBERS;
-        self.store.save(&self.store.manifest(ceiling, None)).map_err(full_or_failed)?;
-        self.ceiling = ceiling;
+    fn reserve(&mut self, number: u64, now_ms: u64) -> Result<(), Unwritten> {
+        // the first time since the start the directory may be a copy of one that has gone on
+        let passed = if self.is_new && number > 0 { self.store.numbers_to_pass(now_ms) } else { 0 };
+        let next = self.next + passed;
+        // the last number before the next one is a place that readers are told, and names nothing anywhere
+        let lost = (passed > 1).then(|| (self.next, next - 2));
+        let ceiling = next + number + RESERVED_NUMBERS;
+        if ceiling > NUMBER_MAX {
+            return Err(Unwritten::Full(io::Error::other("the log has no numbers left; begin a new history")));
+        }
+        if let Some((first, last)) = lost {
+            self.store.pass(first, last);
+        }
+        if let Err(error) = self.store.save(&self.store.manifest(ceiling, None, now_ms)) {
+            if lost.is_some() {
+                self.store.unpass();
+            }
+            return Err(full_or_failed(error));
+        }
+        (self.next, self.ceiling) = (next, ceiling);
+        self.is_new &= number == 0;
         Ok(())
     }
 
@@ -332,9 +362,9 @@ impl Note {
 }
 
 fn full_or_failed(error: io::Error) -> Unwritten {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ResourceBusy, StorageFull};
     match error.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => Unwritten::Full(error),
+        StorageFull | QuotaExceeded | FileTooLarge | ResourceBusy => Unwritten::Full(error),
         _ => Unwritten::Failed(error),
     }
 }

@@ -16,6 +16,6 @@ pub(crate) fn tail_of(server: &Server, compact: Matchers, tail_bytes: usize) -> 
         tail.recall_value(&value);
     }
     kept.entries.values().for_each(|entry| tail.recall(entry));
-    tail.skip(kept.newest);
+    tail.begin_after(kept.newest);
     tail
 }

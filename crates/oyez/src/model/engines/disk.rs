@@ -70,6 +70,7 @@ struct Setup {
     segment_bytes: (usize, usize),
     tail_bytes: usize,
     epoch: Epoch,
+    numbers_per_ms: u64,
 }
 
 /// What there is of a hub from one start to the next.
@@ -96,7 +97,8 @@ impl Setup {
         }
         let compact = compact_of(dice, 3);
         let summary_bytes = dice.pick(&[0, 600, 1 << 20, 1 << 20, 1 << 20]);
-        Self { classes, compact, summary_bytes, ..Self::keeping_all(dice, seed) }
+        let numbers_per_ms = dice.pick(&[0, 1, 3]);
+        Self { classes, compact, summary_bytes, numbers_per_ms, ..Self::keeping_all(dice, seed) }
     }
 
     fn keeping_all(dice: &mut Dice, seed: u64) -> Self {
@@ -108,6 +110,7 @@ impl Setup {
             segment_bytes: (smallest, dice.pick(&[1, 2, 4]) * smallest),
             tail_bytes: dice.pick(&[0, 1_000, 4_000, 1 << 20]),
             epoch: Epoch::from_bits(seed),
+            numbers_per_ms: 0,
         }
     }
 
@@ -118,6 +121,7 @@ impl Setup {
             segment_bytes: self.segment_bytes,
             epoch: self.epoch,
             compact: matchers_of(&self.compact),
+            numbers_per_ms: self.numbers_per_ms,
         };
         let store = Arc::new(Store::open(Arc::new(disk.clone()), settings).unwrap());
         let tail = tail_of(&store, matchers_of(&self.compact), self.tail_bytes).unwrap();
@@ -130,6 +134,16 @@ impl Setup {
 }
 
 impl Life {
+    /// Makes room for a batch. False when what waits has to be written first.
+    fn make_room(&mut self, batch: &Batch, now_ms: u64) -> bool {
+        let head = self.writer.head();
+        let has_room = self.writer.make_room(&batch.0, now_ms).unwrap();
+        if self.writer.head() != head {
+            self.core.log.skip(self.writer.head());
+        }
+        has_room
+    }
+
     /// Gives a batch its numbers; it is written with what waits.
     fn push(&mut self, batch: Batch, epoch: Epoch, now_ms: u64) -> Appended {
         let entries = self.writer.push(batch.0, now_ms);
@@ -158,7 +172,7 @@ impl Disk {
     /// Publishes a batch with power that may fail at any step of its write. Gives back where it stands and whether that was said.
     fn append_without_power(&mut self, batch: Vec<Publish>, now_ms: u64, dice: &mut Dice) -> (Appended, bool) {
         let batch = Batch::new(batch, None);
-        assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
+        assert!(self.life.make_room(&batch, now_ms), "nothing waits");
         let appended = self.life.push(batch, self.setup.epoch, now_ms);
         self.disk.cut_power_at(self.disk.steps() + dice.below(3));
         (appended, self.life.writer.write().is_ok())
@@ -174,12 +188,13 @@ impl Disk {
         };
         let ids = ids_of(&entries, self.setup.epoch);
         assert!(ids == written.ids || (ids.is_empty() && !is_acknowledged), "{ids:?} is left of {written:?}");
-        Restarted { found: Some(written).filter(|_| !ids.is_empty()), is_acknowledged }
+        let passed = Some(written.first - 1);
+        Restarted { found: Some(written).filter(|_| !ids.is_empty()), is_acknowledged, passed }
     }
 }
 
 impl Engine for Disk {
-    const KNOWS: Knows = Knows::BELOW;
+    const KNOWS: Knows = Knows { passes_numbers: true, ..Knows::BELOW };
 
     fn start(dice: &mut Dice, seed: u64) -> Self {
         Self::of(Setup::new(dice, seed), seed)
@@ -209,9 +224,9 @@ impl Engine for Disk {
             let ids = batch.event_ids(self.setup.epoch, first).iter().map(ToString::to_string).collect();
             return Ok(Appended { first, ids, class: 0, replayed: true });
         }
-        if !self.life.writer.make_room(&batch.0).unwrap() {
+        if !self.life.make_room(&batch, now_ms) {
             self.life.write(now_ms);
-            assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits any more");
+            assert!(self.life.make_room(&batch, now_ms), "nothing waits any more");
         }
         self.has_end = !batch.ended_topics().is_empty();
         Ok(self.life.push(batch, self.setup.epoch, now_ms))
@@ -226,7 +241,7 @@ impl Engine for Disk {
     fn delete(&mut self, topic: Topic, now_ms: u64) -> Result<Appended, ErrorKind> {
         let known = now(self.life.core.log.newest_of(&topic)).unwrap();
         let batch = Batch::deletion(topic, known);
-        assert!(self.life.writer.make_room(&batch.0).unwrap(), "nothing waits");
+        assert!(self.life.make_room(&batch, now_ms), "nothing waits");
         let appended = self.life.push(batch, self.setup.epoch, now_ms);
         self.life.write(now_ms);
         Ok(appended)
@@ -250,7 +265,7 @@ impl Engine for Disk {
     fn restart(&mut self, stop: Stop, writing: Option<Vec<Publish>>, now_ms: u64, dice: &mut Dice) -> Restarted {
         let written = writing.map(|batch| self.append_without_power(batch, now_ms, dice));
         if stop == Stop::Clean {
-            self.life.writer.stop().unwrap();
+            self.life.writer.stop(now_ms).unwrap();
         }
         self.disk = match stop {
             Stop::PowerCut => self.disk.after_a_power_cut(dice),

@@ -55,6 +55,7 @@ impl Memory {
 
 impl Engine for Memory {
     const KNOWS: Knows = Knows {
+        passes_numbers: false,
         survives: false,
         goes_away: false,
         deleted_apart: true,

@@ -3,8 +3,10 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
+use crate::ErrorKind;
 use crate::log::Visible;
 use crate::log::disk::committer::Committer;
+use crate::log::disk::failure::Failure;
 use crate::log::disk::keeper::KeeperCall;
 use crate::log::{Admission, Batch};
 use crate::sync::Mutex;
@@ -38,10 +40,9 @@ async fn what_is_old_leaves_memory_when_the_publisher_has_its_answer() {
     let asked = Arc::new(Mutex::default());
     let (answer, answered) = channel();
     let tail = Slow { asked: Arc::clone(&asked), answered: Mutex::new(answered) };
-    let committer = Committer::start(writer, Epoch::from_bits(7), tail, Arc::new(KeeperCall::default())).unwrap();
+    let committer = start(writer, tail, &Failure::new());
     for round in 1..=2 {
-        let batch = Batch::new(vec![Publish::new(Topic::new("a").unwrap(), Event::data("x"))], None);
-        committer.append(batch).await.unwrap();
+        committer.append(batch()).await.unwrap();
         assert_eq!(asked.lock().len(), 2 * round - 1, "it is visible then");
         answer.send(()).unwrap();
         while asked.lock().len() < 2 * round {
@@ -50,4 +51,72 @@ async fn what_is_old_leaves_memory_when_the_publisher_has_its_answer() {
     }
     committer.close().await;
     assert_eq!(*asked.lock(), ["show", "trim", "show", "trim"]);
+}
+
+fn start(writer: Writer, shown: impl Visible + 'static, failure: &Failure) -> Committer {
+    Committer::start(writer, Epoch::from_bits(7), shown, Arc::new(KeeperCall::default()), failure.clone()).unwrap()
+}
+
+fn batch() -> Batch {
+    Batch::new(vec![Publish::new(Topic::new("a").unwrap(), Event::data("x"))], None)
+}
+
+/// Breaks when it is to show something.
+struct Broken;
+
+impl Visible for Broken {
+    fn admit(&self, _: &Batch, _: u64) -> Result<Admission, Error> {
+        Ok(Admission::New)
+    }
+
+    fn show(&self, _: Vec<Arc<Entry>>) {
+        panic!("as if something impossible had happened");
+    }
+
+    fn trim(&self, _: u64) {}
+
+    fn skip(&self, _: u64) {}
+}
+
+#[tokio::test]
+async fn a_thread_that_breaks_is_missed_and_nobody_waits_for_it() {
+    let failure = Failure::new();
+    let writer = Writer::new(open(&SimulatedDisk::default(), 1 << 20).unwrap(), Durability::Fsync);
+    let committer = start(writer, Broken, &failure);
+    for _ in 0..3 {
+        let refused = committer.append(batch()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Internal);
+        assert!(refused.to_string().contains("the thread oyez-log of the history broke"), "{refused}");
+    }
+    assert!(failure.told().await.contains("oyez-log"));
+    committer.close().await;
+}
+
+#[test]
+fn without_a_descriptor_nothing_is_written_and_it_goes_on_when_there_is_one() {
+    for step in 0.. {
+        let disk = SimulatedDisk::default();
+        let store = open(&disk, 1 << 20).unwrap();
+        let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+        let (mut publisher, steps) = (Publisher::new(step), disk.steps());
+        disk.fail_at(steps + step + 1, io::ErrorKind::ResourceBusy);
+        let first = publisher.batch();
+        let made = writer.make_room(&first, 1);
+        let is_over = made.is_ok() && disk.steps() < steps + step + 1;
+        if matches!(made, Err(Unwritten::Failed(_))) {
+            continue; // not where a file is opened
+        }
+        disk.fail_at(0, io::ErrorKind::ResourceBusy); // never again
+        let again = publisher.batch();
+        assert!(made.is_ok() || writer.make_room(&again, 2).unwrap(), "step {step}");
+        writer.push(again, 2);
+        let entries = writer.write().unwrap();
+        let sequences: Vec<_> = entries.iter().map(|entry| entry.sequence).collect();
+        let found: Vec<_> = read(&store, "*").iter().map(|entry| entry.sequence).collect();
+        assert_eq!(found, sequences, "step {step}");
+        if is_over {
+            assert!(step > 2, "something was done");
+            return;
+        }
+    }
 }

@@ -37,9 +37,9 @@ fn colourful() -> (SimulatedDisk, usize) {
     let mut push = |batch: Vec<Publish>| {
         number += batch.len();
         let batch: Vec<Draft> = batch.into_iter().map(Draft::new).collect();
-        if !writer.make_room(&batch).unwrap() {
+        if !writer.make_room(&batch, 0).unwrap() {
             writer.write().unwrap();
-            assert!(writer.make_room(&batch).unwrap());
+            assert!(writer.make_room(&batch, 0).unwrap());
         }
         writer.push(batch, 1_700_000_000_123 + number as u64);
         writer.write().unwrap();
@@ -63,7 +63,7 @@ fn colourful() -> (SimulatedDisk, usize) {
         push(vec![deletion]);
         push(vec![Publish::end(topic(&format!("c/end-{round}")))]);
     }
-    writer.stop().unwrap();
+    writer.stop(0).unwrap();
     (disk, number)
 }
 

@@ -78,7 +78,7 @@ fn check(publisher: &Publisher, disk: &SimulatedDisk, context: &str) -> Outcome 
     assert!(self::plan(&found).is_empty(), "{context}: it is repaired twice");
     // and it goes on
     let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
-    assert!(writer.make_room(&Publisher::new(1).batch()).unwrap());
+    assert!(writer.make_room(&Publisher::new(1).batch(), 0).unwrap());
     let next = writer.push(Publisher::new(1).batch(), 60)[0].sequence;
     assert!(entries.last().is_none_or(|last| last.sequence < next), "{context}");
     writer.write().unwrap();
@@ -188,7 +188,7 @@ fn shortened() -> (SimulatedDisk, Vec<u64>) {
         publisher.commit(&mut writer, time).unwrap();
         store.keep(time, &Nobody).unwrap();
     }
-    writer.stop().unwrap();
+    writer.stop(0).unwrap();
     let numbers: Vec<u64> = read(&store, "*").iter().map(|entry| entry.sequence).collect();
     assert!(numbers[0] > 50, "{numbers:?}");
     (disk, numbers)

@@ -1,0 +1,71 @@
+//! Why a log takes nothing more, when it does not.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::{Error, ErrorKind};
+
+/// Told once, by whichever thread of the log finds it out; everybody who has a clone knows it from then on.
+#[derive(Clone)]
+pub(super) struct Failure(watch::Sender<Option<Arc<str>>>);
+
+impl Failure {
+    /// Nothing has failed.
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Nothing more is taken, for this reason.
+    pub(super) fn tell(&self, reason: impl Into<Arc<str>>) {
+        self.0.send_if_modified(|told| {
+            let is_first = told.is_none();
+            if is_first {
+                *told = Some(reason.into());
+            }
+            is_first
+        });
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// What a publish is refused with, once it is told.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let refused = |reason: &Arc<str>| format!("{reason}; nothing more is taken until the hub is started again");
+        self.0.borrow().as_ref().map(|reason| Error::new(ErrorKind::Internal, refused(reason)))
+    }
+
+    /// Resolves with the reason when it is told.
+    pub(super) async fn told(&self) -> String {
+        let mut told = self.0.subscribe();
+        let reason = told.wait_for(Option::is_some).await.ok().and_then(|reason| reason.as_deref().map(str::to_owned));
+        match reason {
+            Some(reason) => reason,
+            None => pending().await, // cannot be: a sender is here
+        }
+    }
+
+    /// Tells that a thread has broken, when it does. To be held by the thread for as long as it runs.
+    pub(super) fn of_thread(&self, name: &'static str) -> BrokenThread {
+        BrokenThread { failure: self.clone(), name }
+    }
+}
+
+/// A thread that may break: nobody else would miss it.
+pub(super) struct BrokenThread {
+    failure: Failure,
+    name: &'static str,
+}
+
+impl Drop for BrokenThread {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(thread = self.name, "a thread of the history broke; nothing more is acknowledged");
+            self.failure.tell(format!("the thread {} of the history broke, which is a fault of the hub", self.name));
+        }
+    }
+}
