@@ -69,6 +69,34 @@ describe('the time of day', { concurrency: 4 }, () => {
       assert.deepEqual(await hub.stop(), { code: 0, signal: null });
     });
   }
+
+  for (const [wrong, seconds] of [['an hour ahead', HOUR], ['ten years ahead', YEARS]]) {
+    for (const [righted, restart] of [['at the next start', true], ['while it ran', false]]) {
+      test(`a clock that was ${wrong} and was set right ${righted} keeps nothing for ever`, async (t) => {
+        const { hub, set } = await underClock(t, ['--keep', '8s']);
+        await set(seconds);
+        await hub.start();
+        const early = await publish(hub, 3);
+        if (restart) await hub.kill();
+        await set(0);
+        if (restart) {
+          await hub.start();
+          assert.deepEqual((await hub.read()).map(({ id }) => id), early, 'they are young');
+        }
+        const brief = await hub.publish('brief', 'gone in a second', { query: '?ttl=1s' });
+        assert.equal(brief.status, 200);
+        const is = async (topic, number) => (await hub.read(`topic=${topic}`)).filter(({ type }) => type !== 'oyez.gap').length === number;
+        await until(() => is('brief', 0), { what: 'what lived a second is over', within: 30 });
+        const stats = await (await fetch(`${hub.url}/stats`)).json();
+        assert.ok(Math.abs(stats.history.clock_ahead_seconds - seconds) < 60, JSON.stringify(stats.history));
+        assert.match(hub.server.logs, /ahead of this machine's clock/);
+        await until(() => is('news', 0), { what: 'what is older than is kept leaves', within: 60 });
+        await hub.publish('other', 'x');
+        const now = await hub.read('topic=other&since=1m');
+        assert.ok(now.length > 0, 'a time of this run is understood');
+      });
+    }
+  }
 });
 
 /** New ids are behind old ones, and a resume finds just them. */

@@ -54,6 +54,7 @@ struct Ended {
     stalled: u64,
     panic: u64,
     storage: u64,
+    expired: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +64,8 @@ struct Kept {
     topics: u64,
     oldest: Option<String>,
     head: String,
+    /// How far its time is ahead of this machine's.
+    clock_ahead_seconds: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,8 +119,8 @@ impl Sums {
 
 impl Ended {
     fn of(ended: &oyez::Ended) -> Self {
-        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, .. } = *ended;
-        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage }
+        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, .. } = *ended;
+        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired }
     }
 }
 
@@ -129,6 +132,7 @@ impl Kept {
             topics: stats.topics,
             oldest: stats.oldest.as_ref().map(ToString::to_string),
             head: stats.head.to_string(),
+            clock_ahead_seconds: stats.clock_ahead_ms as f64 / 1_000.0,
         }
     }
 }

@@ -102,6 +102,10 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
     let help = "Memory of the table of values, and of those that the history does not hold any more";
     registry.register_with_unit("latest", help, Unit::Bytes, bytes);
 
+    let ahead = ConstGauge::new(hub.clock_ahead_ms as f64 / 1_000.0);
+    let help = "How far the log's own time is ahead of this machine's, after a clock that was wrong";
+    registry.register_with_unit("clock_ahead", help, Unit::Seconds, ahead);
+
     let positions = [
         ("head_sequence", "Sequence of the newest entry; starts again when the log is new", Some(&*hub.head)),
         ("oldest_sequence", "Sequence of the oldest entry kept", hub.oldest.as_deref()),
@@ -133,6 +137,7 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("stalled", hub.ended.stalled),
         ("panic", hub.ended.panic),
         ("storage", hub.ended.storage),
+        ("expired", hub.ended.expired),
     ];
     for (reason, value) in reasons {
         ended.get_or_create(&[("reason", reason)]).inc_by(value);
@@ -242,10 +247,12 @@ mod tests {
         is("oyez_gaps_total", 0.0);
         is("oyez_refused_total", 0.0);
         is("oyez_streams_ended_total{reason=\"drain\"}", 0.0);
+        is("oyez_streams_ended_total{reason=\"expired\"}", 0.0);
         is("oyez_history_entries", 1.0);
         is("oyez_topics", 1.0);
         is("oyez_latest_values", 0.0);
         is("oyez_latest_bytes", 0.0);
+        is("oyez_clock_ahead_seconds", 0.0);
         is("oyez_head_sequence", 1.0);
         is("oyez_oldest_sequence", 1.0);
         is("oyez_http_requests_total{route=\"publish\",status=\"2xx\"}", 2.0);

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use oyez_proto::EventId;
 use tokio::sync::Notify;
 
-use crate::clock;
 use crate::limits::{Limits, at_most};
 use crate::log::{Admission, Appender, Batch, Departure, Entry, Log, OnDrop, Published, Remains, Visible};
 use crate::once::IdempotencyKey;
@@ -89,7 +88,7 @@ impl Core {
     /// [`Core::append_once`], which waits until the batch is as durable as configured.
     pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
         match &self.appends {
-            Appends::Here => self.append_once(batch, key, clock::wall_ms()),
+            Appends::Here => self.append_once(batch, key, self.log.clock.ms()),
             Appends::By(appender) => appender.append(self.checked(batch, key)?).await,
         }
     }
@@ -128,7 +127,7 @@ impl Core {
 
     /// Deletes a topic.
     pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
-        let Appends::By(appender) = &self.appends else { return self.delete_in_memory(topic, clock::wall_ms()) };
+        let Appends::By(appender) = &self.appends else { return self.delete_in_memory(topic, self.log.clock.ms()) };
         let mut known = self.log.newest_of(&topic).await?;
         loop {
             self.check_open()?;
@@ -209,6 +208,7 @@ impl Core {
             history_bytes: log.kept.bytes as u64,
             topics: log.topics as u64,
             torn_writes: log.torn,
+            clock_ahead_ms: self.log.clock.ahead_ms(),
             latest_values: log.latest.entries as u64,
             latest_bytes: log.latest.bytes as u64,
             oldest: log.oldest.map(|sequence| self.log.position(sequence).event_id()),

@@ -88,7 +88,7 @@ impl<T: Payload> Hub<T> {
     /// # Errors
     /// As [`Hub::publish`], and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk.
     pub fn try_publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
-        let ids = self.core.append(vec![Self::one(topic, value.into())?], clock::wall_ms())?;
+        let ids = self.core.append(vec![Self::one(topic, value.into())?], self.core.log.clock.ms())?;
         Ok(ids.into_iter().next().expect("one entry has one id"))
     }
 

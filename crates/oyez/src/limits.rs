@@ -57,7 +57,7 @@ pub(crate) const ONCE_WINDOW: Duration = Duration::from_secs(600);
 /// From where on the time of day was set, and did not just go on. Five seconds: what keeps it right step by step moves it by less,
 /// and an age that is five seconds out is right.
 pub(crate) const CLOCK_LEAP_LEAST: Duration = Duration::from_secs(5);
-/// How many times of setting it are known apart; those beyond count as one.
+/// How many leaps ahead are known apart; the oldest beyond that count as one.
 pub(crate) const CLOCK_LEAPS: usize = 16;
 /// Bytes of an idempotency key. 128: a few UUIDs.
 pub(crate) const ONCE_KEY_BYTES_MAX: usize = 128;

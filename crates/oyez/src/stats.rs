@@ -46,6 +46,9 @@ pub struct HubStats {
     pub latest_bytes: u64,
     /// Writes that had been cut off when the history was opened: what they had begun was not acknowledged.
     pub torn_writes: u64,
+    /// By how many milliseconds the log's own time is ahead of this machine's: 0, unless that was set back, or its newest entry is
+    /// from a clock that was wrong. Entries get old by the log's own time, which never goes back.
+    pub clock_ahead_ms: u64,
     /// The id of the oldest entry that a resume can still reach.
     pub oldest: Option<EventId>,
     /// The id of the newest entry.

@@ -380,7 +380,7 @@ impl<T: Payload> Subscribe<T> {
             Some(EARLIEST) => Start::Earliest,
             Some(id) => Start::Id(id.to_owned()),
         };
-        let mut begin = core.log.begin(&start, &matchers, &self.grant.readable, now_ms).await?;
+        let mut begin = core.log.begin(&start, &matchers, &self.grant.readable, core.log.clock.ms()).await?;
         let until_id = match &self.until_id {
             Some(id) => {
                 let is_none = |_| Error::invalid(format!("until={id:?} is not an id of this log's history"));
@@ -391,7 +391,10 @@ impl<T: Payload> Subscribe<T> {
         let poll = self.poll.then(|| core.log.head());
         let until_time = self.until.map(|time| {
             let ms = unix_ms(time);
-            UntilTime { ms, at: now.checked_add(Duration::from_millis(ms.saturating_sub(now_ms))) }
+            UntilTime {
+                ms: core.log.clock.of_wall(ms),
+                at: now.checked_add(Duration::from_millis(ms.saturating_sub(now_ms))),
+            }
         });
         let until =
             Until { sequence: [until_id, poll].into_iter().flatten().min(), time: until_time, limit: self.limit };

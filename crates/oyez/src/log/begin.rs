@@ -118,9 +118,10 @@ impl Log {
                 };
                 (begun, &**id)
             }
-            Start::Time(ms, text) => {
-                let cursor = self.before_time(*ms).await?;
-                (self.resume(After::Time(*ms), cursor, matchers).await, &**text)
+            Start::Time(wall_ms, text) => {
+                let ms = self.clock.of_wall(*wall_ms);
+                let cursor = self.before_time(ms).await?;
+                (self.resume(After::Time(ms), cursor, matchers).await, &**text)
             }
         };
         match begun {

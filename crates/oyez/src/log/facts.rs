@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::Error;
+use crate::clock::LogClock;
 use crate::log::deletions::Deletions;
 use crate::log::ends::{End, Ends};
 use crate::log::entry::Entry;
@@ -29,9 +30,9 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Nothing is known yet. Of ends that have left the history so many bytes are kept.
-    pub(crate) fn new(latest: Latest, gone_ends_bytes: usize) -> Self {
+    pub(crate) fn new(latest: Latest, gone_ends_bytes: usize, clock: Arc<LogClock>) -> Self {
         Self {
-            once: OnceTable::new(OnceBounds::default()),
+            once: OnceTable::new(OnceBounds::default(), clock),
             ends: Ends::new(gone_ends_bytes),
             latest,
             deletions: Deletions::default(),

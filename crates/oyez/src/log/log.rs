@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::clock::ExpiryClock;
+use crate::clock::LogClock;
 use crate::log::below::{Below, Figures, Nothing};
 use crate::log::entry::Entry;
 use crate::log::lines::Lines;
@@ -32,7 +32,7 @@ pub(crate) struct Log {
     expiring: Arc<AtomicBool>,
     /// It has had a private entry.
     private: Arc<AtomicBool>,
-    pub(crate) expiry_clock: ExpiryClock,
+    pub(crate) clock: Arc<LogClock>,
     lines: Lines,
     envelopes: Lines,
     /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
@@ -44,7 +44,7 @@ pub(crate) struct Log {
 impl Log {
     /// An empty log in memory that keeps the newest entry of each key of the topics that `compact` selects.
     pub(crate) fn new(epoch: Epoch, retention: Retention, bounds: Bounds, compact: Matchers) -> Self {
-        Self::over(Arc::new(Nothing), epoch, Tail::new(retention, bounds, compact, false))
+        Self::over(Arc::new(Nothing), epoch, Tail::new(retention, bounds, compact, false, Arc::default()))
     }
 
     /// The log of which this is the tail.
@@ -55,7 +55,7 @@ impl Log {
             searches: Searches::new(),
             expiring: Arc::clone(&tail.facts.expiring),
             private: Arc::clone(&tail.facts.private),
-            expiry_clock: ExpiryClock::default(),
+            clock: Arc::clone(tail.clock()),
             newest_deletion: tail.facts.deletions.newest(),
             tail: RwLock::new(tail),
             lines: Lines::default(),
@@ -189,7 +189,7 @@ impl Log {
 
     /// The time by which things expire, if anything can.
     pub(super) fn expiry_ms(&self) -> Option<u64> {
-        self.expiring.load(Ordering::Acquire).then(|| self.expiry_clock.ms())
+        self.expiring.load(Ordering::Acquire).then(|| self.clock.ms())
     }
 
     /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a

@@ -1,9 +1,10 @@
 //! Which idempotency keys were used lately, for what, and where that stands.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::Error;
-use crate::clock;
+use crate::clock::LogClock;
 use crate::limits::{ONCE_BYTES, ONCE_KEYS, ONCE_WINDOW};
 use crate::once::{IdempotencyKey, Once};
 
@@ -15,6 +16,7 @@ pub(crate) struct OnceTable {
     by_age: VecDeque<(IdempotencyKey, u64)>,
     bytes: usize,
     max: OnceBounds,
+    clock: Arc<LogClock>,
 }
 
 /// How much the table may hold.
@@ -39,8 +41,13 @@ struct Used {
 }
 
 impl OnceTable {
-    pub(crate) fn new(max: OnceBounds) -> Self {
-        Self { used: HashMap::new(), by_age: VecDeque::new(), bytes: 0, max }
+    pub(crate) fn new(max: OnceBounds, clock: Arc<LogClock>) -> Self {
+        Self { used: HashMap::new(), by_age: VecDeque::new(), bytes: 0, max, clock }
+    }
+
+    /// By which a window is over.
+    pub(crate) fn clock(&self) -> &Arc<LogClock> {
+        &self.clock
     }
 
     /// The sequence number of the first entry that was published under this key in the window, if one was.
@@ -48,7 +55,7 @@ impl OnceTable {
     /// # Errors
     /// [`Mismatch`](crate::ErrorKind::Mismatch) when something else was.
     pub(crate) fn find(&self, once: &Once, now_ms: u64) -> Result<Option<u64>, Error> {
-        let Some(used) = self.used.get(&once.key).filter(|used| !is_over(used.time_ms, now_ms)) else {
+        let Some(used) = self.used.get(&once.key).filter(|used| !self.is_over(used.time_ms, now_ms)) else {
             return Ok(None);
         };
         if (used.hash, used.count) == (once.hash, once.count) {
@@ -76,7 +83,7 @@ impl OnceTable {
     pub(crate) fn forget(&mut self, now_ms: u64) {
         while let Some((key, first)) = self.by_age.front() {
             let used = self.used.get(key).filter(|used| used.first == *first);
-            if used.is_some_and(|used| !is_over(used.time_ms, now_ms)) {
+            if used.is_some_and(|used| !self.is_over(used.time_ms, now_ms)) {
                 return;
             }
             self.pop_oldest();
@@ -91,14 +98,13 @@ impl OnceTable {
         }
         if self.by_age.is_empty() {
             // what a busy time took is given back
-            *self = Self::new(self.max);
+            *self = Self::new(self.max, Arc::clone(&self.clock));
         }
     }
-}
 
-/// A clock that was set ahead or back leaves a key in its window.
-fn is_over(time_ms: u64, now_ms: u64) -> bool {
-    clock::age_ms(time_ms, now_ms, ONCE_WINDOW) >= ONCE_WINDOW.as_millis() as u64
+    fn is_over(&self, time_ms: u64, now_ms: u64) -> bool {
+        self.clock.age_ms(time_ms, now_ms) >= ONCE_WINDOW.as_millis() as u64
+    }
 }
 
 /// A key with its counts, and its places in map and queue, both of which may be half empty.
@@ -124,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_key_stands_for_its_first_publish_until_its_window_is_over() {
-        let mut table = OnceTable::new(OnceBounds::default());
+        let mut table = OnceTable::new(OnceBounds::default(), Arc::default());
         assert_eq!(table.find(&once("k", "x"), 1_000).unwrap(), None);
         table.note(&once("k", "x"), 7, 1_000);
         for now_ms in [1_000, 0, 1_000 + WINDOW_MS - 1] {
@@ -145,7 +151,7 @@ mod tests {
         for max in
             [OnceBounds { keys: 3, bytes: 1 << 20 }, OnceBounds { keys: 100, bytes: 3 * cost(&once("k", "").key) }]
         {
-            let mut table = OnceTable::new(max);
+            let mut table = OnceTable::new(max, Arc::default());
             for sequence in 1..=5 {
                 table.note(&once(&sequence.to_string(), ""), sequence, 0);
             }
@@ -156,7 +162,7 @@ mod tests {
 
     #[test]
     fn publishers_do_not_share_keys() {
-        let mut table = OnceTable::new(OnceBounds::default());
+        let mut table = OnceTable::new(OnceBounds::default(), Arc::default());
         let of = |publisher, data| Once { key: IdempotencyKey::scoped(publisher, "k").unwrap(), ..once("k", data) };
         table.note(&of("ann", "x"), 1, 0);
         assert_eq!(table.find(&of("bob", "y"), 0).unwrap(), None);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::clock;
 use crate::limits::HISTORY_BYTES;
 
 /// What a hub keeps for those who come later or come back. Each bound holds; the oldest entries go first.
@@ -63,12 +62,9 @@ impl Retention {
         self
     }
 
-    /// Must the oldest entry, of this time in milliseconds, go?
-    pub(crate) fn is_exceeded(&self, kept: Retained, oldest_ms: u64, now_ms: u64) -> bool {
-        let too_old = self.age.is_some_and(|age| {
-            let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            clock::age_ms(oldest_ms, now_ms, age) > age_ms
-        });
+    /// Must the oldest entry, which is so many milliseconds old, go?
+    pub(crate) fn is_exceeded(&self, kept: Retained, oldest_ms: u64) -> bool {
+        let too_old = self.age.is_some_and(|age| u128::from(oldest_ms) > age.as_millis());
         kept.entries > self.events || kept.bytes > self.bytes || too_old
     }
 }

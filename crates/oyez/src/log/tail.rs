@@ -6,6 +6,7 @@ use std::sync::Arc;
 use oyez_proto::EventId;
 
 use crate::Topic;
+use crate::clock::LogClock;
 use crate::limits::{
     DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, SEARCH_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
 };
@@ -115,7 +116,13 @@ pub(crate) struct Departure {
 
 impl Tail {
     /// The empty tail of a log over nothing, or, where `keeps` says so, of one that keeps everything below it.
-    pub(crate) fn new(retention: Retention, bounds: Bounds, compact: Matchers, keeps: bool) -> Self {
+    pub(crate) fn new(
+        retention: Retention,
+        bounds: Bounds,
+        compact: Matchers,
+        keeps: bool,
+        clock: Arc<LogClock>,
+    ) -> Self {
         // a small history is not to be pushed out by the summary of what it has lost
         let summary_bytes = bounds.summary_bytes.min(retention.bytes / 16);
         let gone_bounds = GoneBounds { summary_bytes, history_bytes: retention.bytes };
@@ -132,7 +139,7 @@ impl Tail {
             slack: Retained::default(),
             topics: Topics::default(),
             publisher_ids: HashMap::new(),
-            facts: Facts::new(Latest::new(compact, bounds.latest), gone_ends_bytes),
+            facts: Facts::new(Latest::new(compact, bounds.latest), gone_ends_bytes, clock),
             gone: (!keeps).then(|| Gone::over_nothing(gone_bounds)),
             departed: Departed::default(),
         }
@@ -321,7 +328,7 @@ impl Tail {
             self.trim_slack();
             let Some(oldest) = self.oldest().cloned() else { return };
             let kept = Retained { bytes: self.bytes(), ..self.history };
-            if !self.retention.is_exceeded(kept, oldest.time_ms, now_ms) {
+            if !self.retention.is_exceeded(kept, self.clock().age_ms(oldest.time_ms, now_ms)) {
                 return;
             }
             self.leave_history(&oldest);
@@ -389,6 +396,10 @@ impl Tail {
         }
         self.slack.entries -= 1;
         self.slack.bytes -= entry.cost();
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<LogClock> {
+        self.facts.once.clock()
     }
 
     /// All that the retention counts: entries of the history, topic names, summary.

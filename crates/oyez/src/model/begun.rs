@@ -64,7 +64,12 @@ impl Due {
 pub(super) fn is_told_once(gap: &Gap, matchers: &[&'static str], engine: &impl Engine, now: Instant) {
     let subscribe = Subscribe::<Event>::new(Arc::clone(engine.core())).since_id(&gap.position.to_string());
     let subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
-    let mut again = match begin(engine, subscribe, now, 0) {
+    let clock = &engine.core().log.clock;
+    let now_ms = clock.ms();
+    clock.set(1); // nothing gets old
+    let begun = begin(engine, subscribe, now, 1);
+    clock.set(now_ms);
+    let mut again = match begun {
         Ok(Err(error)) if error.kind() == ErrorKind::Ended => return,
         Ok(begun) => begun.unwrap(),
         Err(_) => return, // who could say so is away

@@ -121,7 +121,7 @@ impl<E: Engine> World<E> {
         let mut dice = Dice(seed);
         let engine = E::keeping_all(&mut dice, seed);
         let now_ms = 1_000_000;
-        engine.core().log.expiry_clock.set(now_ms);
+        engine.core().log.clock.set(now_ms);
         let now = crate::clock::now();
         Self { dice, engine, now, now_ms, all: Vec::new(), ends: HashMap::new(), readers: Vec::new(), cut: Vec::new() }
     }
@@ -144,7 +144,7 @@ impl<E: Engine> World<E> {
         seen.restarts += 1;
         self.cut.extend(self.readers.drain(..).map(|reader| reader.place()));
         self.engine.restart(Stop::Clean, None, self.now_ms, &mut self.dice);
-        self.engine.core().log.expiry_clock.set(self.now_ms);
+        self.engine.core().log.clock.set(self.now_ms);
     }
 
     fn reconnect(&mut self, seen: &mut Seen) {
@@ -161,7 +161,7 @@ impl<E: Engine> World<E> {
         let ms = self.dice.pick(&[1, 3, 10, 60]);
         self.now += Duration::from_millis(ms);
         self.now_ms += ms;
-        self.engine.core().log.expiry_clock.set(self.now_ms);
+        self.engine.core().log.clock.set(self.now_ms);
     }
 
     fn publish(&mut self, seen: &mut Seen) {

@@ -43,12 +43,14 @@ impl<E: Engine> World<E> {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let engine = E::start(&mut dice, seed);
+        let now_ms = 1_000_000;
+        engine.core().log.clock.set(now_ms);
         Self {
             dice,
             oracle: Oracle::new(&engine.settings(), E::KNOWS, engine.extent()),
             engine,
             now: crate::clock::now(),
-            now_ms: 1_000_000,
+            now_ms,
             readers: Vec::new(),
             seeking: Vec::new(),
             is_settling: false,
@@ -86,6 +88,7 @@ impl<E: Engine> World<E> {
         self.now += Duration::from_millis(ms);
         // the wall clock may be set back meanwhile
         self.now_ms = if self.dice.one_in(10) { self.now_ms - 20 } else { self.now_ms + ms };
+        self.engine.core().log.clock.set(self.now_ms);
     }
 
     /// Several batches, written together.
@@ -247,6 +250,7 @@ impl<E: Engine> World<E> {
             self.oracle.crash(head);
         }
         self.oracle.begin_to_write();
+        self.engine.core().log.clock.set(self.now_ms);
         self.look();
     }
 

@@ -12,7 +12,6 @@ use super::manifest::Manifest;
 use super::segment::{Before, Checked, RecordPage, Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::volume::{Volume, VolumeFile};
 use crate::Error;
-use crate::clock;
 use crate::extras::Mark;
 use crate::limits::ONCE_WINDOW;
 use crate::limits::PAGE_ENTRIES_BELOW;
@@ -168,20 +167,20 @@ impl Chain {
         segments.iter().take(segments.len().saturating_sub(1)).cloned().collect()
     }
 
-    /// The oldest segment, if it is not kept any more. The one that is written to stays.
-    pub(super) fn is_too_much(&self, now_ms: u64) -> Option<Arc<Segment>> {
+    /// The oldest segment, if it is not kept any more. The one that is written to stays. `age_ms` says how old what has a time is.
+    pub(super) fn is_too_much(&self, age_ms: impl Fn(u64) -> u64) -> Option<Arc<Segment>> {
         let segments = self.segments.read();
         let oldest = segments.front().filter(|_| segments.len() > 1)?;
         let Retention { events, bytes, age } = self.class.retention;
         let others = segments.iter().skip(1).map(|segment| segment.contents().entries as usize).sum::<usize>();
         let all: usize = segments.iter().map(|segment| segment.capacity as usize).sum();
         let spare = self.spare.lock().as_ref().map_or(0, |room| room.capacity as usize);
-        let is_old = age.is_some() && self.is_too_old(oldest.contents().last_ms, now_ms);
+        let is_old = age.is_some() && self.is_too_old(age_ms(oldest.contents().last_ms));
         (others >= events || all + spare > bytes || is_old).then(|| Arc::clone(oldest))
     }
 
-    pub(crate) fn is_too_old(&self, ms: u64, now_ms: u64) -> bool {
-        let is_beyond = |age: Duration| u128::from(clock::age_ms(ms, now_ms, age)) > age.as_millis();
+    pub(crate) fn is_too_old(&self, age_ms: u64) -> bool {
+        let is_beyond = |age: Duration| u128::from(age_ms) > age.as_millis();
         self.class.retention.age.is_some_and(is_beyond)
     }
 

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use super::failure::Failure;
 use super::keeper::KeeperCall;
 use super::writer::{Unwritten, Writer};
-use crate::clock;
+use crate::clock::{self, LogClock};
 use crate::limits::disk::{COMMIT_EVENTS_MAX, FULL_PAUSE, FULL_TOLD, IDLE, QUEUE_BYTES_MAX};
 use crate::log::appender::Visible;
 use crate::log::{Admission, Batch, Published};
@@ -67,6 +67,7 @@ impl Committer {
         let (runs, running) = watch::channel(());
         let thread = Thread {
             shared: Arc::clone(&shared),
+            clock: writer.clock(),
             writer,
             shown: Box::new(shown),
             pending: Vec::new(),
@@ -107,9 +108,15 @@ impl Committer {
             queue.waiting.push_back(Submission { batch, done });
         }
         self.shared.arrived.notify_one();
-        let ended = || Error::new(ErrorKind::Internal, "the log has ended");
-        let answer = answer.await.unwrap_or_else(|_| Err(self.failure.refusal().unwrap_or_else(ended)));
-        let Appended { first, replayed } = answer?;
+        let Appended { first, replayed } = match answer.await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                // the thread has ended; when it has, it is known why
+                self.ended().await;
+                let ended = || Error::new(ErrorKind::Internal, "the log has ended");
+                return Err(self.failure.refusal().unwrap_or_else(ended));
+            }
+        };
         Ok(Published { ids: ids.at(self.epoch, first), replayed })
     }
 
@@ -117,6 +124,11 @@ impl Committer {
     pub(crate) async fn close(&self) {
         self.shared.lock().stop = true;
         self.shared.arrived.notify_one();
+        self.ended().await;
+    }
+
+    /// Resolves when the thread has ended.
+    async fn ended(&self) {
         let mut running = self.running.clone();
         while running.changed().await.is_ok() {}
     }
@@ -173,6 +185,7 @@ enum Pushed {
 struct Thread {
     shared: Arc<Shared>,
     writer: Writer,
+    clock: Arc<LogClock>,
     shown: Box<dyn Visible>,
     /// The first numbers of the batches that are written next, and who waits for them.
     pending: Vec<(u64, Answer)>,
@@ -193,7 +206,6 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        // dropped before anything of the thread is: the reason is known when those who wait are told
         let _broken = self.failure.of_thread(NAME);
         while let Some(waiting) = self.shared.take() {
             let is_idle = waiting.is_empty();
@@ -223,7 +235,7 @@ impl Thread {
             self.commit();
         }
         let (number, ended) = (batch.0.len(), batch.ended_topics());
-        match self.push(batch, clock::wall_ms()) {
+        match self.push(batch, self.clock.ms()) {
             Ok(Pushed::Pending { first }) => {
                 self.events += number;
                 self.keys.extend(key);
@@ -245,10 +257,10 @@ impl Thread {
         }
         self.full_until = None;
         let head = self.writer.head();
-        let mut room = self.writer.make_room(&batch.0, now_ms);
+        let mut room = self.writer.make_room(&batch.0, clock::wall_ms());
         if let Ok(false) = room {
             self.commit();
-            room = self.writer.make_room(&batch.0, now_ms);
+            room = self.writer.make_room(&batch.0, clock::wall_ms());
         }
         if let Some(refusal) = self.failure.refusal() {
             return Err(refusal);
@@ -295,7 +307,7 @@ impl Thread {
             let _ = done.send(Ok(Appended { first, replayed: false }));
         }
         // behind the answers: the publishers make their next batches meanwhile
-        self.shown.trim(clock::wall_ms());
+        self.shown.trim(self.clock.ms());
     }
 
     /// Nobody publishes: there is time for what need not be done at once.
@@ -304,7 +316,7 @@ impl Thread {
         if self.failure.is_told() {
             return;
         }
-        if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(clock::wall_ms()) {
+        if let Err(Unwritten::Failed(error)) = self.writer.leave_old_segments(self.clock.ms(), clock::wall_ms()) {
             self.refusal(Unwritten::Failed(error));
         }
     }

@@ -8,7 +8,6 @@ use tracing::warn;
 
 use super::failure::Failure;
 use super::store::Store;
-use crate::clock;
 use crate::limits::disk::IDLE;
 use crate::log::appender::OnDrop;
 
@@ -44,7 +43,7 @@ impl Keeper {
             let _broken = broken;
             let mut was_well = true;
             while own.wait() {
-                let kept = store.keep(clock::wall_ms(), &readers);
+                let kept = store.keep(store.clock.ms(), &readers);
                 if let Err(error) = &kept {
                     // it is tried again; what is missing is made anew at the next start
                     if was_well {

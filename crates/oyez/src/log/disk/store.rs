@@ -25,6 +25,7 @@ use super::manifest::{Clean, MANIFEST, Manifest, read_manifest};
 use super::segment::{Segment, SegmentHead, index_name, parse_name, segment_name};
 use super::values;
 use super::volume::{Volume, replace};
+use crate::clock::LogClock;
 use crate::extras::Mark;
 use crate::limits::disk::{NUMBERS_PASSED_MAX, SKIPS_KEPT};
 use crate::log::appender::OnDrop;
@@ -59,6 +60,8 @@ pub(crate) struct Store {
     pub(crate) volume: Arc<dyn Volume>,
     pub(crate) epoch: Epoch,
     pub(crate) chains: Vec<Chain>,
+    /// What entries are stamped with.
+    pub(crate) clock: Arc<LogClock>,
     gone: RwLock<Gone>,
     /// Numbers that were given out, perhaps, and lost: in a crash, or in a directory of which this one is a copy.
     skips: RwLock<Vec<(u64, u64)>>,
@@ -127,6 +130,7 @@ impl Store {
             volume,
             epoch,
             chains,
+            clock: Arc::new(LogClock::after(opened.newest_ms)),
             gone: RwLock::new(gone),
             skips: RwLock::new(manifest.skips),
             numbers_per_ms,
@@ -374,7 +378,7 @@ impl Store {
             for segment in chain.sealed() {
                 save_index(&*self.volume, &segment)?;
             }
-            while let Some(segment) = chain.is_too_much(now_ms) {
+            while let Some(segment) = chain.is_too_much(|ms| self.clock.age_ms(ms, now_ms)) {
                 self.drop_segment(chain, segment, readers)?;
             }
             // whoever needs room meanwhile waits for it: two would make the same file

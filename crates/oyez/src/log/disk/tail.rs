@@ -1,5 +1,6 @@
 //! The tail of a log on disk, when the hub starts.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
 use super::damage::unreadable;
@@ -11,7 +12,8 @@ use crate::matcher::Matchers;
 
 /// It begins where the store ended when that was opened, in so many bytes, and knows what the entries there mean.
 pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Result<Tail, Error> {
-    let mut tail = Tail::new(Retention::default().bytes(tail_bytes), Bounds::over_what_keeps(), compact, true);
+    let retention = Retention::default().bytes(tail_bytes);
+    let mut tail = Tail::new(retention, Bounds::over_what_keeps(), compact, true, Arc::clone(&store.clock));
     let (remains, gone_through) = store.remains().map_err(unreadable)?;
     // in the order of the log: a class that keeps longer may still have older values than those that have left another
     let mut values = tail.recall_remains(remains, gone_through).into_iter().peekable();

@@ -575,7 +575,7 @@ fn a_history_that_gets_old_while_nobody_publishes_is_opened_again() {
     let store = open(&disk, 1 << 20).unwrap();
     let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
     let head = store.opened.head;
-    writer.leave_old_segments(10_000_000).unwrap();
+    writer.leave_old_segments(10_000_000, 0).unwrap();
     store.keep(10_000_000, &Nobody).unwrap();
     assert!(read(&store, "*").is_empty(), "all of it is too old");
     let after = open(&disk.after_a_kill(), 1 << 20).unwrap();

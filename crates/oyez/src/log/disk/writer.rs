@@ -8,6 +8,7 @@ use super::manifest::{ChainEnd, Clean};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::Store;
+use crate::clock::LogClock;
 use crate::extras::Extras;
 use crate::limits::disk::{NUMBER_MAX, RESERVED_NUMBERS, WRITE_BYTES_MAX};
 use crate::log::draft::Draft;
@@ -98,6 +99,11 @@ impl Writer {
         }
     }
 
+    /// What entries are stamped with.
+    pub(super) fn clock(&self) -> Arc<LogClock> {
+        Arc::clone(&self.store.clock)
+    }
+
     /// The newest number given out.
     pub(crate) fn head(&self) -> u64 {
         self.next - 1
@@ -119,7 +125,7 @@ impl Writer {
     }
 
     /// Makes room for a batch of at most 65,535 events. False when what waits has to be written first.
-    pub(crate) fn make_room(&mut self, batch: &[Draft], now_ms: u64) -> Result<bool, Unwritten> {
+    pub(crate) fn make_room(&mut self, batch: &[Draft], wall_ms: u64) -> Result<bool, Unwritten> {
         let len: usize = batch.iter().map(record::len).sum();
         let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
         self.room_in = at;
@@ -132,7 +138,7 @@ impl Writer {
             if is_first_private {
                 self.store.will_have_private();
             }
-            self.reserve(batch.len() as u64, now_ms)?;
+            self.reserve(batch.len() as u64, wall_ms)?;
         }
         let chain = &self.chains[at];
         let used = chain.end as usize + chain.bytes.len();
@@ -204,15 +210,16 @@ impl Writer {
     }
 
     /// Lets a segment whose entries are all too old be dropped though nothing more is written.
-    pub(crate) fn leave_old_segments(&mut self, now_ms: u64) -> Result<(), Unwritten> {
+    pub(crate) fn leave_old_segments(&mut self, now_ms: u64, wall_ms: u64) -> Result<(), Unwritten> {
         for at in 0..self.chains.len() {
             let is_old = self.chains[at].segment.as_ref().is_some_and(|segment| {
                 let contents = segment.contents();
-                contents.entries > 0 && self.store.chains[at].is_too_old(contents.last_ms, now_ms)
+                contents.entries > 0
+                    && self.store.chains[at].is_too_old(self.store.clock.age_ms(contents.last_ms, now_ms))
             });
             if is_old && self.is_empty() {
                 if self.ceiling == 0 {
-                    self.reserve(0, now_ms)?; // what a clean stop said of the ends is true no more
+                    self.reserve(0, wall_ms)?; // what a clean stop said of the ends is true no more
                 }
                 self.begin_segment(at, 0)?;
             }
@@ -237,7 +244,7 @@ impl Writer {
     }
 
     /// Says where everything ends, so that the next start knows that nothing is missing.
-    pub(crate) fn stop(&mut self, now_ms: u64) -> io::Result<()> {
+    pub(crate) fn stop(&mut self, wall_ms: u64) -> io::Result<()> {
         self.sync()?;
         if self.ceiling == 0 {
             return Ok(()); // nothing was written since the start
@@ -252,13 +259,13 @@ impl Writer {
             })
         });
         let clean = Clean { head: self.head(), ends: ends.collect() };
-        self.store.save(&self.store.manifest(self.next + 1, Some(clean), now_ms))
+        self.store.save(&self.store.manifest(self.next + 1, Some(clean), wall_ms))
     }
 
     /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
-    fn reserve(&mut self, number: u64, now_ms: u64) -> Result<(), Unwritten> {
+    fn reserve(&mut self, number: u64, wall_ms: u64) -> Result<(), Unwritten> {
         // the first time since the start the directory may be a copy of one that has gone on
-        let passed = if self.is_new && number > 0 { self.store.numbers_to_pass(now_ms) } else { 0 };
+        let passed = if self.is_new && number > 0 { self.store.numbers_to_pass(wall_ms) } else { 0 };
         let next = self.next + passed;
         // the last number before the next one is a place that readers are told, and names nothing anywhere
         let lost = (passed > 1).then(|| (self.next, next - 2));
@@ -269,7 +276,7 @@ impl Writer {
         if let Some((first, last)) = lost {
             self.store.pass(first, last);
         }
-        if let Err(error) = self.store.save(&self.store.manifest(ceiling, None, now_ms)) {
+        if let Err(error) = self.store.save(&self.store.manifest(ceiling, None, wall_ms)) {
             if lost.is_some() {
                 self.store.unpass();
             }

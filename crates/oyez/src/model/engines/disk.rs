@@ -250,7 +250,7 @@ impl Engine for Disk {
     /// What the keeper does, and the writer while nothing is published.
     fn keep(&mut self, dice: &mut Dice, now_ms: u64) -> bool {
         if dice.one_in(2) {
-            self.life.writer.leave_old_segments(now_ms).unwrap();
+            self.life.writer.leave_old_segments(now_ms, now_ms).unwrap();
         }
         self.life.store.keep(now_ms, &self.life).unwrap();
         true

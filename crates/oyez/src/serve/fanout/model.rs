@@ -91,7 +91,7 @@ fn bytes(entry: &Entry, topics: &[Topic], framing: Framing) -> Bytes {
 impl World {
     fn new(seed: u64) -> Self {
         let log = Log::new(Epoch::from_bits(1), Retention::default(), Bounds::default(), Matchers::default());
-        log.expiry_clock.set(1);
+        log.clock.set(1);
         let core = Arc::new(Core::new(log, Limits::default(), Random::from_seed(seed)));
         Self {
             groups: Groups::new(core),
@@ -126,7 +126,7 @@ impl World {
         }
         if self.below(4) == 0 {
             self.now_ms += 1;
-            self.groups.core.log.expiry_clock.set(self.now_ms);
+            self.groups.core.log.clock.set(self.now_ms);
         }
         self.groups.core.append(vec![publish], self.now_ms).unwrap();
         let followed = self.entries.len() as u64;

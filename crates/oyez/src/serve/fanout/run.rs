@@ -94,7 +94,7 @@ impl Run {
 
     /// What it means for a reader that it follows.
     pub(crate) fn next(&self, log: &Log) -> Next<'_> {
-        if self.expires_ms != u64::MAX && self.expires_ms <= log.expiry_clock.ms() {
+        if self.expires_ms != u64::MAX && self.expires_ms <= log.clock.ms() {
             return Next::Lost;
         }
         match (self.ends.is_empty(), self.full) {
