@@ -2,6 +2,7 @@
 // wait more than they work, so they wait together.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { oyezBinary, startServer } from '../browser/lib/server.mjs';
 import { HUB, network, STAYS, VANISHES } from './lib/network.mjs';
 import { descriptors, resident, steadyDescriptors, until } from './lib/process.mjs';
@@ -45,6 +46,27 @@ describe('the network', { concurrency: true }, () => {
     await until(async () => (await peers.report('stays, busy')).every((stream) => stream.last === last), { what: 'the last event arrives', within: 10 });
     for (const stream of await peers.report('stays, busy')) assert.deepEqual(stream, { events: last, first: 1, last, ended: false, faults: [] });
     for (const stream of await peers.report('stays, quiet')) assert.deepEqual(stream, { events: 0, ended: false, faults: [] });
+  });
+
+  // over loopback: packets are larger there than the window, which is closed for most of the time
+  for (const [receives, bytesPerSecond] of [[4_096, 20_000], [16_384, 10_000], [131_072, 5_000]]) {
+    test(`a reader that takes ${bytesPerSecond} bytes a second, with room for ${receives}, is not cut`, { timeout: 150_000 }, async (t) => {
+      const net = await network(t, { receives });
+      const server = await startServer(net.atHub(oyezBinary(), 'serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'), { t });
+      const peers = await net.startPeer('./readers.mjs', { beside: true });
+      await readSlowly(server, peers, { bytesPerSecond, from: '127.0.0.1' });
+    });
+  }
+
+  test('a reader that takes little is gone within 50 s when it has vanished', { timeout: 200_000 }, async (t) => {
+    const net = await network(t);
+    const server = await startServer(serve(net), { t });
+    const peers = await net.startPeer('./readers.mjs');
+    const { number, look } = await readSlowly(server, peers, { bytesPerSecond: 5_000, from: VANISHES });
+    await net.vanish();
+    const { seconds } = await until(async () => (await look()).open === 0, { what: 'they are gone', within: 50, look });
+    t.diagnostic(`gone after ${seconds.toFixed(1)} s`);
+    assert.deepEqual((await look()).ended, { stalled: number });
   });
 
   // B4 of the long form: 1,000 readers that take nothing, and 50 MB
@@ -93,6 +115,24 @@ describe('the network', { concurrency: true }, () => {
     await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS + 1), { what: 'the others go on', within: 10 });
   });
 });
+
+/** Streams that take few bytes a second, for longer than the stall time; none of them is cut. */
+async function readSlowly(server, peers, how) {
+  const [url, each] = [`${server.url}/events/bulk`, 4];
+  const metrics = () => peers.metrics(server.admin);
+  const look = async () => ({ open: (await metrics()).oyez_subscribers, ended: ended(await metrics()), streams: await reports() });
+  const groups = { plain: url, 'with an end': `${url}?limit=100000` }; // one that does not leave its connection
+  const reports = async () => (await Promise.all(Object.keys(groups).map((group) => peers.report(group)))).flat();
+  for (const [group, url] of Object.entries(groups)) await peers.open({ group, number: each, url, ...how });
+  const number = Object.keys(groups).length * each;
+  await until(async () => (await metrics()).oyez_subscribers === number, { what: 'all are there', within: 20 });
+  await peers.publish({ url, from: 1, number: 200, bytes: 16_000 });
+  await pause(65_000); // twice the stall time, and the kernel's
+  const { open, ended: reasons, streams } = await look();
+  assert.deepEqual({ open, reasons }, { open: number, reasons: {} }, 'nobody was cut');
+  for (const { last, faults, ended } of streams) assert.ok(last > 1 && !ended && faults.length === 0, JSON.stringify(streams));
+  return { number, look };
+}
 
 function serve(net, ...flags) {
   return net.atHub(oyezBinary(), 'serve', '--listen', `${HUB}:0`, '--admin', `${HUB}:0`, ...flags);

@@ -289,6 +289,14 @@ pub(crate) mod serve {
     /// that acknowledges nothing after the same time.
     pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// How often in that time it is looked whether a reader whose socket was full takes something. Six: every five seconds, 20 µs
+    /// each, and whoever takes nothing is cut after 30 to 40 s.
+    pub(crate) const PATIENCE_LOOKS: u32 = 6;
+
+    /// More bytes than the kernel holds unsent of one stream; it is searched for how many there are up to that.
+    #[cfg(target_os = "linux")]
+    pub(crate) const UNSENT_BYTES_MAX: u32 = 1 << 20;
+
     /// Bytes of a request's head, and header fields in it.
     pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
     pub(crate) const HEAD_FIELDS_MAX: usize = 100;

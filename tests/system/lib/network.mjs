@@ -13,14 +13,15 @@ export const HUB = '127.9.0.1';
 export const STAYS = '127.9.0.2';
 export const VANISHES = '127.9.0.3';
 
-/** Makes the network, which ends after the test `t`. Its peers' kernel takes little for those who do not read. */
-export async function network(t) {
+/** Makes the network, which ends after the test `t`. Its peers' kernel takes `receives` bytes for those who do not read. */
+export async function network(t, { receives = 65_536 } = {}) {
   if (process.getuid() !== 0) throw new Error('a network of its own needs root: sudo -E env "PATH=$PATH" ./test system');
   const [hub, peers] = await Promise.all([Namespace.make(t), Namespace.make(t)]);
+  await hub.ip('link set lo up');
   await hub.ip(`link add hub0 type veth peer name peer0 netns ${peers.pid}`);
   for (const [namespace, device, addresses] of [[hub, 'hub0', [HUB]], [peers, 'peer0', [STAYS, VANISHES]]]) {
     await namespace.write('conf/all/route_localnet', 1); // loopback addresses on a cable
-    await namespace.write('tcp_rmem', '4096 65536 65536');
+    await namespace.write('tcp_rmem', `4096 ${receives} ${receives}`);
     for (const address of addresses) await namespace.ip(`address add ${address}/24 dev ${device}`);
     await namespace.ip(`link set ${device} up`);
   }
@@ -37,9 +38,9 @@ class Network {
     return [...this.hub.enter, 'setpriv', '--pdeathsig', 'KILL', '--', ...command];
   }
 
-  /** Starts `module` among the peers: see `startRemote`. */
-  startPeer(module) {
-    return startRemote(this.t, module, { through: this.peers.enter });
+  /** Starts `module` among the peers, or `beside` the hub, which it reaches over loopback: see `startRemote`. */
+  startPeer(module, { beside = false } = {}) {
+    return startRemote(this.t, module, { through: beside ? this.hub.enter : this.peers.enter });
   }
 
   /** Whoever is at VANISHES is gone, without a word: what the hub sends there is lost on the way. */

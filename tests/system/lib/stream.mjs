@@ -14,16 +14,20 @@ export class Stream {
   #text = '';
   #isOpen;
 
-  /** Connects to `url` from the address `from`, and asks for the stream there unless `asks` is false. It reads nothing unless `reads`. */
-  constructor(url, { from, reads = true, asks = true } = {}) {
+  /**
+   * Connects to `url` from the address `from`, and asks for the stream there unless `asks` is false. It reads nothing unless `reads`, and with
+   * `bytesPerSecond` no more than that.
+   */
+  constructor(url, { from, reads = true, asks = true, bytesPerSecond } = {}) {
     const { hostname, port, host, pathname, search } = new URL(url);
-    this.socket = new Socket();
+    this.socket = new Socket(bytesPerSecond && { onread: this.#slowly(bytesPerSecond) });
     this.connected = new Promise((resolve, reject) => this.socket.once('connect', resolve).once('error', reject));
     this.connected.catch(() => {}); // who does not wait for it sees that it is over
     this.over = new Promise((resolve) => this.socket.once('close', resolve));
     this.over.then(() => { this.ended = true; });
     this.socket.on('error', () => {}); // one that is cut is over
-    if (reads) this.resume();
+    if (bytesPerSecond) this.#opens();
+    else if (reads) this.resume();
     else this.socket.pause();
     this.socket.connect({ host: hostname, port, localAddress: from });
     if (asks) this.socket.write(`GET ${pathname}${search} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
@@ -31,13 +35,28 @@ export class Stream {
 
   /** Reads from now on. */
   resume() {
+    this.#opens();
+    this.socket.on('data', (bytes) => this.#take(bytes.latin1Slice()));
+    this.socket.resume();
+  }
+
+  #opens() {
     this.opened = new Promise((resolve, reject) => {
       this.#isOpen = resolve;
       this.over.then(() => reject(new Error(`ended before its head was read: ${JSON.stringify(this.head)}`)));
     });
     this.opened.catch(() => {});
-    this.socket.on('data', (bytes) => this.#take(bytes.latin1Slice()));
-    this.socket.resume();
+  }
+
+  /** Takes a tenth of a second's bytes from the kernel at a time, and then waits for so long. */
+  #slowly(bytesPerSecond) {
+    const buffer = Buffer.alloc(Math.ceil(bytesPerSecond / 10));
+    const callback = (number) => {
+      this.#take(buffer.latin1Slice(0, number));
+      setTimeout(() => this.socket.resume(), 100);
+      return false;
+    };
+    return { buffer, callback };
   }
 
   /** Whether it has had every event from `first` to `last`, once and in order. */

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::clock;
 use crate::control::StreamControl;
 use crate::limits::serve::{NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
+use crate::serve::patience::{Patience, Seen};
 use crate::sync::Mutex;
 use crate::timer::Timer;
 
@@ -23,7 +24,10 @@ use crate::timer::Timer;
 pub(crate) struct Transport {
     stream: TcpStream,
     stall: Duration,
-    blocked_since: Option<Instant>,
+    /// The socket was full, and not all has been sent since.
+    patience: Option<Patience>,
+    is_blocked: bool,
+    look_at: Option<Instant>,
     timer: Timer,
     /// The stream that is being answered with, to tell it why it ends.
     current: CurrentStream,
@@ -65,7 +69,16 @@ impl Transport {
         if !cfg!(target_os = "linux") {
             tune(&stream, stall);
         }
-        Self { stream, stall, blocked_since: None, timer: Timer::default(), current, unflushed }
+        Self {
+            stream,
+            stall,
+            patience: None,
+            is_blocked: false,
+            look_at: None,
+            timer: Timer::default(),
+            current,
+            unflushed,
+        }
     }
 
     /// The socket, out of the runtime. It does not block.
@@ -74,15 +87,50 @@ impl Transport {
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.blocked_since = None;
-            return written.map(|written| self.note_timeout(written));
+        if let Poll::Ready(written) = written {
+            let written = self.note_timeout(written)?;
+            let takes_nothing = self.has_written(written);
+            return Poll::Ready(if takes_nothing { Err(self.stalled()) } else { Ok(written) });
         }
-        let since = *self.blocked_since.get_or_insert_with(clock::now);
-        ready!(self.timer.poll(Some(since + self.stall), cx));
+        self.is_blocked = true;
+        let now = clock::now();
+        let Self { stream, stall, patience, look_at, .. } = self;
+        if patience.is_none() {
+            *patience = Some(Patience::begin(&*stream, now));
+            *look_at = Patience::next_look(*stall, now);
+        }
+        loop {
+            ready!(self.timer.poll(self.look_at, cx));
+            if self.takes_nothing(clock::now()) {
+                return Poll::Ready(Err(self.stalled()));
+            }
+        }
+    }
+
+    /// True when the reader has taken nothing for too long, though the kernel takes more.
+    fn has_written(&mut self, bytes: usize) -> bool {
+        let Some(patience) = &mut self.patience else { return false };
+        let now = clock::now();
+        if std::mem::take(&mut self.is_blocked) {
+            patience.has_been_read(now);
+        }
+        patience.has_written(bytes);
+        self.look_at.is_none_or(|at| at <= now) && self.takes_nothing(now)
+    }
+
+    fn takes_nothing(&mut self, now: Instant) -> bool {
+        let Some(patience) = &mut self.patience else { return false };
+        let seen = patience.look(&self.stream, self.stall, now);
+        self.look_at = Patience::next_look(self.stall, now);
+        if seen == Seen::Drained && !self.is_blocked {
+            self.patience = None;
+        }
+        seen == Seen::TookNothing
+    }
+
+    fn stalled(&self) -> io::Error {
         self.current.mark_stalled();
-        let message = format!("the reader took no byte for {} s", self.stall.as_secs());
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+        io::Error::new(io::ErrorKind::TimedOut, format!("the reader took no byte for {} s", self.stall.as_secs()))
     }
 }
 

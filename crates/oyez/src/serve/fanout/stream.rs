@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
@@ -19,6 +19,7 @@ use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
 use crate::output::{Output, Turn};
 use crate::readable::{PUBLIC, Readable};
 use crate::serve::drain::Listed;
+use crate::serve::patience::{Patience, Seen};
 use crate::subscriber::{Fed, Subscriber};
 
 /// A stream on the thread. What a visit at the tail needs is one line of the processor's cache; the rest is behind a pointer.
@@ -27,7 +28,7 @@ pub(crate) struct Stream {
     pub(crate) socket: TcpStream,
     /// The socket takes nothing more until it says so.
     pub(crate) blocked: bool,
-    /// The reader has taken nothing since the socket was blocked: `rest` knows since when.
+    /// The socket was blocked, and not all has been sent since: `rest` knows what the reader takes.
     pub(crate) stalling: bool,
     pub(crate) state: State,
     /// The place of its hub on the thread, and of its group there; [`NO_HUB`] when somebody writes it by hand.
@@ -67,8 +68,10 @@ pub(crate) struct Rest {
     pub(crate) backlog: Backlog,
     /// When it is looked at next.
     pub(crate) scheduled: Option<Time>,
-    /// Since when the reader has taken nothing.
-    pub(crate) blocked_since: Option<Instant>,
+    /// Whether the reader takes anything, while `stalling`.
+    pub(crate) patience: Option<Patience>,
+    /// Since when the reader could close, while [`State::Closing`].
+    pub(crate) closing_since: Option<Instant>,
     pub(crate) discarded: u32,
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) listed: Listed,
@@ -142,7 +145,7 @@ impl Stream {
                 return Ok(Flush::Blocked);
             };
             drop(slices);
-            self.has_taken(written);
+            self.has_written(written);
             self.rest.backlog.advance(written);
         }
         // with nothing to write nobody knows whether it would be taken: the next write tells
@@ -153,7 +156,7 @@ impl Stream {
     /// Writes some of `bytes`, to a socket that is not blocked; tells how many it took.
     pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
         let written = write(|| (&self.socket).write(bytes))?.unwrap_or_default();
-        self.has_taken(written);
+        self.has_written(written);
         if written < bytes.len() {
             self.block(now);
         }
@@ -172,7 +175,7 @@ impl Stream {
         let written = write(|| (&self.socket).write_vectored(&slices))?.unwrap_or_default();
         drop(slices);
         self.rest.backlog.advance(written.min(waiting));
-        self.has_taken(written);
+        self.has_written(written);
         if written < waiting + bytes.len() {
             self.block(now);
         }
@@ -193,22 +196,35 @@ impl Stream {
         self.blocked = true;
         if !self.stalling {
             self.stalling = true;
-            self.rest.blocked_since = Some(now);
+            self.rest.patience = Some(Patience::begin(&self.socket, now));
         }
     }
 
-    fn has_taken(&mut self, bytes: usize) {
-        if bytes > 0 {
-            self.has_been_read();
+    fn has_written(&mut self, bytes: usize) {
+        if !self.stalling {
+            return; // the rest is another line of the cache
+        }
+        if let Some(patience) = &mut self.rest.patience {
+            patience.has_written(bytes);
         }
     }
 
-    /// The reader has taken something: its patience begins anew.
-    pub(crate) fn has_been_read(&mut self) {
-        if self.stalling {
+    /// The reader has taken something: our patience with it begins anew.
+    pub(crate) fn has_been_read(&mut self, now: Instant) {
+        if let Some(patience) = &mut self.rest.patience {
+            patience.has_been_read(now);
+        }
+    }
+
+    /// Has the reader taken nothing for the stall time though there was something? Looks, if the socket was full.
+    pub(crate) fn takes_nothing(&mut self, stall: Duration, now: Instant) -> bool {
+        let Some(patience) = &mut self.rest.patience else { return false };
+        let seen = patience.look(&self.socket, stall, now);
+        if seen == Seen::Drained && !self.blocked {
             self.stalling = false;
-            self.rest.blocked_since = None;
+            self.rest.patience = None;
         }
+        seen == Seen::TookNothing
     }
 
     /// Reads what the reader sends, which means nothing. False when it has closed or sends too much.

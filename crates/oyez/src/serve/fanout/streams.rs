@@ -121,8 +121,9 @@ impl Streams {
         let mut backlog = Backlog::default();
         backlog.push(head);
         let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
-        let (scheduled, blocked_since) = (None, None);
-        let rest = Box::new(Rest { id, source, framing, waker, backlog, scheduled, blocked_since, discarded, listed });
+        let (scheduled, patience, closing_since) = (None, None, None);
+        let rest = Rest { id, source, framing, waker, backlog, scheduled, patience, closing_since, discarded, listed };
+        let rest = Box::new(rest);
         let state = State::Driven;
         self.streams.insert(Stream { socket, blocked: false, stalling: false, state, hub, group, fed, control, rest });
         Some(key)

@@ -18,6 +18,7 @@ use crate::limits::serve::{
     CLOSING, DISCARDED_BYTES_MAX, RUN_BYTES, SLICE_TIME, SLICE_VISITS, TIMED_VISITS, VISIT_RUNS,
 };
 use crate::output::{Output, Turn};
+use crate::serve::patience::Patience;
 use crate::subscriber::Fed;
 
 /// Brings each stream what comes next for it, as far as one visit goes: by its group, or by its own subscriber.
@@ -100,7 +101,7 @@ impl Visits {
         for _ in 0..VISIT_RUNS {
             let stream = self.streams.stream(key);
             if stream.blocked && stream.flush(now)? == Flush::Blocked {
-                self.schedule_stall(key, now);
+                self.schedule_look(key, now);
                 return Ok(());
             }
             let turn = match &mut stream.rest.source {
@@ -111,7 +112,7 @@ impl Visits {
                 Turn::Deliver => {
                     // the head of a response goes with what follows it
                     if stream.rest.backlog.bytes() >= RUN_BYTES && stream.flush(now)? == Flush::Blocked {
-                        self.schedule_stall(key, now);
+                        self.schedule_look(key, now);
                         return Ok(());
                     }
                 }
@@ -196,7 +197,7 @@ impl Visits {
             }
         }
         if stream.blocked {
-            self.schedule_stall(key, now);
+            self.schedule_look(key, now);
             return Ok(());
         }
         if at_tail && !finished {
@@ -209,20 +210,19 @@ impl Visits {
 
     /// Each visit ends with it: what waits for the socket must not be overtaken by what its group brings.
     fn flush(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
-        if self.streams.stream(key).flush(now)? == Flush::Blocked {
-            self.schedule_stall(key, now);
-        }
+        self.streams.stream(key).flush(now)?;
+        self.schedule_look(key, now);
         Ok(())
     }
 
     fn close_when_flushed(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let stream = self.streams.stream(key);
         if stream.flush(now)? == Flush::Blocked {
-            self.schedule_stall(key, now);
+            self.schedule_look(key, now);
             return Ok(());
         }
         stream.finish();
-        stream.rest.blocked_since = Some(now);
+        stream.rest.closing_since = Some(now);
         self.streams.schedule(key, now.checked_add(CLOSING), now);
         Ok(())
     }
@@ -300,7 +300,7 @@ impl Visits {
         let Fed { cursor, sent, .. } = stream.fed;
         stream.control.note(cursor, sent, !stream.blocked && !is_behind);
         if stream.blocked {
-            self.schedule_stall(key, now);
+            self.schedule_look(key, now);
         } else if is_behind {
             groups.turn_again(stream.group);
         } else if groups.group(stream.group).is_finished(cursor) {
@@ -333,9 +333,9 @@ impl Visits {
     /// The socket takes more again.
     fn unblock(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let stream = self.streams.stream(key);
-        stream.has_been_read();
+        stream.has_been_read(now);
         if stream.flush(now)? == Flush::Blocked {
-            self.schedule_stall(key, now);
+            self.schedule_look(key, now);
             return Ok(());
         }
         match stream.state {
@@ -354,23 +354,26 @@ impl Visits {
             return; // it has moved since
         }
         stream.rest.scheduled = None;
-        let waits = stream.blocked || stream.state == State::Closing;
-        if let Some(since) = stream.rest.blocked_since.filter(|_| waits) {
-            let patience = if stream.state == State::Closing && !stream.blocked { CLOSING } else { self.stall };
-            if since.checked_add(patience).is_some_and(|end| end <= now) {
-                if stream.blocked {
-                    stream.control.mark_stalled();
-                }
-                self.streams.remove(id.key);
-                return;
-            }
+        if stream.takes_nothing(self.stall, now) {
+            stream.control.mark_stalled();
+            self.streams.remove(id.key);
+            return;
+        }
+        if stream.rest.closing_since.and_then(|since| since.checked_add(CLOSING)).is_some_and(|end| end <= now) {
+            self.streams.remove(id.key);
+            return;
         }
         self.visit(id.key, now, Self::drive);
+        if self.streams.named(id).is_some() {
+            self.schedule_look(id.key, now);
+        }
     }
 
-    fn schedule_stall(&mut self, key: StreamKey, now: Instant) {
-        let since = self.streams.stream(key).rest.blocked_since.unwrap_or(now);
-        self.streams.schedule(key, since.checked_add(self.stall), now);
+    /// Looks later whether the reader takes anything, if its socket was full.
+    fn schedule_look(&mut self, key: StreamKey, now: Instant) {
+        if self.streams.stream(key).stalling {
+            self.streams.schedule(key, Patience::next_look(self.stall, now), now);
+        }
     }
 
     /// The reader has gone, or its socket says so.
