@@ -12,7 +12,7 @@ const ROUNDS = LONG ? 1_000 : 20;
 const PUBLISHERS = 4;
 
 for (const durability of ['fsync', 'flush']) {
-  test(`${ROUNDS} times SIGKILL at level ${durability}`, { timeout: 60_000 + ROUNDS * 4_000 }, async (t) => {
+  test(`${ROUNDS} times SIGKILL at level ${durability}`, { timeout: 60_000 + ROUNDS * 8_000 }, async (t) => {
     const hub = await DurableHub.make(t, { durability });
     await hub.start();
     const history = new History();
@@ -38,7 +38,7 @@ for (const durability of ['fsync', 'flush']) {
     const shared = await hub.read('topic=shared');
     await until(
       () => readers[0].events.length >= history.length && readers[1].events.length >= shared.length,
-      { what: 'the readers have it all', within: 30, look: () => readers.map(({ events, connections }) => ({ events: events.length, connections })) },
+      { what: 'the readers have it all', within: 60, look: () => readers.map(({ events, connections }) => ({ events: events.length, connections })) },
     ).catch((error) => t.diagnostic(error.message)); // the history says what is wrong
     for (const reader of readers) history.saw(`the reader of ${reader.topic ?? 'all'}`, reader.events, { topic: reader.topic, whole: true });
 

@@ -15,7 +15,7 @@ export function oyezBinary() {
  * With `t`, the context of a node test, the process is ended after that test. Rejects, and leaves no process behind, when it
  * exits before it listens or says nothing `within` so many milliseconds; the error holds what it has printed.
  */
-export async function startServer(command, { t, admin = true, within = 20_000, env = {}, cwd } = {}) {
+export async function startServer(command, { t, admin = true, within = 60_000, env = {}, cwd } = {}) {
   const server = new Server(command, { env, cwd });
   t?.after(() => server.kill());
   try {
@@ -66,7 +66,7 @@ class Server {
   }
 
   /** Waits until the output matches; resolves to the match. Rejects when the process ends first, or after `within` ms. */
-  says(pattern, { within = 20_000 } = {}) {
+  says(pattern, { within = 60_000 } = {}) {
     return new Promise((resolve, reject) => {
       const done = (settle, value) => {
         this.#waiting.delete(look);

@@ -102,11 +102,11 @@ fn lines_are_published_while_the_input_is_open() {
     acknowledge(&mut connection);
     oyez.write("thr");
     oyez.write("ee\n\nlast");
-    connection.read_request();
+    connection = server.next(connection);
     assert_eq!(batch(&connection), ["three", ""]);
     acknowledge(&mut connection);
     oyez.end_input();
-    connection.read_request();
+    connection = server.next(connection);
     assert_eq!(batch(&connection), ["last"]);
     acknowledge(&mut connection);
     oyez.ends(0, "");
@@ -133,7 +133,7 @@ fn ten_thousand_lines_arrive_once_and_in_order_in_bounded_batches() {
         if found.len() >= 10_000 {
             break;
         }
-        connection.read_request();
+        connection = server.next(connection);
     }
     assert!(found.iter().enumerate().all(|(n, line)| *line == format!("line {n} 中文")));
     assert_eq!(found.len(), 10_000);
@@ -161,7 +161,7 @@ fn a_batch_stays_within_a_mebibyte_but_for_a_single_line() {
         if found.len() >= 4 {
             break;
         }
-        connection.read_request();
+        connection = server.next(connection);
     }
     assert_eq!(found, [300_000, 300_000, 2_000_000, 5]);
     writer.join().unwrap().ends(0, "");
@@ -182,28 +182,27 @@ fn a_batch_is_sent_again_under_its_name_until_it_is_answered() {
     let first = name(&connection);
     acknowledge(&mut connection);
     oyez.write("3\n4\n5\n");
-    connection.read_request();
+    connection = server.next(connection);
     let (second, body) = (name(&connection), connection.body.clone());
     assert_ne!(first, second);
     drop(connection); // read, and perhaps published
-    for status in ["503 Service Unavailable", "502 Bad Gateway", "429 Too Many Requests", "507 Insufficient Storage"] {
-        oyez.write("later\n");
-        let mut connection = server.accept();
-        assert_eq!((name(&connection), &connection.body), (second.clone(), &body), "before {status}");
-        connection.answer(status, "retry-after: 0\r\n", "");
-    }
+    oyez.write("later\n");
+    let mut connection = server.accept();
+    assert_eq!((name(&connection), &connection.body), (second.clone(), &body));
+    connection.answer("503 Service Unavailable", "retry-after: 0\r\n", "");
+    oyez.write("later\n");
     let mut connection = server.accept();
     assert_eq!((name(&connection), batch(&connection)), (second.clone(), vec!["3".into(), "4".into(), "5".into()]));
     acknowledge(&mut connection);
     oyez.end_input();
     let mut later = Vec::new();
-    while later.len() < 4 {
-        connection.read_request();
+    while later.len() < 2 {
+        connection = server.next(connection);
         assert!(![&first, &second].contains(&&name(&connection)));
         later.extend(batch(&connection));
         acknowledge(&mut connection);
     }
-    assert_eq!(later, ["later"; 4], "what comes meanwhile waits");
+    assert_eq!(later, ["later"; 2], "what comes meanwhile waits");
     oyez.ends(0, "oyez: lines 3 to 5 not answered yet (no answer came from 127.0.0.1:…");
 }
 
@@ -215,7 +214,7 @@ fn a_refusal_ends_it_and_says_what_is_certain() {
     let mut connection = server.accept();
     acknowledge(&mut connection);
     oyez.write("2\n");
-    connection.read_request();
+    connection = server.next(connection);
     connection.answer("413 Content Too Large", "", "");
     oyez.ends(
         1,

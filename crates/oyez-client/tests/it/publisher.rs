@@ -40,7 +40,7 @@ async fn an_answer_without_an_id_is_an_acknowledgement_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_batch_is_newline_delimited_json_and_the_connection_is_kept() {
+async fn a_batch_is_newline_delimited_json_and_the_next_one_follows_it() {
     let server = Server::new();
     let publisher = Publisher::new(&server.url("/events")).unwrap();
     let outcome: Outcome<_> = tokio::spawn(async move {
@@ -58,7 +58,7 @@ async fn a_batch_is_newline_delimited_json_and_the_connection_is_kept() {
     assert_eq!(connection.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(connection.text(), "{\"topics\":\"a\",\"data\":\"0\"}\n{\"topics\":\"b\",\"data\":\"x\"}\n");
     connection.answer_and_stay("200 OK", "", "{\"ids\":[\"k:1\",\"k:2\"]}");
-    connection.read_request();
+    connection = server.next(connection);
     connection.answer("200 OK", "", "{\"ids\":[\"k:3\",\"k:4\"]}");
     let ids = outcome.await.unwrap().unwrap();
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["k:1", "k:2", "k:3", "k:4"]);
@@ -132,7 +132,7 @@ async fn a_named_batch_that_is_not_answered_is_sent_again_and_one_that_is_refuse
         (Some("k-1"), "{\"topics\":\"a\",\"data\":\"x\"}\n")
     );
     connection.answer_and_stay("200 OK", "", "{\"ids\":[\"k:1\"]}");
-    connection.read_request();
+    connection = server.next(connection);
     connection.answer("422 Unprocessable Content", "", "");
     assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(told.iter().collect::<Vec<_>>(), [ErrorKind::Unknown, ErrorKind::Unavailable]);

@@ -179,7 +179,8 @@ async fn a_publish_without_an_answer_is_of_unknown_outcome_after_a_minute() {
 async fn a_named_batch_is_sent_again_soon_then_less_often_and_not_before_the_hub_says() {
     let (later, none) = (("retry-after", "100"), ("x-none", ""));
     let mut answers = vec![(503, none, &[][..], Ends), (429, later, &[], Ends)];
-    answers.extend([(502, none, &[][..], Ends); 20]);
+    answers.push((507, none, &[], Ends));
+    answers.extend([(502, none, &[][..], Ends); 19]);
     answers.push((200, none, &[], Ends));
     let (script, _) = script(answers);
     let publisher = Publisher::builder("http://hub/events").unwrap().connect(script.clone()).build().unwrap();
