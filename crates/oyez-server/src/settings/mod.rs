@@ -1,8 +1,10 @@
 //! What may be set, from where, and how it is checked. [`table`] has every setting once; the other files say what its columns
 //! mean.
 
+mod address;
 mod class;
 mod error;
+mod mistake;
 mod nearest;
 mod not_yet;
 mod origin;
