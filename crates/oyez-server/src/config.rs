@@ -4,7 +4,7 @@ use oyez::{Durability, Retention, Storage};
 
 use crate::descriptors::connections;
 use crate::history::History;
-use crate::settings::{Checked, ConfigError, Settings};
+use crate::settings::{Checked, ConfigError, LogFormat, Settings};
 
 /// A configuration that is known to be good. Made by [`Settings::resolve`].
 #[derive(Debug, Clone)]
@@ -56,6 +56,18 @@ impl Config {
     #[must_use]
     pub fn demo(&self) -> bool {
         self.settings.demo
+    }
+
+    /// Which lines are logged, as directives of a filter: `info,oyez_server=debug`.
+    #[must_use]
+    pub fn log_level(&self) -> &str {
+        &self.settings.log_level.0
+    }
+
+    /// How lines are logged.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        self.settings.log_format
     }
 
     /// Where the history is, and what an acknowledged publish survives.

@@ -4,6 +4,7 @@
 mod address;
 mod class;
 mod error;
+mod logs;
 mod mistake;
 mod nearest;
 mod not_yet;
@@ -22,6 +23,7 @@ pub(crate) use value::{Level, Size, Value};
 
 pub use class::ClassSettings;
 pub use error::ConfigError;
+pub use logs::LogFormat;
 pub use nearest::similar_variable;
 pub use not_yet::NOT_YET;
 pub use reference::settings_reference;
