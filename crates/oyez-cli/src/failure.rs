@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use oyez_client::ErrorKind;
+
+use crate::visible::tell;
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -56,8 +57,7 @@ impl Failure {
     /// Writes the line to standard error, unless it was told.
     pub(crate) fn tell(&self) -> ExitCode {
         if !self.line.is_empty() {
-            // there is nowhere left to report that this fails
-            let _ = writeln!(std::io::stderr(), "{}", self.line);
+            tell(&self.line);
         }
         ExitCode::from(self.status)
     }

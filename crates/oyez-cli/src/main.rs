@@ -26,6 +26,7 @@ mod signals;
 mod sub;
 mod target;
 mod visible;
+mod web_address;
 
 use std::process::ExitCode;
 

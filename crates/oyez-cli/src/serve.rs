@@ -13,6 +13,7 @@ use crate::banner::Banner;
 use crate::failure::Failure;
 use crate::logger::Logger;
 use crate::signals;
+use crate::visible::visible_line;
 
 /// Run the hub: publish with curl, subscribe from any browser
 #[derive(Args)]
@@ -125,7 +126,7 @@ fn good() -> Result<(), Failure> {
 fn tell(line: &str, format: LogFormat, logger: &Logger) {
     match format {
         LogFormat::Json => logger.say_json("ERROR", &json!({ "message": line })),
-        _ => logger.say(format!("{line}\n").as_bytes()),
+        _ => logger.say(format!("{}\n", visible_line(line)).as_bytes()),
     }
 }
 

@@ -28,6 +28,7 @@
 mod batch;
 mod builder;
 mod connect;
+mod cookies;
 mod error;
 mod http_connect;
 mod idempotency;

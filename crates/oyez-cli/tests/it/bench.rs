@@ -335,6 +335,10 @@ fn what_is_no_sse_server_is_told() {
         |connection| connection.send(format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(3_000))),
         "the head of the answer does not end: not an SSE server\n",
     );
+    check_refused(
+        |connection| connection.answer("404 \u{1b}[2J\u{202e}", "", "\u{9b}"),
+        "not an event stream but 404 \\u{1b}[2J…",
+    );
     check_refused(|_| {}, "no head of an answer within 2s: is it an HTTP server, and is it overloaded?\n");
     check_refused(
         |connection| connection.finish(),

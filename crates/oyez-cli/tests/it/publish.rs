@@ -85,7 +85,9 @@ fn batch(connection: &Connection) -> Vec<String> {
 }
 
 fn acknowledge(connection: &mut Connection) {
-    connection.answer_and_stay("200 OK", "content-type: application/json\r\n", "{\"ids\":[]}");
+    let ids: Vec<String> = (0..connection.text().lines().count()).map(|number| format!("\"k:{number}\"")).collect();
+    let answer = format!("{{\"ids\":[{}]}}", ids.join(","));
+    connection.answer_and_stay("200 OK", "content-type: application/json\r\n", &answer);
 }
 
 fn lines(server: &Server) -> Oyez {
@@ -215,11 +217,10 @@ fn a_refusal_ends_it_and_says_what_is_certain() {
     acknowledge(&mut connection);
     oyez.write("2\n");
     connection = server.next(connection);
-    connection.answer("413 Content Too Large", "", "");
+    connection.answer("403 Forbidden", "", "");
     oyez.ends(
         1,
-        "oyez: 1 line is certain; line 2 and what follows are not published: the server answered 413 Payload Too \
-         Large\n",
+        "oyez: 1 line is certain; line 2 and what follows are not published: the server answered 403 Forbidden\n",
     );
 }
 
@@ -253,14 +254,115 @@ fn without_a_hub_ctrl_c_ends_it_and_nothing_is_published() {
 }
 
 #[test]
-fn a_line_that_is_not_utf_8_is_named_after_those_before_it() {
+fn a_line_that_is_not_utf_8_is_named_and_left_out() {
     let server = Server::new();
     let mut oyez = lines(&server);
     oyez.write(b"1\n2\n\xff\n4\n");
+    oyez.end_input();
     let mut connection = server.accept();
-    assert_eq!(batch(&connection), ["1", "2"]);
+    assert_eq!(batch(&connection), ["1", "2", "4"]);
     acknowledge(&mut connection);
-    oyez.ends(1, "oyez: 2 lines are certain; line 3 is not UTF-8 (--lossy replaces such bytes)\n");
+    oyez.ends(
+        1,
+        "oyez: line 3 is not UTF-8 (--lossy replaces such bytes); it is left out\n\
+         oyez: 3 lines are certain; 1 line was left out\n",
+    );
+}
+
+#[test]
+fn a_line_that_is_too_large_is_named_and_left_out_and_the_rest_goes_on() {
+    let server = Server::new();
+    let mut oyez = lines(&server);
+    // no event at all, and one that is too large for this hub: over 1,000 bytes
+    let (huge, large) = ("x".repeat(16 * 1024 * 1024 + 1), "y".repeat(1_000));
+    let writer = std::thread::spawn(move || {
+        oyez.write(format!("1\n{huge}\n3\n4\n{large}\n6\n"));
+        oyez.end_input();
+        oyez
+    });
+    let mut found = Vec::new();
+    let mut connection = server.accept();
+    loop {
+        if connection.body.len() > 1_000 {
+            connection.answer("413 Content Too Large", "", "");
+        } else {
+            found.extend(batch(&connection));
+            acknowledge(&mut connection);
+        }
+        if found.last().is_some_and(|line| line == "6") {
+            break;
+        }
+        connection = server.next(connection);
+    }
+    assert_eq!(found, ["1", "3", "4", "6"]);
+    writer.join().unwrap().ends(
+        1,
+        "oyez: line 2 is longer than 16777216 bytes; it is left out\n\
+         oyez: line 5 is too large for the hub (the server answered 413 Payload Too Large); it is left out\n\
+         oyez: 4 lines are certain; 2 lines were left out\n",
+    );
+}
+
+#[test]
+fn what_is_no_hub_is_told_although_it_says_200() {
+    let server = Server::new();
+    let page = "<html><title>Log in</title>\u{1b}[2J";
+    let oyez = Oyez::start(["pub", &server.url("/events/news"), "x"]);
+    server.accept().answer("200 OK", "content-type: text/html\r\n", page);
+    let told =
+        "with the type \"text/html\", which is no acknowledgement of a hub: \"<html><title>Log in</title>\\u{1b}[2J\"";
+    oyez.ends(1, &format!("oyez: the server answered 200 OK {told}\n"));
+
+    let mut oyez = lines(&server);
+    oyez.write("1\n");
+    server.accept().answer("200 OK", "content-type: text/html\r\n", page);
+    oyez.ends(
+        1,
+        &format!(
+            "oyez: 0 lines are certain; line 1 and what follows are not published: the server answered 200 OK {told}\n"
+        ),
+    );
+
+    let oyez = Oyez::start(["pub", &server.url("/events/news"), "x"]);
+    server.accept().answer("200 OK", "", "{\"id\":\"\\u001b[2J\\u009b\\u202e\"}");
+    oyez.prints(&["\\u{1b}[2J\\u{9b}\\u{202e}"]);
+    oyez.ends(0, "");
+}
+
+#[test]
+fn a_url_without_a_topic_is_told_where_topics_are() {
+    let server = Server::new();
+    let oyez = Oyez::start(["pub", &server.url("/").replace("://", "://me:secret@"), "x"]);
+    server.accept().answer("405 Method Not Allowed", "content-type: text/plain\r\n", "POST is not allowed here");
+    let url = server.url("");
+    oyez.ends(
+        1,
+        &format!("oyez: the server answered 405 Method Not Allowed: POST is not allowed here; the URL of a topic of a hub is {url}/events/TOPIC\n"),
+    );
+}
+
+#[test]
+fn a_dash_is_standard_input_and_this_machine_needs_no_scheme() {
+    let server = Server::new();
+    let url = server.url("/events/news");
+    let short = url.strip_prefix("http://").unwrap();
+    for arguments in [&["pub", short, "-"][..], &["pub", short, "--file", "-"], &["pub", short]] {
+        let mut oyez = Oyez::start(arguments.iter().copied());
+        oyez.write("from a pipe");
+        oyez.end_input();
+        let mut connection = server.accept();
+        assert_eq!(connection.text(), "from a pipe");
+        connection.answer("200 OK", "", "{\"id\":\"k:1\"}");
+        oyez.prints(&["k:1"]);
+        oyez.ends(0, "");
+    }
+    let mut oyez = Oyez::start(["pub", "--lines", "--file", "-", &format!("{short}/x")]);
+    oyez.write("1\n");
+    oyez.end_input();
+    let mut connection = server.accept();
+    assert!(connection.text().contains("\"topics\":\"news/x\""), "{}", connection.text());
+    acknowledge(&mut connection);
+    oyez.ends(0, "");
 }
 
 #[test]

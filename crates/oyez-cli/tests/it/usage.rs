@@ -9,9 +9,25 @@ fn check(arguments: &[&str], errors: &str) {
 
 #[test]
 fn a_bad_url_is_one_clear_line() {
-    check(&["sub", "nowhere"], "oyez: not an http or https URL: \"nowhere\": relative URL without a base\n");
+    let told = "it has no scheme; say https://nowhere or http://nowhere";
+    check(&["sub", "nowhere"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
+    check(&["pub", "nowhere", "x"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
+    check(
+        &["bench", "idle", "--subscribe", "nowhere"],
+        &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"),
+    );
     check(&["sub", "ftp://x/"], "oyez: not an http or https URL: \"ftp://x/\": its scheme is \"ftp\"\n");
-    check(&["pub", "localhost:80/x", "hi"], "oyez: not an http or https URL: \"localhost:80/x\": its scheme…");
+    // and without its password
+    for command in ["sub", "pub"] {
+        check(
+            &[command, "http://me:secret@h:99999/x"],
+            "oyez: not an http or https URL: \"http://h:99999/x\": invalid port number\n",
+        );
+    }
+    check(
+        &["bench", "idle", "--subscribe", "http://me:secret@h/"],
+        "oyez: not a URL that can be measured: \"http://h/\": give the credential …",
+    );
     check(
         &["pub", "--lines", "http://h/x"],
         "oyez: --lines wants a URL whose path has a segment \"events\", not \"/x\"\n",
