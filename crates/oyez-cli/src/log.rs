@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use oyez_server::{HistoryError, HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 
 use crate::failure::Failure;
-use crate::visible::{VisibleJson, tell, visible_line};
+use crate::visible::{VisibleJson, tell, visible_json, visible_line};
 
 /// Look at, check, repair or move the history that `oyez serve --data DIR` keeps
 #[derive(Args)]
@@ -86,7 +86,7 @@ fn inspect(dir: &Path, json: bool) -> Result<(), Failure> {
     let inspection = StoredLog::open(dir).and_then(|log| log.inspect()).map_err(failed)?;
     if json {
         let text = serde_json::to_string(&inspection).map_err(|error| Failure::failed(error.to_string()))?;
-        return say([text]);
+        return say_as_it_is([visible_json(&text)]);
     }
     say(in_words(&inspection))
 }
@@ -255,10 +255,15 @@ fn segments(number: u64) -> String {
     if number == 1 { "1 segment".to_owned() } else { format!("{number} segments") }
 }
 
-/// Lines on standard output. Nobody may be reading any more.
+/// Lines on standard output, with the names of files and topics in them.
 fn say(lines: impl IntoIterator<Item = impl Display>) -> Result<(), Failure> {
+    say_as_it_is(lines.into_iter().map(|line| visible_line(&line.to_string()).into_owned()))
+}
+
+/// The same of lines that steer nothing. Nobody may be reading any more.
+fn say_as_it_is(lines: impl IntoIterator<Item = impl Display>) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut written = lines.into_iter().try_for_each(|line| writeln!(out, "{}", visible_line(&line.to_string())));
+    let mut written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
     written = written.and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

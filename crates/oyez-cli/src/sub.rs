@@ -24,7 +24,8 @@ use crate::web_address::{meant, shown};
 ///
 /// It reconnects and resumes like a browser's EventSource, and runs until it is stopped. In a pipe, or with --json,
 /// each line is one JSON object. Exit status: 0 after 204, the end of all topics that the URL names, --max-events or
-/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once.
+/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once. Cookies
+/// are kept for their origin while it runs.
 #[derive(Args)]
 pub(crate) struct Sub {
     /// Where to subscribe; several URLs are several streams
