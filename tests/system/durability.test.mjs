@@ -154,7 +154,7 @@ describe('the data directory', { concurrency: 2 }, () => {
     const end = bytes.indexOf('entry number 19;');
     await writeFile(file, Buffer.concat([bytes.subarray(0, end + 5), Buffer.alloc(bytes.length - end - 5)]));
     await hub.start();
-    assert.match(hub.server.logs, /WARN/);
+    await hub.server.says(/WARN/);
     assert.deepEqual((await hub.read()).map(({ data }) => data), Array.from({ length: 19 }, (_, n) => `entry number ${n};`));
     const [gap, ...rest] = await hub.read('topic=news', { 'last-event-id': ids[19] });
     assert.deepEqual([gap?.type, JSON.parse(gap?.data ?? '{}').reason, rest], ['oyez.gap', 'crash', []], 'its id is known to be lost');

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 use std::thread;
 
 use memchr::memchr;
-use oyez_proto::EVENT_BYTES_MAX;
 use tokio::sync::mpsc;
+
+use crate::limits::LINE_BYTES_MAX;
 
 /// A line of the input.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) enum NotUtf8 {
 pub(crate) fn read(mut input: Box<dyn Read + Send>, not_utf8: NotUtf8) -> mpsc::Receiver<Result<Vec<Line>, io::Error>> {
     let (sender, receiver) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut splitter = Splitter::new(EVENT_BYTES_MAX, not_utf8);
+        let mut splitter = Splitter::new(LINE_BYTES_MAX, not_utf8);
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let mut lines = Vec::new();

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// The longest line that `oyez pub --lines` sends.
+// What the hub takes as the data of one event; of more it would refuse the whole batch.
+pub(crate) const LINE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Lines of the log that wait to be written.
 // A burst of them is written in a moment; more wait only when whoever reads is stuck. The longest line has a path of 8 KiB, so
 // they stay below 8 MiB, and usually at 100 KiB.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use oyez_client::{Batch, Error, ErrorKind, Event, IdempotencyKeys, Publisher};
-use oyez_proto::EVENT_BYTES_MAX;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::failure::{Failure, one_line};
 use crate::input::{self, Line, NotUtf8, Unfit};
+use crate::limits::LINE_BYTES_MAX;
 use crate::signals;
 use crate::target::Target;
 use crate::visible;
@@ -122,7 +122,7 @@ impl<'a> Publishing<'a> {
                     continue;
                 }
                 Line::Unfit(Unfit::TooLong) => {
-                    self.leave_out(self.read, &format!("is longer than {EVENT_BYTES_MAX} bytes"));
+                    self.leave_out(self.read, &format!("is longer than {LINE_BYTES_MAX} bytes"));
                     continue;
                 }
             };

@@ -155,7 +155,8 @@ async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
     let mut serving = tokio::spawn(server.run(async {
         let _ = stopped.await;
     }));
-    // scripts wait for these two lines
+    // scripts wait for these two lines, and may look at what was logged before
+    logger.flush();
     let _ = writeln!(std::io::stdout(), "listening on http://{address}\nadmin on http://{admin}");
     let (url, admin) = (format!("http://{address}"), format!("http://{admin}"));
     match format {

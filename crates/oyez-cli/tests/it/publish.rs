@@ -146,7 +146,7 @@ fn ten_thousand_lines_arrive_once_and_in_order_in_bounded_batches() {
 fn a_batch_stays_within_a_mebibyte_but_for_a_single_line() {
     let server = Server::new();
     let mut oyez = lines(&server);
-    let (long, longer) = ("\"".repeat(300_000), "x".repeat(2_000_000));
+    let (long, longer) = ("\"".repeat(300_000), "\"".repeat(1_000_000));
     let input = format!("{long}\n{long}\n{longer}\nshort\n");
     let writer = std::thread::spawn(move || {
         oyez.write(input);
@@ -165,7 +165,7 @@ fn a_batch_stays_within_a_mebibyte_but_for_a_single_line() {
         }
         connection = server.next(connection);
     }
-    assert_eq!(found, [300_000, 300_000, 2_000_000, 5]);
+    assert_eq!(found, [300_000, 300_000, 1_000_000, 5]);
     writer.join().unwrap().ends(0, "");
 }
 
@@ -274,7 +274,7 @@ fn a_line_that_is_too_large_is_named_and_left_out_and_the_rest_goes_on() {
     let server = Server::new();
     let mut oyez = lines(&server);
     // no event at all, and one that is too large for this hub: over 1,000 bytes
-    let (huge, large) = ("x".repeat(16 * 1024 * 1024 + 1), "y".repeat(1_000));
+    let (huge, large) = ("x".repeat(1024 * 1024 + 1), "y".repeat(1_000));
     let writer = std::thread::spawn(move || {
         oyez.write(format!("1\n{huge}\n3\n4\n{large}\n6\n"));
         oyez.end_input();
@@ -297,7 +297,7 @@ fn a_line_that_is_too_large_is_named_and_left_out_and_the_rest_goes_on() {
     assert_eq!(found, ["1", "3", "4", "6"]);
     writer.join().unwrap().ends(
         1,
-        "oyez: line 2 is longer than 16777216 bytes; it is left out\n\
+        "oyez: line 2 is longer than 1048576 bytes; it is left out\n\
          oyez: line 5 is too large for the hub (the server answered 413 Payload Too Large); it is left out\n\
          oyez: 4 lines are certain; 2 lines were left out\n",
     );
