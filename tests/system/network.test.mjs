@@ -12,7 +12,7 @@ const LONG = process.env.OYEZ_TEST_LONG === '1';
 const MIB = 1 << 20;
 
 describe('the network', { concurrency: true }, () => {
-  test('streams whose peer has vanished are gone within 50 s, and the others notice nothing', { timeout: 120_000 }, async (t) => {
+  test('streams whose peer has vanished are gone within 50 s, and the others notice nothing', { timeout: 300_000 }, async (t) => {
     const net = await network(t);
     const server = await startServer(serve(net), { t });
     const peers = await net.startPeer('./readers.mjs');
@@ -29,7 +29,7 @@ describe('the network', { concurrency: true }, () => {
     await peers.open({ group: 'asks nothing', number: 5, url: quiet, from: VANISHES, reads: false, asks: false });
     await peers.open({ group: 'half a head', number: 5, url: quiet, from: VANISHES, reads: false, asks: false });
     await peers.write({ group: 'half a head', text: 'GET /events/quiet HTTP/1.1\r\nhost:' });
-    await until(async () => (await metrics()).oyez_subscribers === 55, { what: 'all are there', within: 20, look: async () => ended(await metrics()) });
+    await until(async () => (await metrics()).oyez_subscribers === 55, { what: 'all are there', within: 60, look: async () => ended(await metrics()) });
     await peers.publishFrom1({ url: busy, everyMs: 200 });
 
     await net.vanish();
@@ -43,7 +43,7 @@ describe('the network', { concurrency: true }, () => {
 
     const last = await peers.publishNoMore(busy);
     assert.ok(last > 50, `${last} events meanwhile`);
-    await until(async () => (await peers.report('stays, busy')).every((stream) => stream.last === last), { what: 'the last event arrives', within: 10 });
+    await until(async () => (await peers.report('stays, busy')).every((stream) => stream.last === last), { what: 'the last event arrives', within: 60 });
     for (const stream of await peers.report('stays, busy')) assert.deepEqual(stream, { events: last, first: 1, last, ended: false, faults: [] });
     for (const stream of await peers.report('stays, quiet')) assert.deepEqual(stream, { events: 0, ended: false, faults: [] });
   });
@@ -105,14 +105,14 @@ describe('the network', { concurrency: true }, () => {
     assert.equal((await metrics()).oyez_subscribers, all, 'nobody was cut yet');
 
     await peers.resume('resume');
-    await until(async () => (await peers.report('resume')).every((stream) => stream.last === EVENTS), { what: 'who reads on has everything', within: 40, look: () => peers.report('resume') });
+    await until(async () => (await peers.report('resume')).every((stream) => stream.last === EVENTS), { what: 'who reads on has everything', within: 60, look: () => peers.report('resume') });
     for (const stream of await peers.report('resume')) assert.deepEqual(stream, { events: EVENTS, first: 1, last: EVENTS, ended: false, faults: [] });
     const cut = await until(async () => (await metrics()).oyez_subscribers === READ + RESUME, { what: 'the stopped ones are cut', within: 45, look: async () => ended(await metrics()) });
     t.diagnostic(`cut ${cut.seconds.toFixed(1)} s later`);
     assert.deepEqual(ended(await metrics()), { stalled: STOP });
     assert.equal(await steadyDescriptors(server.pid), baseline + READ + RESUME);
     await peers.publish({ url, from: EVENTS + 1, number: 1, bytes: 1 });
-    await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS + 1), { what: 'the others go on', within: 10 });
+    await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS + 1), { what: 'the others go on', within: 60 });
   });
 });
 

@@ -8,7 +8,7 @@ import { oyezBinary, startServer } from '../browser/lib/server.mjs';
 
 const FOLDER = fileURLToPath(new URL('../../clients/node-examples/', import.meta.url));
 
-test('basic prints type, id and data of its topics', { timeout: 60_000 }, async (t) => {
+test('basic prints type, id and data of its topics', { timeout: 180_000 }, async (t) => {
   const hub = await serve(t);
   const client = new Client(t, 'basic.mjs', `${hub.url}/events?topic=news&topic=orders/*`, 'greeting');
   await client.says(/^open: /m);
@@ -25,14 +25,14 @@ test('basic prints type, id and data of its topics', { timeout: 60_000 }, async 
   assert.equal(client.lines(/^open: /).length, 2);
 });
 
-test('basic ends when the answer is final', { timeout: 60_000 }, async (t) => {
+test('basic ends when the answer is final', { timeout: 180_000 }, async (t) => {
   const hub = await serve(t);
   const client = new Client(t, 'basic.mjs', `${hub.url}/no-such-route`);
   assert.equal(await client.exit, 1);
   assert.match(client.output, /^closed: .*404/m);
 });
 
-test('clock prints the time, also after the hub was started anew', { timeout: 60_000 }, async (t) => {
+test('clock prints the time, also after the hub was started anew', { timeout: 180_000 }, async (t) => {
   const hub = await serve(t);
   const client = new Client(t, 'clock.mjs', `${hub.url}/clock`);
   const time = /^\d{1,2}:\d\d:\d\d\b/;
@@ -42,7 +42,7 @@ test('clock prints the time, also after the hub was started anew', { timeout: 60
   await client.says(/^gap: epoch\n\d{1,2}:\d\d:\d\d/m);
 });
 
-test('stock prints a table, also after the hub was started anew', { timeout: 60_000 }, async (t) => {
+test('stock prints a table, also after the hub was started anew', { timeout: 180_000 }, async (t) => {
   const hub = await serve(t);
   const client = new Client(t, 'stock.mjs', `${hub.url}/stock`);
   const quote = /^[A-Z]{4} {3} *\d+\.\d\d +[+-]\d+\.\d\d  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
@@ -111,7 +111,7 @@ class Client {
   says(condition) {
     const met = () => (condition instanceof RegExp ? condition.test(this.output) : condition());
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`not met: ${condition}; it printed:\n${this.output}`)), 30_000);
+      const timer = setTimeout(() => reject(new Error(`not met: ${condition}; it printed:\n${this.output}`)), 60_000);
       this.exit.then((code) => reject(new Error(`it ended with ${code} before ${condition}; it printed:\n${this.output}`)));
       this.#look = () => {
         if (!met()) return;

@@ -20,7 +20,7 @@ const FENCE = 'all lines are written';
 const TOPIC = 'logs/应用 app';
 const PATH = `/events/${encodeURI(TOPIC)}`;
 
-test('every line of a growing log arrives once and in order, however often its readers come back', { timeout: 180_000 }, async (t) => {
+test('every line of a growing log arrives once and in order, however often its readers come back', { timeout: 300_000 }, async (t) => {
   const ends = []; // in the reverse order of their beginnings: readers first, the hub after them
   t.after(async () => { for (const end of ends.reverse()) await end(); });
   const folder = await mkdtemp(join(tmpdir(), 'oyez-log-'));

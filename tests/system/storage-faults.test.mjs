@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { GONE } from '../browser/lib/server.mjs';
 import { History } from './lib/history.mjs';
 import { DurableHub, folder, LONG } from './lib/hub.mjs';
 import { Publisher, Reader } from './lib/load.mjs';
@@ -15,18 +16,20 @@ import { calls, strace, SYNCS } from './lib/trace.mjs';
 
 const run = promisify(execFile);
 const SLOW_MS = 50;
+const VERY_SLOW_MS = 20_000;
 const STORAGE = 70; // sysexits.h, EX_SOFTWARE
+const UNHEARD = { stderr: GONE, beside: ', with nobody at standard error' };
 const FAILS_AT = LONG ? Array.from({ length: 50 }, (_, n) => n + 1) : [1, 2, 3, 4, 6, 9, 14];
 
 describe('a disk', { concurrency: 2 }, () => {
-  test('no publish is answered, and no reader has it, while its fdatasync is pending', { timeout: 60_000 }, async (t) => {
+  test('no publish is answered, and no reader has it, while its fdatasync is pending', { timeout: 180_000 }, async (t) => {
     const file = join(await folder(t), 'trace');
     const hub = await DurableHub.make(t, { durability: 'fsync', through: strace(file, '-e', `inject=fdatasync:delay_enter=${SLOW_MS * 1_000}`) });
     await hub.start();
     await hub.publish('news', 'the first one may make files');
     const reader = new Reader(hub, 'news');
     t.after(() => reader.stop());
-    await until(() => reader.events.length === 1, { what: 'the reader is there', within: 20 });
+    await until(() => reader.events.length === 1, { what: 'the reader is there', within: 60 });
 
     const sent = [];
     for (let n = 0; n < 10; n++) {
@@ -49,6 +52,8 @@ describe('a disk', { concurrency: 2 }, () => {
     }
 
     // many at once: the next batch forms while one is synced, and none is answered by the sync of the one before
+    const syncs = async () => (await calls(file)).filter(({ name }) => name === 'fdatasync').length;
+    const before = await syncs();
     const many = await Promise.all(Array.from({ length: 64 }, async (_, n) => {
       await pause(n * 3);
       const begin = performance.now();
@@ -56,23 +61,24 @@ describe('a disk', { concurrency: 2 }, () => {
       return performance.now() - begin;
     }));
     assert.ok(Math.min(...many) >= SLOW_MS, `the quickest took ${Math.min(...many)} ms`);
-    assert.ok(Math.max(...many) < 6 * SLOW_MS, `they share a sync; the slowest took ${Math.max(...many)} ms`);
+    const shared = await syncs() - before;
+    assert.ok(shared < 64 / 2, `they share a sync: ${shared} for 64 publishes`);
   });
 
-  test('at level flush nobody waits for the disk', { timeout: 60_000 }, async (t) => {
+  test('at level flush nobody waits for the disk', { timeout: 180_000 }, async (t) => {
     const file = join(await folder(t), 'trace');
-    const hub = await DurableHub.make(t, { durability: 'flush', through: strace(file, '-e', `inject=${SYNCS}:delay_enter=${SLOW_MS * 20_000}:when=9+`) });
+    const hub = await DurableHub.make(t, { durability: 'flush', through: strace(file, '-e', `inject=${SYNCS}:delay_enter=${VERY_SLOW_MS * 1_000}:when=9+`) });
     await hub.start();
     const begin = performance.now();
     for (let n = 0; n < 10; n++) assert.equal((await hub.publish('news', 'x')).status, 200);
     const took = performance.now() - begin;
-    assert.ok(took < SLOW_MS * 20, `10 publishes took ${took} ms`);
+    assert.ok(took < VERY_SLOW_MS, `10 publishes took ${took} ms`);
   });
 
-  for (const at of FAILS_AT) {
-    test(`sync ${at} fails: nothing is acknowledged after it, the hub ends with status 70, and all that was acknowledged is there`, { timeout: 60_000 }, async (t) => {
+  for (const { at, stderr, beside = '' } of [...FAILS_AT.map((at) => ({ at })), ...[4, 9].map((at) => ({ at, ...UNHEARD }))]) {
+    test(`sync ${at} fails: nothing is acknowledged after it, the hub ends with status 70, and all that was acknowledged is there${beside}`, { timeout: 180_000 }, async (t) => {
       const file = join(await folder(t), 'trace');
-      const hub = await DurableHub.make(t, { through: strace(file, '-e', `inject=${SYNCS}:error=EIO:when=${at}`) });
+      const hub = await DurableHub.make(t, { stderr, through: strace(file, '-e', `inject=${SYNCS}:error=EIO:when=${at}`) });
       const history = new History();
       const started = await hub.start().then(() => true, (error) => {
         assert.match(error.message, /status 70|input\/output error/i);
@@ -90,10 +96,10 @@ describe('a disk', { concurrency: 2 }, () => {
     });
   }
 
-  for (const at of LONG ? FAILS_AT : [2, 9]) {
-    test(`write ${at} fails: whether the hub ends with status 70 or goes on, all that was acknowledged is there`, { timeout: 60_000 }, async (t) => {
+  for (const { at, stderr, beside = '' } of [...(LONG ? FAILS_AT : [2, 9]).map((at) => ({ at })), { at: 9, ...UNHEARD }]) {
+    test(`write ${at} fails: whether the hub ends with status 70 or goes on, all that was acknowledged is there${beside}`, { timeout: 180_000 }, async (t) => {
       const file = join(await folder(t), 'trace');
-      const hub = await DurableHub.make(t, { through: strace(file, '-e', `inject=pwrite64:error=EIO:when=${at}`) });
+      const hub = await DurableHub.make(t, { stderr, through: strace(file, '-e', `inject=pwrite64:error=EIO:when=${at}`) });
       const history = new History();
       const started = await hub.start().then(() => true, (error) => {
         assert.match(error.message, /status 70|input\/output error/i);
@@ -105,9 +111,9 @@ describe('a disk', { concurrency: 2 }, () => {
         const publisher = new Publisher(`w${at}`, hub, history, { inFlight: 8 });
         t.after(() => publisher.stop());
         const failed = async () => (await calls(file)).some(({ name, error }) => name === 'pwrite64' && error === 'EIO');
-        await until(failed, { what: 'a write has failed', within: 30 });
+        await until(failed, { what: 'a write has failed', within: 60 });
         const acknowledged = history.acknowledged;
-        await until(() => hub.server.exited || history.acknowledged > acknowledged + 20, { what: 'it ends or goes on', within: 10 });
+        await until(() => hub.server.exited || history.acknowledged > acknowledged + 20, { what: 'it ends or goes on', within: 60 });
         await publisher.stop();
         if (hub.server.exited) assert.deepEqual(hub.server.exited, { code: STORAGE, signal: null }, hub.server.logs);
         assert.doesNotMatch(hub.server.logs, /panicked/);
@@ -123,11 +129,11 @@ describe('a disk', { concurrency: 2 }, () => {
     });
   }
 
-  test('a full disk is an answer: 507, readers go on, and it takes events again as soon as there is room', { timeout: 120_000 }, async (t) => {
+  for (const { stderr, beside = '' } of [{}, UNHEARD]) test(`a full disk is an answer: 507, readers go on, and it takes events again as soon as there is room${beside}`, { timeout: 300_000 }, async (t) => {
     const place = await smallDisk(t, '16m');
     const ballast = join(place, 'ballast');
     await writeFile(ballast, Buffer.alloc(6 << 20));
-    const hub = await DurableHub.make(t, { data: join(place, 'data') });
+    const hub = await DurableHub.make(t, { data: join(place, 'data'), stderr });
     await hub.start();
     const reader = new Reader(hub);
     t.after(() => reader.stop());
@@ -154,7 +160,8 @@ describe('a disk', { concurrency: 2 }, () => {
     assert.equal((await hub.publish('bulk', 'x\n'.repeat(20), { query: '?lines' })).status === 200, false, 'lines find no room either');
     await check('while it is full');
     assert.equal(await hub.ready(), 200, 'it is no reason to send readers elsewhere');
-    assert.equal(hub.server.logs.match(/no room for history/g)?.length, 1, 'the log says it, and not each time');
+    if (!stderr) await hub.server.says(/no room for history/);
+    if (!stderr) assert.equal(hub.server.logs.match(/no room for history/g)?.length, 1, 'the log says it, and not each time');
 
     await hub.kill();
     await hub.start();
@@ -181,7 +188,7 @@ describe('a disk', { concurrency: 2 }, () => {
       const found = await hub.read();
       assert.deepEqual(found.map(({ id, data }) => `${id} ${data.length}`), kept.map(({ id, data }) => `${id} ${data.length}`), when);
       assert.ok(found.every(({ data }, index) => data === kept[index].data), when);
-      await until(() => reader.events.length >= kept.length, { what: `the reader has it all ${when}`, within: 20, look: () => reader.events.length });
+      await until(() => reader.events.length >= kept.length, { what: `the reader has it all ${when}`, within: 60, look: () => reader.events.length });
       assert.deepEqual(reader.events.map(({ id, type }) => `${id} ${type}`), kept.map(({ id }) => `${id} message`), when);
     }
   });
@@ -198,7 +205,7 @@ async function failWhilePublishing(t, hub, history, file, at, readers) {
   t.after(() => Promise.all([publisher, ...readers].map((one) => one.stop())));
 
   const readiness = [];
-  const ended = until(() => hub.server.exited, { what: 'it ends', within: 30 });
+  const ended = until(() => hub.server.exited, { what: 'it ends', within: 60 });
   while (!hub.server.exited) {
     const asked = Date.now();
     readiness.push({ asked, status: await hub.ready(), answered: Date.now() });
@@ -213,8 +220,8 @@ async function failWhilePublishing(t, hub, history, file, at, readers) {
   assert.deepEqual(hub.server.exited, { code: STORAGE, signal: null }, hub.server.logs);
   assert.doesNotMatch(hub.server.logs, /panicked/);
   assert.ok(exitedAt - failure.at < 2_000, `it ended ${exitedAt - failure.at} ms after the failure`);
-  const late = readiness.filter(({ asked, status }) => asked > failure.at + 100 && status === 200);
-  assert.deepEqual(late, [], `readyz said 200 more than 100 ms after the failure at ${failure.at}`);
+  const late = readiness.filter(({ asked, status }) => asked > failure.at + 1_000 && status === 200);
+  assert.deepEqual(late, [], `readyz said 200 more than a second after the failure at ${failure.at}`);
   const after = answers.filter(({ sent, answered }) => (alone ? answered : sent) > failure.at);
   assert.deepEqual(after, [], `acknowledged after the failure at ${failure.at}`);
 }

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use oyez_client::ErrorKind;
+
+use crate::visible::tell;
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -47,10 +48,17 @@ impl Failure {
         }
     }
 
-    /// Writes the line to standard error.
+    /// The same status, whose line is told by `tell`.
+    pub(crate) fn told(self, tell: impl FnOnce(&str)) -> Self {
+        tell(&self.line);
+        Self { line: String::new(), ..self }
+    }
+
+    /// Writes the line to standard error, unless it was told.
     pub(crate) fn tell(&self) -> ExitCode {
-        // there is nowhere left to report that this fails
-        let _ = writeln!(std::io::stderr(), "{}", self.line);
+        if !self.line.is_empty() {
+            tell(&self.line);
+        }
         ExitCode::from(self.status)
     }
 }

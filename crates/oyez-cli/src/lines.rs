@@ -1,23 +1,25 @@
 //! `oyez pub --lines`: a stream of lines as a live log.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use oyez_client::{Batch, Error, ErrorKind, Event, IdempotencyKeys, Publisher};
-use oyez_proto::EVENT_BYTES_MAX;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::failure::{Failure, one_line};
-use crate::input::{self, NotUtf8, Unreadable};
+use crate::input::{self, Line, NotUtf8, Unfit};
+use crate::limits::LINE_BYTES_MAX;
 use crate::signals;
 use crate::target::Target;
+use crate::visible;
 
 /// Publishes each line of `input` as an event like `template`, and ends when the input does, at Ctrl-C, or at the
 /// first batch that is refused. A batch that is not answered is sent again under the same name until it is; the next
-/// one waits, so the order is that of the input.
+/// one waits, so the order is that of the input. A line that cannot be an event, or is too large for the hub, is told, left out and
+/// counted.
 pub(crate) async fn publish(
     publisher: Publisher,
     target: &Target,
@@ -42,11 +44,14 @@ struct Publishing<'a> {
     publisher: Publisher,
     topic: &'a str,
     template: &'a Event,
-    waiting: Batch,
+    waiting: Vec<(u64, String)>, // lines and their numbers
+    waiting_bytes: usize,
     due: Option<Instant>,
     keys: IdempotencyKeys,
     under_way: UnderWay,
+    read: u64,
     certain: u64,
+    left_out: u64,
     progress: ProgressBar,
 }
 
@@ -57,18 +62,21 @@ impl<'a> Publishing<'a> {
             publisher,
             topic: &target.topic,
             template,
-            waiting: Batch::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
             due: None,
             keys: IdempotencyKeys::new(),
             under_way: UnderWay::default(),
+            read: 0,
             certain: 0,
+            left_out: 0,
             progress,
         }
     }
 
     async fn run(
         &mut self,
-        mut input: mpsc::Receiver<Result<Vec<String>, Unreadable>>,
+        mut input: mpsc::Receiver<Result<Vec<Line>, io::Error>>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), Failure> {
         loop {
@@ -80,7 +88,8 @@ impl<'a> Publishing<'a> {
                     Some(Ok(found)) => self.take(found).await?,
                     Some(Err(error)) => {
                         self.flush().await?;
-                        return Err(self.unreadable(&error));
+                        let certain = certain(self.certain);
+                        return Err(self.end_with(format!("{certain}; the input cannot be read on: {error}")));
                     }
                     None => break,
                 },
@@ -88,7 +97,11 @@ impl<'a> Publishing<'a> {
         }
         self.flush().await?;
         self.progress.finish();
-        Ok(())
+        match self.left_out {
+            0 => Ok(()),
+            1 => Err(Failure::failed(format!("{}; 1 line was left out", certain(self.certain)))),
+            more => Err(Failure::failed(format!("{}; {more} lines were left out", certain(self.certain)))),
+        }
     }
 
     /// Resolves when the first waiting line has waited long enough.
@@ -99,13 +112,26 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    async fn take(&mut self, lines: Vec<String>) -> Result<(), Failure> {
+    async fn take(&mut self, lines: Vec<Line>) -> Result<(), Failure> {
         for line in lines {
+            self.read += 1;
+            let line = match line {
+                Line::Text(line) => line,
+                Line::Unfit(Unfit::NotUtf8) => {
+                    self.leave_out(self.read, "is not UTF-8 (--lossy replaces such bytes)");
+                    continue;
+                }
+                Line::Unfit(Unfit::TooLong) => {
+                    self.leave_out(self.read, &format!("is longer than {LINE_BYTES_MAX} bytes"));
+                    continue;
+                }
+            };
             let line_bytes = json_len(self.topic) + json_len(&line) + LINE_OVERHEAD_BYTES;
-            if !self.waiting.is_empty() && self.waiting.bytes() + line_bytes > BATCH_BYTES_MAX {
+            if !self.waiting.is_empty() && self.waiting_bytes + line_bytes > BATCH_BYTES_MAX {
                 self.flush().await?;
             }
-            self.waiting.push(self.topic, &like(self.template, line));
+            self.waiting.push((self.read, line));
+            self.waiting_bytes += line_bytes;
             self.due.get_or_insert_with(|| Instant::now() + BATCH_WAIT);
             if self.waiting.len() >= BATCH_LINES_MAX {
                 self.flush().await?;
@@ -114,20 +140,46 @@ impl<'a> Publishing<'a> {
         Ok(())
     }
 
+    /// Publishes what waits. Of a batch that is too large for the hub the halves are tried, down to the line that is.
     async fn flush(&mut self) -> Result<(), Failure> {
         self.due = None;
-        let batch = std::mem::take(&mut self.waiting);
-        if batch.is_empty() {
-            return Ok(());
+        self.waiting_bytes = 0;
+        let mut batches = vec![std::mem::take(&mut self.waiting)];
+        while let Some(mut lines) = batches.pop() {
+            let [(first, _), ..] = &lines[..] else { continue };
+            let first = *first;
+            let last = lines.last().map_or(first, |(number, _)| *number);
+            match self.send(first, last, &lines).await {
+                Ok(()) => self.certain += lines.len() as u64,
+                Err(error) if error.status() == Some(TOO_LARGE) && lines.len() == 1 => {
+                    self.leave_out(first, &format!("is too large for the hub ({})", one_line(&error)));
+                }
+                Err(error) if error.status() == Some(TOO_LARGE) => {
+                    let half = lines.split_off(lines.len() / 2);
+                    batches.extend([half, lines]);
+                }
+                Err(error) => return Err(self.not_published(&one_line(&error))),
+            }
+            self.progress.set_position(self.certain);
         }
-        self.under_way = UnderWay::lines(self.certain + 1, batch.len() as u64);
-        let told = |error: &Error, wait| self.under_way.failed(error, wait, &self.progress);
-        let outcome = self.publisher.publish_batch_until_answered(&self.keys.draw(), batch, told).await;
-        outcome.map_err(|error| self.not_published(&one_line(&error)))?;
-        self.under_way.answered(&self.progress);
-        self.certain = self.under_way.last;
-        self.progress.set_position(self.certain);
         Ok(())
+    }
+
+    async fn send(&mut self, first: u64, last: u64, lines: &[(u64, String)]) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        for (_, line) in lines {
+            batch.push(self.topic, &like(self.template, line.clone()));
+        }
+        self.under_way = UnderWay::lines(first, last);
+        let told = |error: &Error, wait| self.under_way.failed(error, wait, &self.progress);
+        self.publisher.publish_batch_until_answered(&self.keys.draw(), batch, told).await?;
+        self.under_way.answered(&self.progress);
+        Ok(())
+    }
+
+    fn leave_out(&mut self, number: u64, why: &str) {
+        self.left_out += 1;
+        tell(&format!("line {number} {why}; it is left out"), &self.progress);
     }
 
     fn given_up(&self) -> Failure {
@@ -135,9 +187,8 @@ impl<'a> Publishing<'a> {
     }
 
     fn not_published(&self, why: &str) -> Failure {
-        self.progress.abandon();
         let (certain, these) = (certain(self.certain), &self.under_way);
-        Failure::failed(if these.unknown_since.is_some() {
+        self.end_with(if these.unknown_since.is_some() {
             let next = "look at the topic, then go on from where it ends";
             format!("{certain}; {these} may be published or not ({why}): {next}")
         } else {
@@ -145,19 +196,9 @@ impl<'a> Publishing<'a> {
         })
     }
 
-    fn unreadable(&self, error: &Unreadable) -> Failure {
+    fn end_with(&self, why: String) -> Failure {
         self.progress.abandon();
-        let certain = certain(self.certain);
-        let line = self.certain + 1; // all before it are published
-        match error {
-            Unreadable::NotUtf8 => {
-                Failure::failed(format!("{certain}; line {line} is not UTF-8 (--lossy replaces such bytes)"))
-            }
-            Unreadable::TooLong => {
-                Failure::failed(format!("{certain}; line {line} is longer than {EVENT_BYTES_MAX} bytes"))
-            }
-            Unreadable::Io(error) => Failure::failed(format!("{certain}; the input cannot be read on: {error}")),
-        }
+        Failure::failed(why)
     }
 }
 
@@ -171,8 +212,8 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn lines(first: u64, number: u64) -> Self {
-        Self { first, last: first + number - 1, ..Self::default() }
+    fn lines(first: u64, last: u64) -> Self {
+        Self { first, last, ..Self::default() }
     }
 
     /// Says that an attempt failed: whoever waits wants to know for what.
@@ -207,8 +248,7 @@ impl fmt::Display for UnderWay {
 
 /// Writes a line to standard error, above the progress if that is shown.
 fn tell(note: &str, progress: &ProgressBar) {
-    // there is nowhere left to report that this fails
-    progress.suspend(|| drop(writeln!(io::stderr(), "oyez: {note}")));
+    progress.suspend(|| visible::tell(&format!("oyez: {note}")));
 }
 
 fn certain(lines: u64) -> String {
@@ -260,4 +300,5 @@ const BATCH_WAIT: Duration = Duration::from_millis(20); // since the first line 
 const LINE_OVERHEAD_BYTES: usize = 256; // keys, type and reconnection time around topic and data
 const KEY_KEPT: Duration = Duration::from_secs(10 * 60); // how long a hub remembers the name of a batch
 const GRACE: Duration = Duration::from_secs(5); // for the lines that wait when the command is stopped
+const TOO_LARGE: u16 = 413;
 const INTERRUPTED: i32 = 130; // what shells say of a command ended by SIGINT

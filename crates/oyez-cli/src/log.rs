@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use oyez_server::{HistoryError, HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 
 use crate::failure::Failure;
+use crate::visible::{VisibleJson, tell, visible_json, visible_line};
 
 /// Look at, check, repair or move the history that `oyez serve --data DIR` keeps
 #[derive(Args)]
@@ -85,7 +86,7 @@ fn inspect(dir: &Path, json: bool) -> Result<(), Failure> {
     let inspection = StoredLog::open(dir).and_then(|log| log.inspect()).map_err(failed)?;
     if json {
         let text = serde_json::to_string(&inspection).map_err(|error| Failure::failed(error.to_string()))?;
-        return say([text]);
+        return say_as_it_is([visible_json(&text)]);
     }
     say(in_words(&inspection))
 }
@@ -96,7 +97,7 @@ fn verify(dir: &Path) -> Result<(), Failure> {
         StoredLog::open(dir).and_then(|log| log.verify(|done, of| bar.show(done, of))).map_err(failed)?;
     bar.end();
     for name in &verification.torn {
-        tell(format!("{name}: a write was cut off at its end, by a crash; the next start takes that away"));
+        tell(&format!("{name}: a write was cut off at its end, by a crash; the next start takes that away"));
     }
     say(&verification.findings)?;
     match verification.findings.len() {
@@ -164,7 +165,7 @@ fn what_becomes(repair: &Repair, done: bool) -> Vec<String> {
 
 fn export(dir: &Path, topic: Option<&str>) -> Result<(), Failure> {
     let matcher = topic.map(str::parse::<Matcher>).transpose().map_err(|error| Failure::usage(error.to_string()))?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = VisibleJson::new(BufWriter::new(io::stdout().lock()));
     let exported = StoredLog::open(dir).and_then(|log| log.export(matcher.as_ref(), &mut out));
     let exported = match exported {
         Err(error) if is_broken_pipe(&error) => return Ok(()),
@@ -174,7 +175,7 @@ fn export(dir: &Path, topic: Option<&str>) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         flushed => flushed.map_err(unprintable)?,
     }
-    exported.findings.iter().for_each(tell);
+    exported.findings.iter().for_each(|finding| tell(&finding.to_string()));
     match (exported.findings.len(), exported.is_incomplete) {
         (0, _) => Ok(()),
         (_, true) => Err(Failure::failed("the history is damaged, so what was written is perhaps not all of it")),
@@ -254,8 +255,13 @@ fn segments(number: u64) -> String {
     if number == 1 { "1 segment".to_owned() } else { format!("{number} segments") }
 }
 
-/// Lines on standard output. Nobody may be reading any more.
+/// Lines on standard output, with the names of files and topics in them.
 fn say(lines: impl IntoIterator<Item = impl Display>) -> Result<(), Failure> {
+    say_as_it_is(lines.into_iter().map(|line| visible_line(&line.to_string()).into_owned()))
+}
+
+/// The same of lines that steer nothing. Nobody may be reading any more.
+fn say_as_it_is(lines: impl IntoIterator<Item = impl Display>) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = lines.into_iter().try_for_each(|line| writeln!(out, "{line}"));
     written = written.and_then(|()| out.flush());
@@ -263,11 +269,6 @@ fn say(lines: impl IntoIterator<Item = impl Display>) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(unprintable),
     }
-}
-
-/// A line on standard error; there is nowhere left to report that this fails.
-fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` calls")]

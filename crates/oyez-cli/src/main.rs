@@ -1,14 +1,20 @@
 //! `oyez`: serve, publish, subscribe, decode and measure Server-Sent Events on the command line.
 
+// a print panics where nobody reads
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(not(unix))]
 compile_error!("oyez-cli is for Unix: its signals, its pipes and the history of `oyez serve --data` are");
 
+mod banner;
 mod bench;
 mod decode;
 mod failure;
 mod input;
+mod limits;
 mod lines;
 mod log;
+mod logger;
 mod not_yet;
 mod output;
 mod pretty;
@@ -20,6 +26,7 @@ mod signals;
 mod sub;
 mod target;
 mod visible;
+mod web_address;
 
 use std::process::ExitCode;
 
@@ -33,7 +40,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Server-Sent Events on the command line.
 #[derive(Parser)]
-#[command(name = "oyez", version, arg_required_else_help = true)]
+#[command(name = "oyez", version, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,12 +54,18 @@ enum Command {
     Decode(decode::Decode),
     Bench(Box<bench::Bench>),
     Log(log::Log),
-    #[command(flatten)]
-    NotYet(not_yet::CommandNotYet),
 }
 
+const AFTER_HELP: &str = "\
+Environment: OYEZ_LISTEN and others set up `oyez serve`, whose --help names them. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY
+are those of `sub` and `pub`. NO_COLOR turns colours off.";
+
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) => Err(not_yet::refusal(&error).unwrap_or_else(|| error.exit())),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
     }
@@ -66,6 +79,5 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Decode(decode) => decode.run(),
         Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
-        Command::NotYet(command) => Err(command.refuse()),
     }
 }

@@ -10,7 +10,7 @@ use oyez_proto::{Event, EventId};
 use serde::{Deserialize, Serialize};
 
 use crate::pretty;
-use crate::visible::visible;
+use crate::visible::{visible, visible_json};
 
 /// A line of output. The shapes are a contract: programs read them.
 #[derive(Debug, Serialize)]
@@ -103,7 +103,7 @@ impl Output {
     /// Prints a line of newline-delimited JSON, with its kind in front of the fields that it came with.
     pub(crate) fn print_ndjson(&mut self, line: &str, source: Option<&str>) -> io::Result<()> {
         let text = match self.format {
-            Format::Json => with_kind(line),
+            Format::Json => visible_json(&with_kind(line)).into_owned(),
             Format::Human => format!("{}{}\n", head(&clock(), source), body(line)),
         };
         self.write(&text)
@@ -131,7 +131,10 @@ fn json(line: &Line<'_>, source: Option<&str>) -> io::Result<String> {
         Some(url) => serde_json::to_string(&FromOneOfSeveral { line, url })?,
     };
     text.push('\n');
-    Ok(text)
+    Ok(match visible_json(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shown) => shown,
+    })
 }
 
 /// A line that is no JSON object stays as it is.
@@ -280,5 +283,18 @@ mod tests {
             Line::Event { event_type: "\u{1b}[2J", data: "\u{1b}]0;x\u{7}\u{9b}31m\r", id: "\u{8}", retry: None };
         let plain = anstream::adapter::strip_str(&human(&line, None, "-")).to_string();
         assert_eq!(plain, "- \\u{1b}[2J \\u{8} \\u{1b}]0;x\\u{7}\\u{9b}31m\\r\n");
+        let json = json(&line, None).unwrap();
+        assert_eq!(
+            json,
+            "{\"kind\":\"event\",\"type\":\"\\u001b[2J\",\"data\":\"\\u001b]0;x\\u0007\\u009b31m\\r\",\"id\":\"\\b\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_line_of_ndjson_cannot_steer_the_terminal() {
+        for text in ["\u{1b}[2J\u{202e}", "{\"data\":\"\u{9b}31m\u{202e}\"}", "{\"data\":\"\u{1b}[2J\"}"] {
+            let shown = visible_json(&with_kind(text)).into_owned();
+            assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{shown:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `oyez pub`: one event, or each line of a stream as an event.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,29 +9,32 @@ use clap::Args;
 use oyez_client::{Error, Event, Publisher};
 use oyez_proto::EVENT_BYTES_MAX;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::input::NotUtf8;
 use crate::lines;
 use crate::request::RequestOptions;
 use crate::runtime::runtime;
 use crate::target::Target;
+use crate::visible::{tell, visible_line};
+use crate::web_address::{meant, shown};
 
 /// Publish an event, or each line of the input as one
 ///
 /// Without DATA and --file the data is all of standard input, exactly. The id of the event is printed. With --lines
 /// each line is an event as soon as it is there: tail -F app.log | oyez pub --lines URL
-/// Lines that are not answered are sent again, under a name by which the hub knows them, until they are.
+/// Lines that are not answered are sent again, under a name by which the hub knows them, until they are. A line that is too large or
+/// no UTF-8 is told and left out, and the status is 1 at the end.
 #[derive(Args)]
 pub(crate) struct Publish {
     /// The URL of the topic, such as http://127.0.0.1:8888/events/news
     #[arg(value_name = "URL")]
     url: String,
 
-    /// The data of the event
+    /// The data of the event; - is standard input
     #[arg(value_name = "DATA", conflicts_with_all = ["file", "lines"], allow_negative_numbers = true)]
     data: Option<String>,
 
-    /// Read the data from this file
+    /// Read the data from this file; - is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -39,7 +42,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     lines: bool,
 
-    /// With --lines: replace bytes that are not UTF-8 by U+FFFD instead of stopping at them
+    /// With --lines: replace bytes that are not UTF-8 by U+FFFD instead of leaving their line out
     #[arg(long, requires = "lines")]
     lossy: bool,
 
@@ -62,7 +65,7 @@ pub(crate) struct Publish {
 impl Publish {
     pub(crate) fn run(self) -> Result<(), Failure> {
         // what is wrong on the command line is told before any input is read
-        let url = self.url.as_str();
+        let url = &*meant(&self.url)?;
         Publisher::new(url).map_err(|error| Failure::of(&error))?;
         let template = self.dress(Event::data(""))?;
         if self.lines {
@@ -74,11 +77,9 @@ impl Publish {
         let publisher = self.publisher(url)?;
         let event = self.dress(Event::data(self.read()?))?;
         let runtime = runtime()?;
-        let id = runtime.block_on(publisher.publish(&event)).map_err(|error| Failure::of(&error))?;
-        if let Some(id) = id {
-            // whoever does not read the id does not need it
-            let _ = writeln!(io::stdout(), "{id}");
-        }
+        let id = runtime.block_on(publisher.publish(&event)).map_err(|error| refused(url, &error))?;
+        // whoever does not read the id does not need it
+        let _ = writeln!(io::stdout(), "{}", visible_line(&id));
         Ok(())
     }
 
@@ -106,9 +107,25 @@ impl Publish {
         Ok(event)
     }
 
+    /// The file to read, unless that is standard input.
+    fn file(&self) -> Option<&PathBuf> {
+        self.file.as_ref().filter(|file| file.as_os_str() != STANDARD_INPUT)
+    }
+
+    /// Whoever waits for the command waits for himself.
+    fn tell_of_terminal(&self) {
+        if io::stdin().is_terminal() {
+            let what = if self.lines { "each line is an event" } else { "all of it is one event" };
+            tell(&format!("oyez: reads from the terminal, {what}; Ctrl-D ends it"));
+        }
+    }
+
     fn input(&self) -> Result<Box<dyn Read + Send>, Failure> {
-        Ok(match &self.file {
-            None => Box::new(io::stdin()),
+        Ok(match self.file() {
+            None => {
+                self.tell_of_terminal();
+                Box::new(io::stdin())
+            }
             Some(file) => match File::open(file) {
                 Ok(file) => Box::new(file),
                 Err(error) => return Err(Failure::failed(format!("{}: {error}", file.display()))),
@@ -117,11 +134,11 @@ impl Publish {
     }
 
     fn input_name(&self) -> String {
-        self.file.as_ref().map_or_else(|| "standard input".to_owned(), |file| file.display().to_string())
+        self.file().map_or_else(|| "standard input".to_owned(), |file| file.display().to_string())
     }
 
     fn read(&self) -> Result<String, Failure> {
-        if let Some(data) = &self.data {
+        if let Some(data) = self.data.as_ref().filter(|data| *data != STANDARD_INPUT) {
             return Ok(data.clone());
         }
         let name = self.input_name();
@@ -140,3 +157,15 @@ impl Publish {
         })
     }
 }
+
+/// Whoever has left out the topic is told where topics are.
+fn refused(url: &str, error: &Error) -> Failure {
+    let is_topic = url::Url::parse(url).is_ok_and(|url| url.path().split('/').any(|segment| segment == "events"));
+    if is_topic || !matches!(error.status(), Some(404 | 405)) {
+        return Failure::of(error);
+    }
+    let origin = url::Url::parse(&shown(url)).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    Failure::failed(format!("{}; the URL of a topic of a hub is {origin}/events/TOPIC", one_line(error)))
+}
+
+const STANDARD_INPUT: &str = "-";

@@ -1,19 +1,23 @@
 //! `oyez serve`: the hub.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use oyez_server::{
-    Config, ConfigError, Kind, NOT_YET, SETTINGS, Server, ServerError, Setting, Settings, similar_variable,
+    Config, ConfigError, Kind, LogFormat, SETTINGS, Server, ServerError, Setting, Settings, similar_variable,
 };
-use tracing_subscriber::EnvFilter;
+use serde_json::json;
 
+use crate::banner::Banner;
 use crate::failure::Failure;
+use crate::logger::Logger;
 use crate::signals;
+use crate::visible::visible_line;
 
 /// Run the hub: publish with curl, subscribe from any browser
 #[derive(Args)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Serve {
     #[command(flatten)]
     flags: Flags,
@@ -23,21 +27,14 @@ pub(crate) struct Serve {
     /// Check the configuration and end
     #[arg(long)]
     check: bool,
-    /// How logs are written [default: text]
-    #[arg(long, value_name = "text|json", value_parser = ["text", "json"])]
-    log_format: Option<String>,
 }
 
 /// The flags of the server's settings: one for each row of its table.
-struct Flags {
-    settings: Settings,
-    /// A flag that the design has and this build does not.
-    not_yet: Option<&'static str>,
-}
+struct Flags(Settings);
 
 impl Args for Flags {
     fn augment_args(command: clap::Command) -> clap::Command {
-        command.args(SETTINGS.iter().filter_map(flag)).args(NOT_YET.into_iter().map(flag_not_yet))
+        command.args(SETTINGS.iter().filter_map(flag))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -54,8 +51,7 @@ impl FromArgMatches for Flags {
                 settings.flag(setting, words.cloned().collect()).map_err(refused)?;
             }
         }
-        let not_yet = NOT_YET.into_iter().map(|(_, flag)| flag).find(|flag| matches.contains_id(flag));
-        Ok(Self { settings, not_yet })
+        Ok(Self(settings))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -66,7 +62,10 @@ impl FromArgMatches for Flags {
 
 /// The flag of a setting, if it has one.
 fn flag(setting: &'static Setting) -> Option<Arg> {
-    let flag = Arg::new(setting.key).long(setting.flag_name()?).help(setting.help());
+    let variables: Vec<_> =
+        setting.variable().into_iter().chain(setting.also.iter().map(ToString::to_string)).collect();
+    let help = format!("{} [env: {}]", setting.help(), variables.join(", "));
+    let flag = Arg::new(setting.key).long(setting.flag_name()?).help(help);
     Some(match (setting.kind, setting.flag_value()) {
         (_, None) => flag.action(ArgAction::Set).num_args(0).default_missing_value("true"),
         (Kind::Truth, Some(value)) => {
@@ -77,30 +76,28 @@ fn flag(setting: &'static Setting) -> Option<Arg> {
     })
 }
 
-/// It is known, so that it can be refused by its name; nobody is shown it.
-fn flag_not_yet((_, flag): (&'static str, &'static str)) -> Arg {
-    Arg::new(flag).long(flag).num_args(0..=1).hide(true)
-}
-
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(flag) = self.flags.not_yet {
-            return Err(Failure::usage(format!("--{flag} is not in this build yet; leave it out")));
-        }
-        log_to_standard_error(self.log_format.as_deref());
-        let check = self.check;
-        let config = self.config()?;
-        if check {
-            let _ = writeln!(std::io::stdout(), "the configuration is good");
-            return Ok(());
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-        runtime.block_on(serve(config))
+        let logger = Logger::start(std::io::stderr());
+        let (mut format, check) = (self.early_format(), self.check);
+        let outcome = self.config(&logger).and_then(|config| {
+            format = config.log_format();
+            if check { good() } else { run(config, &logger) }
+        });
+        // it goes the way of the lines before it
+        let outcome = outcome.map_err(|failure| failure.told(|line| tell(line, format, &logger)));
+        logger.flush();
+        outcome
     }
 
-    /// Flags over environment over file over defaults.
-    fn config(self) -> Result<Config, Failure> {
+    /// How lines are written before the configuration is known, and where it is wrong.
+    fn early_format(&self) -> LogFormat {
+        let said = self.flags.0.log_format.clone().or_else(|| std::env::var("OYEZ_LOG_FORMAT").ok());
+        if said.as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text }
+    }
+
+    /// Flags over environment over file over defaults. What is logged from then on goes to `logger`.
+    fn config(self, logger: &Logger) -> Result<Config, Failure> {
         let default_file = Path::new("oyez.toml");
         let file = match &self.config {
             Some(file) => Settings::from_file(file).map_err(refused)?,
@@ -110,11 +107,33 @@ impl Serve {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let (environment, unknown) = Settings::from_env(variables).map_err(refused)?;
+        let settings = self.flags.0.over(environment).over(file);
+        let is_level_said = settings.log_level.is_some();
+        let config = settings.resolve().map_err(refused)?;
+        logger.log(&config, is_level_said);
         for name in unknown.iter().filter(|name| !OWN_VARIABLES.contains(&name.as_str())) {
             tracing::warn!(%name, similar = similar_variable(name), "unknown variable is ignored");
         }
-        self.flags.settings.over(environment).over(file).resolve().map_err(refused)
+        Ok(config)
     }
+}
+
+fn good() -> Result<(), Failure> {
+    let said = writeln!(std::io::stdout(), "the configuration is good");
+    said.map_err(|error| Failure::failed(format!("standard output: {error}")))
+}
+
+fn tell(line: &str, format: LogFormat, logger: &Logger) {
+    match format {
+        LogFormat::Json => logger.say_json("ERROR", &json!({ "message": line })),
+        _ => logger.say(format!("{}\n", visible_line(line)).as_bytes()),
+    }
+}
+
+fn run(config: Config, logger: &Logger) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(serve(config, logger))
 }
 
 /// Threads that read requests: all processors but one, which is the fan-out thread's.
@@ -122,8 +141,8 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    let banner = Banner::of(&config);
+async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
+    let (banner, format) = (Banner::of(&config), config.log_format());
     let server = Server::bind(config).await.map_err(|error| match error {
         // starting again does not change what is on the disk, or whose it is
         ServerError::History(_) => Failure::configuration(error.to_string()),
@@ -136,9 +155,14 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut serving = tokio::spawn(server.run(async {
         let _ = stopped.await;
     }));
-    // scripts wait for these two lines
+    // scripts wait for these two lines, and may look at what was logged before
+    logger.flush();
     let _ = writeln!(std::io::stdout(), "listening on http://{address}\nadmin on http://{admin}");
-    banner.show(&format!("http://{address}"));
+    let (url, admin) = (format!("http://{address}"), format!("http://{admin}"));
+    match format {
+        LogFormat::Json => logger.say_json("INFO", &banner.fields(&url, &admin)),
+        _ => logger.say(banner.text(&url).as_bytes()),
+    }
     tokio::select! {
         served = &mut serving => return ended(served),
         () = signals.next() => {}
@@ -164,59 +188,13 @@ fn refused(error: ConfigError) -> Failure {
     Failure::configuration(error.to_string())
 }
 
-fn log_to_standard_error(format: Option<&str>) {
-    let filter = EnvFilter::try_from_env("OYEZ_LOG_LEVEL").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        Some("json") => logs.json().init(),
-        _ => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-    }
-}
-
-/// What a person sees who starts the hub: what is on, what is not safe, and the commands to paste next.
-struct Banner {
-    history: String,
-    demo: bool,
-    page: bool,
-    anonymous_publish: bool,
-}
-
-impl Banner {
-    fn of(config: &Config) -> Self {
-        Self {
-            history: config.history_in_words(),
-            demo: config.demo(),
-            page: config.page,
-            anonymous_publish: config.anonymous_publish,
-        }
-    }
-
-    fn show(&self, url: &str) {
-        let mut lines = vec![format!("Oyez {} on {url}", env!("CARGO_PKG_VERSION"))];
-        if self.page {
-            lines.push(format!("  page       {url}/"));
-        }
-        lines.push(format!("  subscribe  curl -N {url}/events/news"));
-        if self.anonymous_publish {
-            lines.push(format!("  publish    curl -d hello {url}/events/news"));
-        }
-        if self.demo {
-            lines.push(format!("  demo       curl -N {url}/clock"));
-        }
-        lines.push(format!("  {}", self.history));
-        lines.push(match self.anonymous_publish {
-            true => "  anyone on this machine may publish and subscribe, because only this machine is listened to;\n  \
-                     behind a reverse proxy on the same host that means its visitors may subscribe: set public_urls there"
-                .to_owned(),
-            false => "  publishing is off: public_urls is set, and keys are not in this build yet".to_owned(),
-        });
-        // a closed standard error is no reason not to serve
-        let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
-    }
-}
+const AFTER_HELP: &str = "\
+Each flag has a variable, in brackets, and a key in oyez.toml: --keep-alive 15s is OYEZ_KEEP_ALIVE=15s and
+keep_alive = \"15s\". Flags come before variables, variables before the file, the file before the defaults. A list has commas in
+a variable. RUST_LOG is the log level where none is said.";
 
 /// Variables of ours that are no settings.
-const OWN_VARIABLES: [&str; 4] = ["OYEZ_LOG_LEVEL", "OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];
+const OWN_VARIABLES: [&str; 3] = ["OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];
 
 #[cfg(test)]
 mod tests {
@@ -230,16 +208,17 @@ mod tests {
         serve: Serve,
     }
 
-    fn flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Flags {
+    fn flags<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Settings {
         Command::try_parse_from(std::iter::once("oyez").chain(arguments))
             .unwrap_or_else(|error| error.exit())
             .serve
             .flags
+            .0
     }
 
     #[test]
     fn each_setting_is_said_by_its_flag() {
-        assert_eq!(flags([]).settings, Settings::default());
+        assert_eq!(flags([]), Settings::default());
         for setting in SETTINGS {
             let Some(name) = setting.flag_name() else { continue };
             let word = if setting.kind == Kind::Truth { "true" } else { "1" };
@@ -247,30 +226,20 @@ mod tests {
             let arguments = if setting.flag_value().is_some() { vec![&*flag, word] } else { vec![&*flag] };
             let mut expected = Settings::default();
             expected.flag(setting, vec![word.to_owned()]).unwrap();
-            let Flags { settings, not_yet } = flags(arguments);
-            assert_eq!((settings, not_yet), (expected, None), "{flag}");
+            assert_eq!(flags(arguments), expected, "{flag}");
         }
     }
 
     #[test]
     fn a_repeated_flag_is_a_list_and_a_comma_is_part_of_a_word() {
-        let settings = flags(["--compact", "a,b", "--compact", "c"]).settings;
+        let settings = flags(["--compact", "a,b", "--compact", "c"]);
         assert_eq!(settings.compact, Some(vec!["a,b".to_owned(), "c".to_owned()]));
     }
 
     #[test]
     fn a_flag_alone_is_true() {
-        let settings = flags(["--page", "--demo"]).settings;
+        let settings = flags(["--page", "--demo"]);
         assert_eq!((settings.page, settings.demo), (Some(true), Some(true)));
-        assert_eq!(flags(["--page=false"]).settings.page, Some(false));
-    }
-
-    #[test]
-    fn what_is_not_in_this_build_is_known_by_its_name() {
-        for (_, flag) in NOT_YET {
-            let name = format!("--{flag}");
-            assert_eq!(flags([&*name]).not_yet, Some(flag));
-            assert_eq!(flags([&*name, "value"]).not_yet, Some(flag));
-        }
+        assert_eq!(flags(["--page=false"]).page, Some(false));
     }
 }

@@ -18,12 +18,14 @@ use crate::request::RequestOptions;
 use crate::runtime::runtime;
 use crate::signals;
 use crate::target::Unended;
+use crate::web_address::{meant, shown};
 
 /// Subscribe: print the events of one or several streams as they come
 ///
 /// It reconnects and resumes like a browser's EventSource, and runs until it is stopped. In a pipe, or with --json,
 /// each line is one JSON object. Exit status: 0 after 204, the end of all topics that the URL names, --max-events or
-/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once.
+/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once. Cookies
+/// are kept for their origin while it runs.
 #[derive(Args)]
 pub(crate) struct Sub {
     /// Where to subscribe; several URLs are several streams
@@ -69,7 +71,7 @@ pub(crate) struct Sub {
     #[arg(long, value_name = "N", default_value_t = 300_000)]
     read_timeout_ms: u64,
 
-    /// The reconnection time until the stream sets it; under 100 counts as 100
+    /// The reconnection time until the stream sets it; under 100 counts as 100, over an hour as an hour
     #[arg(long, value_name = "N", default_value_t = 3_000)]
     initial_delay_ms: u64,
 
@@ -101,7 +103,8 @@ enum StreamFormat {
 }
 
 impl Sub {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        self.urls = self.urls.iter().map(|url| meant(url)).collect::<Result<_, _>>()?;
         let sources = self.urls.iter().map(|url| self.source(url)).collect::<Result<Vec<_>, _>>()?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(self.print(sources));
@@ -125,6 +128,7 @@ impl Sub {
             .read_timeout((self.read_timeout_ms > 0).then(|| Duration::from_millis(self.read_timeout_ms)))
             .initial_delay(Duration::from_millis(self.initial_delay_ms))
             .jitter(!self.no_jitter)
+            .cookies(true)
             .comments(self.comments)
             .event_bytes_max(self.max_event_bytes);
         for (name, value) in self.request.headers()? {
@@ -141,7 +145,8 @@ impl Sub {
     }
 
     fn with_parameters(&self, url: &str) -> Result<Url, Failure> {
-        let mut url = Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {url:?}: {error}")))?;
+        let mut url =
+            Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {:?}: {error}", shown(url))))?;
         let last = self.last.map(|last| last.to_string());
         let parameters =
             [("since", self.since.as_deref()), ("last", last.as_deref()), ("until", self.until.as_deref())];
@@ -177,8 +182,8 @@ impl Sub {
                     None => return Ok(()),
                 },
             };
-            let url = self.urls.get(from).filter(|_| self.urls.len() > 1).map(String::as_str);
-            match print(&item, url, &mut output).and_then(|()| output.flush()) {
+            let url = self.urls.get(from).filter(|_| self.urls.len() > 1).map(|url| shown(url));
+            match print(&item, url.as_deref(), &mut output).and_then(|()| output.flush()) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 Err(error) => return Err(Failure::failed(format!("standard output: {error}"))),
                 Ok(()) => {}
@@ -291,10 +296,9 @@ fn is_event(item: &Item) -> bool {
 
 /// A URL without user, password and query, for messages that end in logs.
 fn without_secrets(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
-    let _ = (url.set_username(""), url.set_password(None));
-    url.set_query(None);
-    url.into()
+    let Ok(mut parsed) = Url::parse(&shown(url)) else { return shown(url) };
+    parsed.set_query(None);
+    parsed.into()
 }
 
 const ITEMS_AHEAD: usize = 64; // enough to keep the writer busy; more would only be older when it is printed

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::failure::Failure;
+use crate::web_address::shown;
 
 /// A topic, and the URL that takes batches for it.
 #[derive(Debug)]
@@ -18,7 +19,8 @@ impl Target {
     /// Splits `url` after its first path segment `events`; what follows is the topic, or the topic `events` if
     /// nothing follows.
     pub(crate) fn of(url: &str) -> Result<Self, Failure> {
-        let mut parsed = Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {url:?}: {error}")))?;
+        let mut parsed =
+            Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {:?}: {error}", shown(url))))?;
         let Some((base, topic)) = split(parsed.path()) else {
             let message = format!("--lines wants a URL whose path has a segment \"events\", not {:?}", parsed.path());
             return Err(Failure::usage(message));

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{ACCEPT, CACHE_CONTROL};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL};
 use oyez_proto::{EventId, Format};
 
+use crate::cookies::Cookies;
 use crate::limits::READ_TIMEOUT;
 use crate::request::Request;
 use crate::{Connect, Error, EventSource, HttpConnect};
@@ -21,6 +22,7 @@ pub struct EventSourceBuilder {
     request: Request,
     format: Format,
     read_timeout: Option<Duration>,
+    cookies: bool,
 }
 
 impl EventSource {
@@ -49,6 +51,7 @@ impl EventSourceBuilder {
             request: Request::new(url)?,
             format: Format::EventStream,
             read_timeout: Some(READ_TIMEOUT),
+            cookies: false,
         })
     }
 
@@ -97,7 +100,7 @@ impl EventSourceBuilder {
         self
     }
 
-    /// The reconnection time until the stream sets it; 3 s unless set, and never under 100 ms.
+    /// The reconnection time until the stream sets it; 3 s unless set, never under 100 ms nor over an hour.
     #[must_use]
     pub fn initial_delay(mut self, time: Duration) -> Self {
         self.machine = self.machine.initial_delay(time);
@@ -108,6 +111,14 @@ impl EventSourceBuilder {
     #[must_use]
     pub fn jitter(mut self, jitter: bool) -> Self {
         self.machine = self.machine.jitter(jitter);
+        self
+    }
+
+    /// Whether cookies that a server sets are kept, for its origin and as long as this lives, and sent with further requests: load
+    /// balancers have readers return to the same server by them. Off unless set.
+    #[must_use]
+    pub fn cookies(mut self, keep_them: bool) -> Self {
+        self.cookies = keep_them;
         self
     }
 
@@ -147,9 +158,12 @@ impl EventSourceBuilder {
         let mut request = self.request;
         request.default_header(ACCEPT, self.format.mime_type());
         request.default_header(CACHE_CONTROL, "no-cache");
+        // an encoder holds events back, and nothing here decodes
+        request.default_header(ACCEPT_ENCODING, "identity");
         request.to_http()?;
         let connect = self.connect.unwrap_or_else(|| Arc::new(HttpConnect::new()));
-        Ok(EventSource::start(self.machine.format(self.format), connect, request, self.read_timeout))
+        let cookies = self.cookies.then(Cookies::default);
+        Ok(EventSource::start(self.machine.format(self.format), connect, request, self.read_timeout, cookies))
     }
 }
 

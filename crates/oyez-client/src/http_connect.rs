@@ -95,16 +95,15 @@ impl Connect for HttpConnect {
     fn connect(&self, request: Request<Bytes>) -> Connecting {
         // not in the future: making the first client takes a while, which must not count as silence of the server
         let client = self.0.client(request.uri()).cloned();
+        let tls = request.uri().scheme() == Some(&Scheme::HTTPS);
         Box::pin(async move {
             let client = client.map_err(ConnectError::before_sending)?;
             let request = reqwest::Request::try_from(request).map_err(ConnectError::before_sending)?;
-            let answer = client.execute(request).await.map_err(|error| {
-                if error.is_connect() || error.is_builder() {
-                    ConnectError::before_sending(error)
-                } else {
-                    ConnectError::after_sending(error)
-                }
-            })?;
+            let answer =
+                client.execute(request).await.map_err(|error| match error.is_connect() || error.is_builder() {
+                    true => ConnectError::before_sending(in_our_words(error, tls)),
+                    false => ConnectError::after_sending(in_our_words(error, tls)),
+                })?;
             Ok(with_chunks(answer))
         })
     }
@@ -125,6 +124,22 @@ impl<S: Stream<Item = reqwest::Result<Bytes>>> Stream for Body<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.as_mut().poll_next(cx).map_err(Into::into)
     }
+}
+
+/// The mistakes that the libraries below tell in words which only their authors know.
+fn in_our_words(error: reqwest::Error, tls: bool) -> BoxError {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if tls && text.contains("InvalidContentType") {
+            return "no TLS is spoken there; for plain HTTP say http://".into();
+        }
+        if !tls && text.contains("invalid HTTP version") {
+            return "no HTTP is spoken there; for TLS say https://".into();
+        }
+        next = cause.source();
+    }
+    error.into()
 }
 
 fn is_this_machine(uri: &Uri) -> bool {

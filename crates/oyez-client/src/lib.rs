@@ -22,9 +22,13 @@
 //! The rules are those of [`oyez_proto::EventSource`]; this crate gives them sockets, time and randomness. It speaks
 //! to any server that sends `text/event-stream`; it knows nothing of the hub but what stands on the wire.
 
+// a print panics where nobody reads
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod batch;
 mod builder;
 mod connect;
+mod cookies;
 mod error;
 mod http_connect;
 mod idempotency;

@@ -32,6 +32,19 @@ pub(crate) const DETAIL_CHARS_MAX: usize = 300;
 // 1,000 ids of at most 128 bytes and their punctuation, eight times over.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
+/// How many cookies a reader keeps, and how long a header may be that sets one.
+// What RFC 6265 asks of browsers for one domain; load balancers set one or two.
+pub(crate) const COOKIES_MAX: usize = 50;
+pub(crate) const COOKIE_BYTES_MAX: usize = 4096;
+
+/// How much is told of a body that should have been an acknowledgement.
+// A title, which says whose page it is.
+pub(crate) const FIRST_WORDS_CHARS_MAX: usize = 60;
+
+/// The longest wait that a server may ask for.
+// After that a reader asks again by itself: a mistake of a server must not send all its readers away for ever.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// How long the name of a publish may be.
 // What the hub takes; four UUIDs long.
 pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;

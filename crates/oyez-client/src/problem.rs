@@ -3,21 +3,19 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::limits::DETAIL_CHARS_MAX;
 
-/// The `detail` of an `application/problem+json` (RFC 9457), else its `title`; the first line of plain text; else
-/// nothing. Control characters are left out: the text goes to terminals and logs.
+/// What a JSON object says in the field `detail`, `message`, `error_description`, `error` or `title`, in this order (RFC 9457 has
+/// the first and the last, RFC 6749 the third and fourth; `error` may be an object with a `message`); the first line of plain text;
+/// else nothing. Control characters are left out: the text goes to terminals and logs.
 pub(crate) fn detail(headers: &HeaderMap, body: &[u8]) -> String {
     let content_type = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let essence =
         content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_lowercase();
     let text = match essence.as_str() {
-        "application/problem+json" | "application/json" => {
-            let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
-            problem.detail.or(problem.title).unwrap_or_default()
-        }
+        _ if is_json(&essence) => of_json(body),
         "text/plain" => String::from_utf8_lossy(body).trim().lines().next().unwrap_or_default().to_owned(),
         _ => String::new(),
     };
@@ -31,10 +29,19 @@ pub(crate) fn append(body: &mut Vec<u8>, chunk: &Bytes, bytes_max: usize) -> boo
     body.len() < bytes_max
 }
 
-#[derive(Deserialize, Default)]
-struct Problem {
-    detail: Option<String>,
-    title: Option<String>,
+/// Is this the type of a JSON document?
+pub(crate) fn is_json(essence: &str) -> bool {
+    essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
+}
+
+fn of_json(body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = |name: &str| match problem.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Object(inner) => inner.get("message")?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    ["detail", "message", "error_description", "error", "title"].into_iter().find_map(said).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -47,6 +54,12 @@ mod tests {
             ("application/problem+json", r#"{"title":"t","detail":"topic is\u001b[2J empty\n"}"#, "topic is[2J empty"),
             ("Application/Problem+JSON; charset=utf-8", r#"{"title":"t"}"#, "t"),
             ("application/problem+json", r#"{"detail":5}"#, ""),
+            ("application/json", r#"{"error":"token expired"}"#, "token expired"),
+            ("application/json", r#"{"message":"no such topic","error":"Not Found"}"#, "no such topic"),
+            ("application/json", r#"{"error":{"message":"too many","code":7}}"#, "too many"),
+            ("application/json", r#"{"error":"invalid_token","error_description":"expired"}"#, "expired"),
+            ("application/vnd.api+json", r#"{"title":"t"}"#, "t"),
+            ("application/json", r#"["error"]"#, ""),
             ("application/problem+json", "{", ""),
             ("text/plain", "404 page not found\nmore", "404 page not found"),
             ("text/html", "<h1>no</h1>", ""),

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Response, response};
 use oyez_proto::{Backoff, Event, EventId};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{ANSWER_BYTES_MAX, PUBLISH_AGAIN_AFTER, PUBLISH_TIMEOUT, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
+use crate::limits::{
+    ANSWER_BYTES_MAX, FIRST_WORDS_CHARS_MAX, PUBLISH_AGAIN_AFTER, PUBLISH_TIMEOUT, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT,
+    RETRY_AFTER_MAX,
+};
 use crate::random::random;
 use crate::request::Request;
 use crate::{Batch, Chunks, Connect, Error, ErrorKind, HttpConnect, IdempotencyKey};
@@ -73,10 +76,12 @@ impl PublisherBuilder {
     /// # Errors
     /// [`ErrorKind::Invalid`] when HTTP cannot ask for the URL.
     pub fn build(self) -> Result<Publisher, Error> {
-        self.request.to_http()?;
+        let mut request = self.request;
+        request.default_header(ACCEPT_ENCODING, "identity");
+        request.to_http()?;
         Ok(Publisher {
             connect: self.connect.unwrap_or_else(|| Arc::new(HttpConnect::new())),
-            request: self.request,
+            request,
             timeout: self.timeout,
         })
     }
@@ -106,9 +111,9 @@ impl Publisher {
     /// has, once it is as durable as the hub is configured. Dropping the future leaves the outcome unknown.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Refused`]: nothing was published. [`ErrorKind::Unknown`]: it was or
-    /// was not.
-    pub async fn publish(&self, event: &Event) -> Result<Option<EventId>, Error> {
+    /// [`ErrorKind::Unavailable`] and [`ErrorKind::Refused`]: nothing was published, or by something that is no hub: an
+    /// acknowledgement is JSON with an id. [`ErrorKind::Unknown`]: it was or was not.
+    pub async fn publish(&self, event: &Event) -> Result<EventId, Error> {
         let mut request = self.request.clone();
         let retry = event.reconnection_time().map(|time| time.as_millis().to_string());
         let parameters = [
@@ -123,16 +128,16 @@ impl Publisher {
         }
         request.default_header(CONTENT_TYPE, "text/plain; charset=utf-8");
         request.body = Bytes::copy_from_slice(event.data_str().as_bytes());
-        let answer = self.send(&request).await?;
-        Ok(answer.id.and_then(|id| EventId::new(id).ok()))
+        let acknowledged = self.send(&request).await?;
+        acknowledged.answer().and_then(|answer| EventId::new(answer.id?).ok()).ok_or_else(|| acknowledged.refused())
     }
 
-    /// Publishes a batch: all of it or nothing. Gives back the ids that the hub says they have, in order.
+    /// Publishes a batch: all of it or nothing. Gives back the ids that the hub says they have, one for each event, in order.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_batch(&self, batch: Batch) -> Result<Vec<EventId>, Error> {
-        self.send_batch(&self.batch_request(batch, None)).await
+        self.send_batch(batch.len(), &self.batch_request(batch, None)).await
     }
 
     /// Publishes a batch under a name: a hub that has it already answers the same ids again. Whoever gets
@@ -141,12 +146,12 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_batch_once(&self, key: &IdempotencyKey, batch: Batch) -> Result<Vec<EventId>, Error> {
-        self.send_batch(&self.batch_request(batch, Some(key))).await
+        self.send_batch(batch.len(), &self.batch_request(batch, Some(key))).await
     }
 
     /// Publishes a batch under a name and, while it is not answered, sends it again: without a connection, when the
     /// connection breaks or nothing comes in time, on 429 and on 5xx. `failed` is told why and how long the wait will
-    /// be: 200 ms × 1.0–1.5 and a growing random part up to 30 s, or what `Retry-After` says if that is longer.
+    /// be: 200 ms × 1.0–1.5 and a growing random part up to 30 s, or what `Retry-After` says if that is longer, up to an hour.
     ///
     /// A hub remembers names for ten minutes: a batch that was sent and gets no answer for longer than that may be
     /// there twice. Dropping the future leaves the outcome unknown.
@@ -174,16 +179,16 @@ impl Publisher {
         batch: Batch,
         mut failed: impl FnMut(&Error, Duration),
     ) -> Result<Vec<EventId>, Error> {
-        let request = self.batch_request(batch, Some(key));
+        let (number, request) = (batch.len(), self.batch_request(batch, Some(key)));
         let mut backoff = Backoff::new();
         backoff.set_reconnection_time(PUBLISH_AGAIN_AFTER);
         loop {
-            let error = match self.send_batch(&request).await {
+            let error = match self.send_batch(number, &request).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown) => error,
                 outcome => return outcome,
             };
             backoff.failed();
-            let wait = backoff.wait(random()).max(error.retry_after().unwrap_or_default());
+            let wait = backoff.wait(random()).max(error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX));
             failed(&error, wait);
             sleep(wait).await;
         }
@@ -199,12 +204,19 @@ impl Publisher {
         request
     }
 
-    async fn send_batch(&self, request: &Request) -> Result<Vec<EventId>, Error> {
-        let answer = self.send(request).await?;
-        Ok(answer.ids.into_iter().filter_map(|id| EventId::new(id).ok()).collect())
+    async fn send_batch(&self, number: usize, request: &Request) -> Result<Vec<EventId>, Error> {
+        let acknowledged = self.send(request).await?;
+        let ids = acknowledged.answer().and_then(|answer| answer.ids).ok_or_else(|| acknowledged.refused())?;
+        let found = ids.len();
+        let ids: Vec<EventId> = ids.into_iter().filter_map(|id| EventId::new(id).ok()).collect();
+        if ids.len() == number {
+            return Ok(ids);
+        }
+        let message = format!("the server has acknowledged {found} events of {number}");
+        Err(Error::new(ErrorKind::Refused, message).with_status(Some(acknowledged.status)))
     }
 
-    async fn send(&self, request: &Request) -> Result<Answer, Error> {
+    async fn send(&self, request: &Request) -> Result<Acknowledged, Error> {
         let request = request.to_http()?;
         match timeout(self.timeout, self.connect.connect(request)).await {
             Err(_) => Err(Error::new(ErrorKind::Unknown, format!("no answer came within {:?}", self.timeout))),
@@ -221,15 +233,49 @@ impl Publisher {
     }
 }
 
-async fn read_answer(answer: Response<Chunks>) -> Result<Answer, Error> {
+async fn read_answer(answer: Response<Chunks>) -> Result<Acknowledged, Error> {
     let (head, chunks) = answer.into_parts();
     if head.status.is_success() {
-        // the head is the acknowledgement; ids that do not arrive are a pity and no failure
-        let body = timeout(PUBLISH_TIMEOUT, read(chunks, ANSWER_BYTES_MAX)).await.unwrap_or_default();
-        return Ok(serde_json::from_slice(&body).unwrap_or_default());
+        let mut body = Vec::new();
+        let is_whole = timeout(PUBLISH_TIMEOUT, read(chunks, ANSWER_BYTES_MAX, &mut body)).await.unwrap_or(false);
+        if !is_whole {
+            return Err(Error::new(ErrorKind::Unknown, "the answer broke off"));
+        }
+        let content_type = head.headers.get(CONTENT_TYPE);
+        let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        return Ok(Acknowledged { status: head.status.as_u16(), content_type, body });
     }
-    let body = timeout(REFUSAL_TIMEOUT, read(chunks, REFUSAL_BYTES_MAX)).await.unwrap_or_default();
+    let mut body = Vec::new();
+    // what has come by then is told
+    let _ = timeout(REFUSAL_TIMEOUT, read(chunks, REFUSAL_BYTES_MAX, &mut body)).await;
     Err(refusal(&head, &body))
+}
+
+/// A successful answer, which may be that of a login page.
+struct Acknowledged {
+    status: u16,
+    content_type: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Acknowledged {
+    fn answer(&self) -> Option<Answer> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// It is not from a hub.
+    fn refused(&self) -> Error {
+        let of_type = self.content_type.as_ref().map_or_else(String::new, |found| format!(" with the type {found:?}"));
+        let body = String::from_utf8_lossy(&self.body);
+        let mut words: String = body.trim().chars().take(FIRST_WORDS_CHARS_MAX).collect();
+        if words.len() < body.trim().len() {
+            words.push('…');
+        }
+        let begins = if words.is_empty() { "it is empty".to_owned() } else { format!("{words:?}") };
+        let error = Error::answered(ErrorKind::Refused, self.status, "");
+        let message = format!("{error}{of_type}, which is no acknowledgement of a hub: {begins}");
+        Error::new(ErrorKind::Refused, message).with_status(Some(self.status))
+    }
 }
 
 fn refusal(head: &response::Parts, body: &[u8]) -> Error {
@@ -246,14 +292,16 @@ fn refusal(head: &response::Parts, body: &[u8]) -> Error {
     Error::answered(kind, status, &problem::detail(&head.headers, body)).with_retry_after(wait)
 }
 
-async fn read(mut chunks: Chunks, bytes_max: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Some(Ok(chunk)) = poll_fn(|cx| chunks.as_mut().poll_next(cx)).await {
-        if !problem::append(&mut body, &chunk, bytes_max) {
-            break;
+/// Reads a body, up to a bound; false when it breaks off.
+async fn read(mut chunks: Chunks, bytes_max: usize, body: &mut Vec<u8>) -> bool {
+    loop {
+        match poll_fn(|cx| chunks.as_mut().poll_next(cx)).await {
+            None => return true,
+            Some(Err(_)) => return false,
+            Some(Ok(chunk)) if problem::append(body, &chunk, bytes_max) => {}
+            Some(Ok(_)) => return true,
         }
     }
-    body
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -262,7 +310,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 #[serde(default)]
 struct Answer {
     id: Option<String>,
-    ids: Vec<String>,
+    ids: Option<Vec<String>>,
 }
 
 impl fmt::Debug for Publisher {

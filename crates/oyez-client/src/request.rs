@@ -23,7 +23,7 @@ impl Request {
     /// A GET of `url`. A user and password in it become the header `Authorization`.
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
         let not_a_url =
-            |why: &dyn std::fmt::Display| Error::invalid(format!("not an http or https URL: {url:?}: {why}"));
+            |why: &dyn std::fmt::Display| Error::invalid(format!("not an http or https URL: {:?}: {why}", shown(url)));
         let mut parsed = Url::parse(url).map_err(|error| not_a_url(&error))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(not_a_url(&format_args!("its scheme is {:?}", parsed.scheme())));
@@ -104,6 +104,13 @@ impl Request {
         }
         Ok(request)
     }
+}
+
+/// What was meant to be a URL, for messages: without a user and a password.
+fn shown(text: &str) -> String {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |end| end + 3));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
+    format!("{scheme}{}{path}", authority.rsplit_once('@').map_or(authority, |(_, host)| host))
 }
 
 fn without_fragment(url: &Url) -> &str {
@@ -227,6 +234,8 @@ mod tests {
             ("localhost:80/x", "not an http or https URL: \"localhost:80/x\": its scheme is \"localhost\""),
             ("ftp://x/", "not an http or https URL: \"ftp://x/\": its scheme is \"ftp\""),
             ("http://", "not an http or https URL: \"http://\": empty host"),
+            ("http://me:pw@h:99999/@", "not an http or https URL: \"http://h:99999/@\": invalid port number"),
+            ("ftp://me:p@w@h", "not an http or https URL: \"ftp://h\": its scheme is \"ftp\""),
         ] {
             assert_eq!(Request::new(url).unwrap_err().to_string(), told);
         }

@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use http::{Response, response};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::{Response, StatusCode, response};
 use oyez_proto::{Action, Attempt, Delivery, EventId, Head, Stop};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
+use crate::cookies::Cookies;
 use crate::item::LineHead;
 use crate::limits::{REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
 use crate::random::random;
@@ -39,7 +40,9 @@ pub struct EventSource {
     read_timeout: Option<Duration>,
     doing: Doing,
     timer: Option<Pin<Box<Sleep>>>,
-    cause: Option<Error>, // why the connection that the machine is about to report as lost was lost
+    cookies: Option<Cookies>,
+    refused: Option<Error>, // what ends it
+    cause: Option<Error>,   // why the connection that the machine is about to report as lost was lost
 }
 
 impl EventSource {
@@ -48,6 +51,7 @@ impl EventSource {
         connector: Arc<dyn Connect>,
         request: Request,
         read_timeout: Option<Duration>,
+        cookies: Option<Cookies>,
     ) -> Self {
         Self {
             machine,
@@ -57,6 +61,8 @@ impl EventSource {
             read_timeout,
             doing: Doing::Nothing,
             timer: None,
+            cookies,
+            refused: None,
             cause: None,
         }
     }
@@ -121,6 +127,10 @@ impl EventSource {
                 // an id may hold control characters that a header may not
                 Err(_) => debug!("the last event id cannot be sent"),
             }
+        }
+        let cookies = self.cookies.as_ref();
+        if let Some(cookie) = cookies.and_then(|all| all.header(&self.latest.url, request.headers().get(COOKIE))) {
+            request.headers_mut().insert(COOKIE, cookie);
         }
         debug!(host = self.latest.url.host_str(), failures = self.machine.failures(), "connecting");
         self.doing = Doing::Connecting(self.connector.connect(request));
@@ -249,6 +259,14 @@ impl EventSource {
 
     fn answered(&mut self, answer: Response<Chunks>) {
         let (head, chunks) = answer.into_parts();
+        if let Some(cookies) = &mut self.cookies {
+            cookies.note(&self.latest.url, &head.headers);
+        }
+        if let Some(coding) = encoded(&head).filter(|_| head.status == StatusCode::OK) {
+            let message = format!("the server encodes the stream with {coding:?}, which was not asked for");
+            self.refused = Some(Error::new(ErrorKind::Refused, message).with_status(Some(head.status.as_u16())));
+            return;
+        }
         if head.status.is_client_error() || head.status.is_server_error() {
             self.doing = Doing::Refused(head, chunks, Vec::new());
             self.arm(Some(REFUSAL_TIMEOUT));
@@ -307,6 +325,9 @@ impl Stream for EventSource {
             if let Doing::Stopped = self.doing {
                 return Poll::Ready(None);
             }
+            if let Some(error) = self.refused.take() {
+                return self.stop(Some(error));
+            }
             if let Some(yielded) = self.act() {
                 return yielded;
             }
@@ -338,6 +359,12 @@ enum Progress {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     retry_after::parse(value, SystemTime::now())
+}
+
+/// The coding of a body that is not as it is.
+fn encoded(head: &response::Parts) -> Option<String> {
+    let coding = all(&head.headers, &CONTENT_ENCODING);
+    Some(coding).filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// The lines of one header as one value.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::WAIT_ASKED_MAX;
+
 /// The waits between attempts: the reconnection time as a floor, spread so that a crowd does not return in one
 /// moment, plus a growing random part while attempts fail.
 ///
@@ -41,9 +43,10 @@ impl Backoff {
         self
     }
 
-    /// Sets the reconnection time, as the field `retry` of a stream does. Less than 100 ms counts as 100 ms.
+    /// Sets the reconnection time, as the field `retry` of a stream does. Less than 100 ms counts as 100 ms, more than an hour as
+    /// an hour: no stream sends its readers away for good.
     pub fn set_reconnection_time(&mut self, time: Duration) {
-        self.reconnection_time = time.max(RECONNECTION_TIME_MIN);
+        self.reconnection_time = time.clamp(RECONNECTION_TIME_MIN, WAIT_ASKED_MAX);
     }
 
     /// The reconnection time in force.
@@ -173,10 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_time_does_not_overflow() {
+    fn more_than_an_hour_counts_as_an_hour() {
+        check(3_600_001, 0, SHORTEST, 3_600_000);
+        check(u64::MAX, 1, LONGEST, 5_400_000 + 30_000);
         let mut backoff = Backoff::new();
         backoff.set_reconnection_time(Duration::MAX);
-        backoff.failed();
-        assert_eq!(backoff.wait(LONGEST), Duration::MAX);
+        assert_eq!(backoff.reconnection_time(), WAIT_ASKED_MAX);
     }
 }

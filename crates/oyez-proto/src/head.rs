@@ -35,7 +35,7 @@ impl<'a> Head<'a> {
         self
     }
 
-    /// The header `Retry-After` as a time from now.
+    /// The header `Retry-After` as a time from now. More than an hour counts as an hour.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = wait;

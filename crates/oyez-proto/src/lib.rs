@@ -18,6 +18,9 @@
 //!
 //! Source: HTML Standard, section 9.2, "Server-sent events".
 
+// a print panics where nobody reads
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod action;
 mod backoff;
 mod base64;

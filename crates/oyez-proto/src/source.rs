@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
-use crate::limits::{EVENT_BYTES_MAX, REDIRECTS_MAX};
+use crate::limits::{EVENT_BYTES_MAX, REDIRECTS_MAX, WAIT_ASKED_MAX};
 use crate::lines::Lines;
 use crate::{
     Action, Attempt, Backoff, Cause, Decoder, Delivery, Error, Event, EventId, Format, Head, Item, Redirect, Stop,
@@ -105,7 +105,7 @@ impl EventSource {
         self
     }
 
-    /// The reconnection time until the stream sets it.
+    /// The reconnection time until the stream sets it, within the bounds of [`Backoff::set_reconnection_time`].
     #[must_use]
     pub fn initial_delay(mut self, time: Duration) -> Self {
         self.backoff.set_reconnection_time(time);
@@ -182,7 +182,9 @@ impl EventSource {
             200 => self.state = State::Stop(Stop::ContentType(head.content_type.to_owned())),
             204 => self.state = State::Stop(Stop::Complete),
             301 | 302 | 303 | 307 | 308 => self.redirect(head),
-            429 | 500..=599 => self.attempt_failed(Cause::Status(head.status), head.retry_after, random),
+            429 | 500..=599 => {
+                self.attempt_failed(Cause::Status(head.status), head.retry_after.min(WAIT_ASKED_MAX), random);
+            }
             status => self.state = State::Stop(Stop::Status(status)),
         }
     }
@@ -490,7 +492,9 @@ mod tests {
 
     #[test]
     fn a_retry_after_counts_if_it_is_longer() {
-        for (seconds, wait) in [(1, "wait 3000"), (60, "wait 60000")] {
+        for (seconds, wait) in
+            [(1, "wait 3000"), (60, "wait 60000"), (3_601, "wait 3600000"), (u64::MAX, "wait 3600000")]
+        {
             let head = Head::new(503).retry_after(Duration::from_secs(seconds));
             check(&[Does("connect"), Answer(head), Does("lost Status(503)"), Does(wait)]);
         }

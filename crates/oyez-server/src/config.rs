@@ -4,7 +4,7 @@ use oyez::{Durability, Retention, Storage};
 
 use crate::descriptors::connections;
 use crate::history::History;
-use crate::settings::{Checked, ConfigError, Settings};
+use crate::settings::{Checked, ConfigError, LogFormat, Settings};
 
 /// A configuration that is known to be good. Made by [`Settings::resolve`].
 #[derive(Debug, Clone)]
@@ -58,6 +58,18 @@ impl Config {
         self.settings.demo
     }
 
+    /// Which lines are logged, as directives of a filter: `info,oyez_server=debug`.
+    #[must_use]
+    pub fn log_level(&self) -> &str {
+        &self.settings.log_level.0
+    }
+
+    /// How lines are logged.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        self.settings.log_format
+    }
+
     /// Where the history is, and what an acknowledged publish survives.
     #[must_use]
     pub fn history_in_words(&self) -> String {
@@ -99,12 +111,12 @@ mod tests {
             ("[[class]]\ntopics = 'jobs/*'", "class \"jobs/*\" is for a history on disk"),
             ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep = 'long'", "class \"a\": keep = \"long\""),
             ("tls_cert = 'a'", "tls_cert is not in this build yet"),
-            ("listen = '8888'", "listen = \"8888\""),
+            ("listen = '88888'", "listen = \"88888\""),
             ("listen = '0.0.0.0:80'", "not loopback"),
             ("keep = '7 days'", "keep = \"7 days\""),
             ("keep_bytes = 'lots'", "keep_bytes = \"lots\""),
             ("compact = ['a', '']", "compact: topic is empty"),
-            ("compact = 'a'", "sequence"),
+            ("compact = 'a'", "not a list"),
             ("slow = 'drop'", "slow = \"drop\""),
             ("durability = 'fsync'", "data"),
             ("durability = 'twice'", "durability = \"twice\""),
@@ -117,11 +129,11 @@ mod tests {
             ("cors = ['null']", "null"),
             ("publish_origins = ['a.example']", "a.example"),
             ("public_urls = ['hub.example.com']", "hub.example.com"),
-            ("demo = 'maybe'", "invalid type"),
+            ("demo = 'maybe'", "neither true nor false"),
             ("connections_max = 1000000000000", "connections_max"),
             ("listen =", "string"),
             ("demo = true\n\ndata = 'd", "line 3: "),
-            ("data = 'd'\n[class]\ntopics = 'a'", "line 2: class: invalid type: map, expected a sequence"),
+            ("data = 'd'\n[class]\ntopics = 'a'", "line 2: class: is a table"),
             ("[[class]]\ntopics = 'a'\ntopic = 'b'", "line 3: class: unknown field `topic`"),
         ] {
             let error = resolve(toml).expect_err(toml);

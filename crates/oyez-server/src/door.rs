@@ -14,17 +14,15 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Method};
 use http_body::Body as _;
-use tokio::time::Instant;
 use tower_http::cors::{Cors, CorsLayer};
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::{Level, debug, enabled};
 
 use crate::app::App;
-use crate::caller::peer;
 use crate::guard::{Guard, Pages};
 use crate::problem::Problem;
 use crate::routes::{self, Route};
+use crate::visit::Visit;
 
 /// What a listener answers: the routes of one table, with the same rules in front of each.
 #[derive(Clone)]
@@ -67,10 +65,14 @@ impl Service<Request> for Door {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Answering {
-        let (app, debugged) = (Arc::clone(&self.app), Debugged::of(&request));
+    fn call(&mut self, mut request: Request) -> Answering {
+        let app = Arc::clone(&self.app);
         let is_head = request.method() == Method::HEAD;
         let route = Route::at(request.uri().path(), self.table);
+        let visit = Visit::of(&request, told(request.uri().path(), route), app.config.settings.access_log);
+        if let Some(visit) = &visit {
+            request.extensions_mut().insert(visit.clone());
+        }
         let (name, pages) = route.map_or((NOWHERE, Pages::Read), |route| (route.name, route.pages));
         let crosses_origins = self.shared.is_some() && is_shared(route);
         let checked = self.guard.check(request.method(), request.uri(), request.headers(), pages);
@@ -88,8 +90,8 @@ impl Service<Request> for Door {
             if is_head {
                 drop_body(&mut response);
             }
-            if let Some(debugged) = debugged {
-                debugged.tell(&response);
+            if let Some(visit) = visit {
+                visit.answered(&response);
             }
             Ok(response)
         })
@@ -125,30 +127,9 @@ impl Service<Request> for Shared {
     }
 }
 
-/// A request as the log tells it, where it does.
-struct Debugged {
-    started: Instant,
-    method: Method,
-    path: String,
-    peer: Option<SocketAddr>,
-}
-
-impl Debugged {
-    fn of(request: &Request) -> Option<Self> {
-        enabled!(Level::DEBUG).then(|| Self {
-            started: Instant::now(),
-            method: request.method().clone(),
-            // the query is left out: it may hold what belongs in no log
-            path: request.uri().path().to_owned(),
-            peer: peer(request),
-        })
-    }
-
-    fn tell(self, response: &Response) {
-        let Self { started, method, path, peer } = self;
-        let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
-        debug!(%method, path, peer = peer.map(tracing::field::display), status, ms, "request");
-    }
+/// The path as the log tells it, without a part that is no topic: who knows the id of a stream controls it.
+fn told<'a>(path: &'a str, route: Option<&Route>) -> &'a str {
+    route.filter(|route| route.hides_part()).map_or(path, |route| route.path)
 }
 
 fn refusal(problem: &Problem) -> &'static str {

@@ -12,6 +12,9 @@
 //! # }
 //! ```
 
+// a print panics where nobody reads
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(not(unix))]
 compile_error!("oyez-server is for Unix: its signals, its limit of open files and its history on disk are");
 
@@ -41,12 +44,13 @@ mod server;
 mod settings;
 mod stats;
 mod units;
+mod visit;
 
 pub use config::Config;
 /// The history of a hub that is not running, for programs that know no other part of the library.
 pub use oyez::{Error as HistoryError, ErrorKind as HistoryErrorKind, Inspection, Matcher, Repair, StoredLog};
 pub use server::{Server, ServerError};
 pub use settings::{
-    ClassSettings, ConfigError, Kind, NOT_YET, SETTINGS, Setting, Settings, Text, Unsaid, settings_reference,
-    similar_variable,
+    ClassSettings, ConfigError, Kind, LogFormat, NOT_YET, SETTINGS, Setting, Settings, Text, Unsaid,
+    settings_reference, similar_variable,
 };

@@ -22,7 +22,8 @@
 //!
 //! The hub is an ordered log; a subscriber is a cursor into it and a matcher. Live delivery, replay after a reconnect and
 //! a slow reader catching up are one read path, so there is no seam at which an event could be lost or doubled.
-
+// a print panics where nobody reads
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
     not(unix),
     expect(

@@ -135,7 +135,7 @@ export async function copied(page, name) {
 }
 
 /** Waits until `read()` gives something for which `enough` holds; resolves to it. */
-export async function until(read, enough, withinMs = 20_000) {
+export async function until(read, enough, withinMs = 60_000) {
   const end = performance.now() + withinMs;
   for (;;) {
     const value = await read();

@@ -1,5 +1,10 @@
 // A hub under test: a process of its own, ended by its process id whatever happens to the test.
 import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+
+/** Standard error as a pipe whose reader has gone, and one whose reader reads nothing until `readErrors`. */
+export const GONE = Symbol('gone');
+export const STUCK = Symbol('stuck');
 
 /** The binary that `./test` has built, or the one named by OYEZ_BIN. */
 export function oyezBinary() {
@@ -14,9 +19,11 @@ export function oyezBinary() {
  *
  * With `t`, the context of a node test, the process is ended after that test. Rejects, and leaves no process behind, when it
  * exits before it listens or says nothing `within` so many milliseconds; the error holds what it has printed.
+ *
+ * `stderr` is where its standard error goes: read by us, unless it is GONE, STUCK or the name of a file.
  */
-export async function startServer(command, { t, admin = true, within = 20_000, env = {}, cwd } = {}) {
-  const server = new Server(command, { env, cwd });
+export async function startServer(command, { t, admin = true, within = 60_000, env = {}, cwd, stderr } = {}) {
+  const server = new Server(command, { env, cwd, stderr });
   t?.after(() => server.kill());
   try {
     [, server.url] = await server.says(/^listening on (http:\/\/\S+)$/m, { within });
@@ -36,14 +43,13 @@ class Server {
   #output = '';
   #waiting = new Set();
 
-  constructor([program, ...args], { env, cwd }) {
-    this.#child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text) => {
-        this.#output += text;
-        this.#look();
-      });
-    }
+  constructor([program, ...args], { env, cwd, stderr }) {
+    const file = typeof stderr === 'string' ? openSync(stderr, 'a') : undefined;
+    this.#child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', file ?? 'pipe'] });
+    if (file !== undefined) closeSync(file);
+    this.#read(this.#child.stdout);
+    if (stderr === GONE) this.#child.stderr.destroy();
+    else if (!stderr) this.readErrors();
     this.#exit = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve({ code: null, signal: null, error }));
       this.#child.once('close', (code, signal) => resolve({ code, signal }));
@@ -60,13 +66,18 @@ class Server {
     return this.#child.pid;
   }
 
+  /** Reads standard error from now on. */
+  readErrors() {
+    this.#read(this.#child.stderr);
+  }
+
   /** All that the process has printed so far, both outputs. */
   get logs() {
     return this.#output;
   }
 
   /** Waits until the output matches; resolves to the match. Rejects when the process ends first, or after `within` ms. */
-  says(pattern, { within = 20_000 } = {}) {
+  says(pattern, { within = 60_000 } = {}) {
     return new Promise((resolve, reject) => {
       const done = (settle, value) => {
         this.#waiting.delete(look);
@@ -101,6 +112,13 @@ class Server {
   kill() {
     this.#child.kill('SIGKILL');
     return this.#exit;
+  }
+
+  #read(stream) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      this.#output += text;
+      this.#look();
+    });
   }
 
   #look() {

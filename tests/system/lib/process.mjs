@@ -15,7 +15,7 @@ export async function steadyDescriptors(pid) {
     same = now === before ? same + 1 : 0;
     before = now;
     return same === 10;
-  }, { what: 'the number of descriptors stays the same', within: 20 });
+  }, { what: 'the number of descriptors stays the same', within: 60 });
   return before;
 }
 

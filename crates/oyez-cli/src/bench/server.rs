@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::bench::template::{TOPIC, Template};
 use crate::failure::Failure;
+use crate::web_address::{meant, shown};
 
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -64,7 +65,8 @@ impl PublishRequest {
 impl Endpoint {
     /// Reads a URL and looks up its host.
     pub(crate) fn new(url: &str) -> Result<Self, Failure> {
-        let refused = |why: &str| Failure::usage(format!("not a URL that can be measured: {url:?}: {why}"));
+        let url = &meant(url)?;
+        let refused = |why: &str| Failure::usage(format!("not a URL that can be measured: {:?}: {why}", shown(url)));
         // braces would be percent-encoded
         let parsed = Url::parse(&url.replace(TOPIC, PLACE)).map_err(|error| refused(&error.to_string()))?;
         if parsed.scheme() != "http" {

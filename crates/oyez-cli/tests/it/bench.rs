@@ -25,6 +25,9 @@ fn measure(scenario: &str, arguments: &str) -> Value {
     report
 }
 
+/// A `--timeout` that is never reached where all is well.
+const PATIENT: &str = "60s";
+
 fn start(scenario: &str, url: &str, arguments: &str) -> Oyez {
     let fixed = ["bench", scenario, "--json", "--subscribe", url, "--warmup", "0s"];
     Oyez::start(fixed.into_iter().chain(arguments.split_whitespace()))
@@ -89,12 +92,12 @@ fn topics_are_spread_over_connections() {
 }
 
 /// Two topics for each of ten subscribers, whose names are put together by `separator`.
-fn start_with_two_topics_each(hub: &Hub, separator: &str, scenario: &str) -> Oyez {
+fn start_with_two_topics_each(hub: &Hub, separator: &str, scenario: &str, timeout: &str) -> Oyez {
     let [subscribe, publish] =
         ["?topic={topic}", "/{topic}"].map(|place| format!("http://{}/events{place}", hub.address()));
     let arguments = ["--topics", "5", "--topics-each", "2", "--topic-separator", separator, "--publish", &publish];
-    let given = "-n 10 --rate 500 --events 20 --duration 100ms --connections 3 --timeout 1s";
-    let arguments = arguments.into_iter().chain(given.split_whitespace());
+    let given = "-n 10 --rate 500 --events 20 --duration 100ms --connections 3 --timeout";
+    let arguments = arguments.into_iter().chain(given.split_whitespace()).chain([timeout]);
     Oyez::start(["bench", scenario, "--json", "--warmup", "0s", "--subscribe", &subscribe].into_iter().chain(arguments))
 }
 
@@ -102,7 +105,7 @@ fn start_with_two_topics_each(hub: &Hub, separator: &str, scenario: &str) -> Oye
 fn a_subscriber_of_several_topics_gets_each_once_and_in_order() {
     let hub = Hub::start(&[]);
     for scenario in ["fanout", "idle", "churn"] {
-        let bench = start_with_two_topics_each(&hub, "&topic=", scenario);
+        let bench = start_with_two_topics_each(&hub, "&topic=", scenario, PATIENT);
         let report: Value = serde_json::from_str(&bench.line()).unwrap();
         bench.ends(0, "");
         assert_eq!((&report["correct"], &report["parameters"]["topics_each"]), (&true.into(), &2.into()), "{report}");
@@ -119,11 +122,11 @@ fn a_subscriber_of_several_topics_gets_each_once_and_in_order() {
 fn a_topic_that_a_stream_leaves_out_is_told() {
     let hub = Hub::start(&[]);
     // a hub that takes the first topic and not the second
-    start_with_two_topics_each(&hub, "&other=", "fanout").ends(
+    start_with_two_topics_each(&hub, "&other=", "fanout", "3s").ends(
         1,
         &format!(
             "oyez: http://{}/events?topic={{topic}}: events were published and 10 of 10 streams got none of some topic \
-             in 1s: do --subscribe and --publish name the same topic?\n",
+             in 3s: do --subscribe and --publish name the same topic?\n",
             hub.address()
         ),
     );
@@ -205,7 +208,9 @@ fn a_table_is_for_people() {
 #[track_caller]
 fn check_fault(fault: Fault, counts: &[(&str, u64)], told: &str) {
     let hub = FaultyHub::start(fault);
-    let bench = start("fanout", &hub.url(), "-n 2 --rate 500 --events 10 --timeout 2s");
+    // what is missing is waited for until nothing has come for so long
+    let timeout = if counts.contains(&("lost", 0)) && fault != Fault::Damage { PATIENT } else { "3s" };
+    let bench = start("fanout", &hub.url(), &format!("-n 2 --rate 500 --events 10 --timeout {timeout}"));
     let report: Value = serde_json::from_str(&bench.line()).unwrap();
     bench.ends(1, &format!("oyez: not right: {told}\n"));
     assert_eq!(report["correct"], false);
@@ -242,10 +247,10 @@ fn a_cut_stream_is_found() {
 fn a_hub_that_delivers_nothing_is_told_before_any_load() {
     let hub = FaultyHub::start(Fault::Deaf);
     let url = hub.url();
-    start("fanout", &url, "-n 2 --timeout 1s").ends(
+    start("fanout", &url, "-n 2 --timeout 3s").ends(
         1,
         &format!(
-            "oyez: {url}: events were published and 1 of 1 streams got none in 1s: \
+            "oyez: {url}: events were published and 1 of 1 streams got none in 3s: \
              do --subscribe and --publish name the same topic?\n"
         ),
     );
@@ -295,7 +300,8 @@ fn bodies_and_headers_are_what_the_server_wants() {
 fn check_refused(answer: impl FnOnce(&mut Connection), told: &str) {
     let server = Server::new();
     let url = server.url("/x");
-    let bench = start("idle", &url, "--no-publish -n 100 --timeout 2s");
+    let timeout = if told.contains("within 2s") { "2s" } else { PATIENT };
+    let bench = start("idle", &url, &format!("--no-publish -n 100 --timeout {timeout}"));
     let mut connection = server.accept();
     answer(&mut connection);
     connection.wait_for_close();
@@ -328,6 +334,10 @@ fn what_is_no_sse_server_is_told() {
     check_refused(
         |connection| connection.send(format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(3_000))),
         "the head of the answer does not end: not an SSE server\n",
+    );
+    check_refused(
+        |connection| connection.answer("404 \u{1b}[2J\u{202e}", "", "\u{9b}"),
+        "not an event stream but 404 \\u{1b}[2J…",
     );
     check_refused(|_| {}, "no head of an answer within 2s: is it an HTTP server, and is it overloaded?\n");
     check_refused(

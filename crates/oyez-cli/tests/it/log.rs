@@ -199,6 +199,23 @@ fn an_import_that_was_interrupted_is_not_served() {
 }
 
 #[test]
+fn an_export_steers_no_terminal_and_means_the_same() {
+    let directory = Directory::new("steers");
+    let lines = "{\"data\":\"\u{9b}31m\u{202e}é\",\"topics\":[\"a\u{200f}\"],\"time\":\"2026-01-02T03:04:05.678Z\"}\n"
+        .repeat(3);
+    prints(0, &["log", "import", &directory.path("first")], &lines);
+    let (exported, _) = prints(0, &["log", "export", &directory.path("first")], "");
+    assert!(exported.contains(r#""data":"\u009b31m\u202eé","topics":["a\u200f"]"#), "{exported}");
+    prints(0, &["log", "import", &directory.path("second")], &exported);
+    let (again, _) = prints(0, &["log", "export", &directory.path("second")], "");
+    let data = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["data"].clone()).collect()
+    };
+    assert_eq!(data(&again), vec![Value::from("\u{9b}31m\u{202e}é"); 3]);
+    assert_eq!(data(&again), data(&exported));
+}
+
+#[test]
 fn what_is_no_history_is_said_so() {
     let directory = Directory::new("none");
     for command in ["inspect", "verify", "repair", "export"] {

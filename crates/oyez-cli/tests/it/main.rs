@@ -10,5 +10,6 @@ mod publish;
 mod resume;
 #[path = "../../../oyez-client/tests/it/script.rs"]
 mod script;
+mod serve;
 mod sub;
 mod usage;

@@ -9,9 +9,25 @@ fn check(arguments: &[&str], errors: &str) {
 
 #[test]
 fn a_bad_url_is_one_clear_line() {
-    check(&["sub", "nowhere"], "oyez: not an http or https URL: \"nowhere\": relative URL without a base\n");
+    let told = "it has no scheme; say https://nowhere or http://nowhere";
+    check(&["sub", "nowhere"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
+    check(&["pub", "nowhere", "x"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
+    check(
+        &["bench", "idle", "--subscribe", "nowhere"],
+        &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"),
+    );
     check(&["sub", "ftp://x/"], "oyez: not an http or https URL: \"ftp://x/\": its scheme is \"ftp\"\n");
-    check(&["pub", "localhost:80/x", "hi"], "oyez: not an http or https URL: \"localhost:80/x\": its scheme…");
+    // and without its password
+    for command in ["sub", "pub"] {
+        check(
+            &[command, "http://me:secret@h:99999/x"],
+            "oyez: not an http or https URL: \"http://h:99999/x\": invalid port number\n",
+        );
+    }
+    check(
+        &["bench", "idle", "--subscribe", "http://me:secret@h/"],
+        "oyez: not a URL that can be measured: \"http://h/\": give the credential …",
+    );
     check(
         &["pub", "--lines", "http://h/x"],
         "oyez: --lines wants a URL whose path has a segment \"events\", not \"/x\"\n",
@@ -37,6 +53,19 @@ fn what_this_build_does_not_have_is_refused_by_name() {
     for name in ["token", "top", "doctor"] {
         check(&[name], &format!("oyez {name} is not in this build yet\n"));
         check(&[name, "show", "--x", "y", "--help"], &format!("oyez {name} is not in this build yet\n"));
+    }
+    for flag in ["--tls-cert", "--log", "--mercure-0x"] {
+        let told = format!("oyez: {flag} is not in this build yet; leave it out\n");
+        check(&["serve", flag], &told);
+        check(&["serve", "--demo", flag, "x"], &told);
+        check(&["serve", &format!("{flag}=x")], &told);
+    }
+    // and is not proposed either
+    for arguments in [["serve", "--logg"], ["serve", "--tls-certs"], ["sto", "p"], ["sub", "--log"]] {
+        let errors = Oyez::start(arguments).fails(2);
+        assert!(errors.starts_with("error: un"), "{errors}");
+        assert!(!errors.contains("'--log'  ") && !errors.contains("exists: '--log'"), "{errors}");
+        assert!(!errors.contains("exists: '--tls-cert'") && !errors.contains("exists: 'top'"), "{errors}");
     }
     check(&["nonsense"], "error: unrecognized subcommand 'nonsense'…");
 }
@@ -72,19 +101,37 @@ fn what_is_wrong_with_a_setting_is_one_line_that_names_it() {
     std::fs::write(&file, "demo = true\nkeep_alve = '1s'\n").unwrap();
     let errors = format!("oyez: {file}: line 2: unknown key keep_alve; did you mean keep_alive?\n");
     refused(&["serve", "--check", "--config", &file], &errors);
-    check(&["serve", "--tls-cert", "x"], "oyez: --tls-cert is not in this build yet; leave it out\n");
     check(&["serve", "--page", "maybe"], "error: invalid value 'maybe' for '--page…");
+}
+
+#[test]
+fn an_address_is_understood_or_told() {
+    for listen in ["0", "localhost:0", "127.0.0.1:0"] {
+        let (told, errors) = Oyez::start(["serve", "--check", "--listen", listen]).output(0);
+        assert_eq!((told.as_str(), errors.as_str()), ("the configuration is good\n", ""), "{listen}");
+    }
+    Oyez::start(["serve", "--check", "--listen", ":9000"]).ends(
+        78,
+        "oyez: listen = \":9000\" is not an address such as 127.0.0.1:8888: it has no IP address; 127.0.0.1 is this machine alone\n",
+    );
+    check(&["serve", "--port", "9000"], "oyez: there is no --port; say --listen PORT\n");
+    check(&["serve", "--host=0.0.0.0"], "oyez: there is no --host; say --listen ADDRESS:PORT\n");
+    check(&["sub", "--port", "9000"], "error: unexpected argument '--port'…");
 }
 
 #[test]
 fn help_names_each_setting_with_its_default() {
     let (help, _) = Oyez::start(["serve", "--help"]).output(0);
     for line in [
-        "--listen <ADDR>             Address that takes publishers and subscribers [default: 127.0.0.1:8888]\n",
-        "--keep-bytes <SIZE>         Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data]\n",
-        "--demo                      Publish the topics clock and stock, and show the page\n",
-        "--public-url <URL>          Where the hub is reached from outside; may be repeated\n",
-        "--stream-life <TIME>        Life of a stream, give or take a fifth; 0s is for ever [default: 1h]\n",
+        "--listen <ADDR>             Address that takes publishers and subscribers [default: 127.0.0.1:8888] [env: OYEZ_LISTEN]\n",
+        "--keep-bytes <SIZE>         Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data] [env: OYEZ_KEEP_BYTES]\n",
+        "--demo                      Publish the topics clock and stock, and show the page [env: OYEZ_DEMO]\n",
+        "--public-url <URL>          Where the hub is reached from outside; may be repeated [env: OYEZ_PUBLIC_URLS, OYEZ_PUBLIC_URL]\n",
+        "--log-level <LEVEL>         Lines that are logged: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug \
+         [default: info] [env: OYEZ_LOG_LEVEL]\n",
+        "--access-log                Log each request at level info, a stream when it ends [env: OYEZ_ACCESS_LOG]\n",
+        "Flags come before variables, variables before the file",
+        "RUST_LOG",
     ] {
         assert!(help.contains(line), "no {line:?} in {help}");
     }

@@ -9,7 +9,7 @@ use crate::script::{Server, nowhere};
 
 type Outcome<T> = JoinHandle<Result<T, Error>>;
 
-fn publish(publisher: Publisher, event: Event) -> Outcome<Option<EventId>> {
+fn publish(publisher: Publisher, event: Event) -> Outcome<EventId> {
     tokio::spawn(async move { publisher.publish(&event).await })
 }
 
@@ -24,23 +24,74 @@ async fn an_event_is_a_body_and_parameters() {
     assert_eq!((connection.text(), connection.header("x-own")), ("x\ny", Some("1")));
     assert_eq!(connection.header("content-type"), Some("text/plain; charset=utf-8"));
     connection.answer("200 OK", "content-type: application/json\r\n", "{\"id\":\"k:1\"}");
-    assert_eq!(outcome.await.unwrap().unwrap().as_deref(), Some("k:1"));
+    assert_eq!(&*outcome.await.unwrap().unwrap(), "k:1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_answer_without_an_id_is_an_acknowledgement_all_the_same() {
-    for body in ["", "ok", "{}", "[]", "{\"id\":5}"] {
+async fn a_success_that_is_no_acknowledgement_is_refused_and_told() {
+    let long = format!("<!doctype html>\n{}", "x".repeat(5_000));
+    let html = "content-type: text/html; charset=utf-8\r\n";
+    let json = "content-type: application/json\r\n";
+    for (status, headers, body, told) in [
+        (
+            "200 OK",
+            html,
+            long.as_str(),
+            " with the type \"text/html; charset=utf-8\", which is no acknowledgement of a hub: \"<!doctype html>\\nxxx",
+        ),
+        ("201 Created", "", "", ", which is no acknowledgement of a hub: it is empty"),
+        ("200 OK", "", "ok", ", which is no acknowledgement of a hub: \"ok\""),
+        ("200 OK", json, "{}", " with the type \"application/json\", which is no acknowledgement of a hub: \"{}\""),
+        ("200 OK", json, "{\"id\":5}", " with the type \"application/json\", which is no"),
+        ("200 OK", json, "{\"id\":\"a\\nb\"}", " with the type \"application/json\", which is no"),
+        ("200 OK", json, "[]", " with the type \"application/json\", which is no"),
+    ] {
         let server = Server::new();
         let outcome = publish(Publisher::new(&server.url("/")).unwrap(), Event::data(""));
         let mut connection = server.accept();
         assert_eq!((connection.header("content-length"), connection.text()), (Some("0"), ""));
-        connection.answer("201 Created", "", body);
-        assert_eq!(outcome.await.unwrap().unwrap(), None);
+        assert_eq!(connection.header("accept-encoding"), Some("identity"));
+        connection.answer(status, headers, body);
+        let error = outcome.await.unwrap().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{text}");
+        assert!(text.starts_with(&format!("the server answered {status}{told}")) && text.len() < 220, "{text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_batch_is_newline_delimited_json_and_the_connection_is_kept() {
+async fn a_batch_is_acknowledged_by_as_many_ids() {
+    for (answer, told) in [
+        ("{\"ids\":[\"k:1\"]}", "the server has acknowledged 1 events of 2"),
+        ("{\"ids\":[\"k:1\",\"k:2\",\"k:3\"]}", "the server has acknowledged 3 events of 2"),
+        ("{\"id\":\"k:1\"}", "the server answered 200 OK, which is no acknowledgement of a hub: "),
+    ] {
+        let server = Server::new();
+        let publisher = Publisher::new(&server.url("/events")).unwrap();
+        let outcome: Outcome<_> = tokio::spawn(async move {
+            let mut two = batch();
+            two.push("b", &Event::data("y"));
+            publisher.publish_batch(two).await
+        });
+        server.accept().answer("200 OK", "", answer);
+        let error = outcome.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().starts_with(told), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_acknowledgement_that_breaks_off_leaves_the_outcome_unknown() {
+    let server = Server::new();
+    let outcome = publish(Publisher::new(&server.url("/")).unwrap(), Event::data("x"));
+    let mut connection = server.accept();
+    connection.send("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"id\":");
+    drop(connection);
+    assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Unknown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_batch_is_newline_delimited_json_and_the_next_one_follows_it() {
     let server = Server::new();
     let publisher = Publisher::new(&server.url("/events")).unwrap();
     let outcome: Outcome<_> = tokio::spawn(async move {
@@ -58,7 +109,7 @@ async fn a_batch_is_newline_delimited_json_and_the_connection_is_kept() {
     assert_eq!(connection.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(connection.text(), "{\"topics\":\"a\",\"data\":\"0\"}\n{\"topics\":\"b\",\"data\":\"x\"}\n");
     connection.answer_and_stay("200 OK", "", "{\"ids\":[\"k:1\",\"k:2\"]}");
-    connection.read_request();
+    connection = server.next(connection);
     connection.answer("200 OK", "", "{\"ids\":[\"k:3\",\"k:4\"]}");
     let ids = outcome.await.unwrap().unwrap();
     assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), ["k:1", "k:2", "k:3", "k:4"]);
@@ -132,7 +183,7 @@ async fn a_named_batch_that_is_not_answered_is_sent_again_and_one_that_is_refuse
         (Some("k-1"), "{\"topics\":\"a\",\"data\":\"x\"}\n")
     );
     connection.answer_and_stay("200 OK", "", "{\"ids\":[\"k:1\"]}");
-    connection.read_request();
+    connection = server.next(connection);
     connection.answer("422 Unprocessable Content", "", "");
     assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!(told.iter().collect::<Vec<_>>(), [ErrorKind::Unknown, ErrorKind::Unavailable]);

@@ -4,49 +4,58 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// Nothing here takes long; whatever has not happened by then never will.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing here takes long; whatever has not happened by then never will, on a busy machine either.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A server whose requests come one by one, in the order in which they were read. A connection on which no request comes
+/// is no request: clients open one more than they need while the answer to the last request is not yet back in their pool.
 pub(crate) struct Server {
     address: SocketAddr,
-    accepted: Receiver<TcpStream>,
+    asked: Receiver<Connection>,
+    asking: Sender<Connection>,
 }
 
 impl Server {
     pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (sender, accepted) = mpsc::channel();
-        thread::spawn(move || while sender.send(listener.accept().unwrap().0).is_ok() {});
-        Self { address, accepted }
+        let (asking, asked) = mpsc::channel();
+        let sender = asking.clone();
+        thread::spawn(move || {
+            loop {
+                Connection::new(listener.accept().unwrap().0).wait_for_request(&sender);
+            }
+        });
+        Self { address, asked, asking }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Waits for a connection and for the request on it.
+    /// Waits for the next request.
     pub(crate) fn accept(&self) -> Connection {
-        self.accept_within(PATIENCE).expect("a connection")
+        self.accept_within(PATIENCE).expect("a request")
     }
 
-    /// The same, if a connection comes in time.
+    /// Waits for the next request, which may come on this connection or on another.
+    pub(crate) fn next(&self, kept: Connection) -> Connection {
+        kept.wait_for_request(&self.asking);
+        self.accept()
+    }
+
+    /// The next request, if it comes in time.
     pub(crate) fn accept_within(&self, time: Duration) -> Option<Connection> {
-        let socket = self.accepted.recv_timeout(time).ok()?;
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        let mut connection = Connection { reader: BufReader::new(socket), head: String::new(), body: Vec::new() };
-        connection.read_request();
-        Some(connection)
+        self.asked.recv_timeout(time).ok()
     }
 
-    /// Whether a connection waits to be accepted.
+    /// Whether a request waits to be answered.
     pub(crate) fn is_asked(&self) -> bool {
-        self.accepted.try_recv().is_ok()
+        self.asked.try_recv().is_ok()
     }
 }
 
@@ -63,12 +72,24 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Waits for the next request on this connection.
-    pub(crate) fn read_request(&mut self) {
-        assert!(self.try_read_request(), "no request: {:?}", self.head);
+    fn new(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self { reader: BufReader::new(socket), head: String::new(), body: Vec::new() }
     }
 
-    /// The same; `false` when the other side has closed the connection instead.
+    /// Sends the connection on when a request is there. One that is closed before it is no news.
+    fn wait_for_request(mut self, asking: &Sender<Self>) {
+        let asking = asking.clone();
+        thread::spawn(move || {
+            if self.try_read_request() {
+                // the test may be over
+                drop(asking.send(self));
+            }
+        });
+    }
+
+    /// Waits for the next request on this connection; `false` when the other side has closed it instead.
     pub(crate) fn try_read_request(&mut self) -> bool {
         self.head.clear();
         while !self.head.ends_with("\r\n\r\n") {
@@ -78,8 +99,7 @@ impl Connection {
         }
         let length = self.header("content-length").map_or(0, |length| length.parse().unwrap());
         self.body = vec![0; length];
-        self.reader.read_exact(&mut self.body).unwrap();
-        true
+        self.reader.read_exact(&mut self.body).is_ok()
     }
 
     pub(crate) fn request_line(&self) -> &str {
@@ -109,7 +129,12 @@ impl Connection {
     }
 
     pub(crate) fn open_with(&mut self, headers: &str) {
-        self.send(format!("HTTP/1.1 200 OK\r\n{headers}connection: close\r\n\r\n"));
+        self.send(head_of_stream(headers));
+    }
+
+    /// As [`open`](Self::open), for somebody who may have gone.
+    pub(crate) fn try_open(&mut self) -> io::Result<()> {
+        self.try_send(head_of_stream("content-type: text/event-stream\r\n"))
     }
 
     /// Answers the latest request and says that the connection will be closed.
@@ -136,4 +161,8 @@ impl Connection {
     pub(crate) fn finish(&mut self) {
         self.reader.get_mut().shutdown(Shutdown::Write).unwrap();
     }
+}
+
+fn head_of_stream(headers: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n{headers}connection: close\r\n\r\n")
 }

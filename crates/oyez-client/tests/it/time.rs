@@ -118,6 +118,22 @@ async fn failures_wait_longer_and_a_retry_after_longer_still() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_number_of_a_server_keeps_a_reader_away_for_more_than_an_hour() {
+    let later = ("retry-after", "99999999999999999999");
+    let answers = [
+        (200, SSE, &["retry: 18446744073709551615\n\n"][..], Ends),
+        (503, later, &[], Ends),
+        (200, SSE, &["retry: 100\n\n"], Ends),
+        (429, later, &[], Ends),
+        (204, SSE, &[], Ends),
+    ];
+    let (script, builder) = script(answers);
+    read(builder).await;
+    let hour = 3_600_000;
+    check(&script, &[(hour, hour * 3 / 2 + 1), (hour, hour * 3 / 2 + 30_001), (100, 151), (hour, hour + 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn jitter_spreads_the_waits() {
     let (script, builder) = script([]);
     let items = read(builder.attempts_max(NonZeroU32::new(40).unwrap())).await;
@@ -177,10 +193,11 @@ async fn a_publish_without_an_answer_is_of_unknown_outcome_after_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_named_batch_is_sent_again_soon_then_less_often_and_not_before_the_hub_says() {
-    let (later, none) = (("retry-after", "100"), ("x-none", ""));
+    let (later, none, never) = (("retry-after", "100"), ("x-none", ""), ("retry-after", "99999999999"));
     let mut answers = vec![(503, none, &[][..], Ends), (429, later, &[], Ends)];
-    answers.extend([(502, none, &[][..], Ends); 20]);
-    answers.push((200, none, &[], Ends));
+    answers.push((507, never, &[], Ends));
+    answers.extend([(502, none, &[][..], Ends); 19]);
+    answers.push((200, none, &["{\"ids\":[\"k:1\"]}"], Ends));
     let (script, _) = script(answers);
     let publisher = Publisher::builder("http://hub/events").unwrap().connect(script.clone()).build().unwrap();
     let mut batch = Batch::new();
@@ -191,6 +208,7 @@ async fn a_named_batch_is_sent_again_soon_then_less_often_and_not_before_the_hub
     let bounds: Vec<_> = (1..=22)
         .map(|failures| match failures {
             2 => (100_000, 100_002),
+            3 => (3_600_000, 3_600_002),
             _ => (200, 302 + (200 << failures).min(30_000)),
         })
         .collect();

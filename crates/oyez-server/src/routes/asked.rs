@@ -10,6 +10,7 @@ use oyez::{BodyTimeout, LastEventId, Topic};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::request::{Query, default_topic};
+use crate::visit::Visit;
 
 /// A request that has found its route, and that its caller may send.
 pub(super) struct Asked<'a> {
@@ -36,6 +37,11 @@ impl Asked<'_> {
     /// The reader, where a stream is asked for.
     pub(super) fn reader(&self) -> LastEventId {
         LastEventId::from_request(&self.head.uri, &self.head.headers)
+    }
+
+    /// The request as the log is to tell it, if it is.
+    pub(super) fn visit(&self) -> Option<&Visit> {
+        self.head.extensions.get()
     }
 
     /// How long the listener waits for the body.

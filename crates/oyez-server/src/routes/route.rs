@@ -89,6 +89,11 @@ impl Route {
         path.strip_prefix(prefix).unwrap_or_default()
     }
 
+    /// Is what stands in place of the braces nothing for a log?
+    pub(crate) fn hides_part(&self) -> bool {
+        self.path.contains('{') && self.topic != TopicIn::Path
+    }
+
     /// The topic of a request to this path; `None` where it is elsewhere.
     pub(crate) fn topic_of<'a>(&self, path: &'a str) -> Result<Option<Cow<'a, str>>, Problem> {
         match self.topic {

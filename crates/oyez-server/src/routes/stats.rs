@@ -22,12 +22,14 @@ pub(super) fn answer(app: &App, asked: &Asked<'_>) -> Result<Response, Problem> 
 }
 
 fn stream(app: &App, asked: &Asked<'_>, scope: Scope) -> Result<Response, Problem> {
+    let end = asked.visit().map(|visit| visit.stream(1));
+    let place = app.places.take(asked.caller)?;
     let subscribe = app.stats.watch(scope).keep_alive(app.config.settings.keep_alive);
-    let subscribe = match app.places.take(asked.caller)? {
-        Some(place) => subscribe.hold(place),
-        None => subscribe,
-    };
+    let subscribe = if place.is_some() || end.is_some() { subscribe.hold((place, end)) } else { subscribe };
     let sse = subscribe.try_into_response().map_err(|error| Problem::from_hub(&error, retry()))?;
+    if let Some(visit) = asked.visit() {
+        visit.begin();
+    }
     Ok(sse.into_response())
 }
 

@@ -20,7 +20,12 @@ pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Response {
         Err(problem) => Err(problem),
     };
     match begun {
-        Ok(sse) => sse.into_response(),
+        Ok(sse) => {
+            if let Some(visit) = asked.visit() {
+                visit.begin();
+            }
+            sse.into_response()
+        }
         Err(problem) => problem.into_stream_response(&reader),
     }
 }
@@ -32,13 +37,14 @@ fn subscription(app: &App, asked: &Asked<'_>, reader: LastEventId) -> Result<Sub
     let control = StreamControl::new();
     let registration = if wanted.control { Some(app.controls.enter(control.clone())?) } else { None };
     let stream = control.number();
+    let end = asked.visit().map(|visit| visit.stream(wanted.matchers.len()));
     let mut subscribe = wanted.subscribe(app).control(control).peer(caller.peer());
     if let Some(registration) = &registration {
         // the number is that of its row in /stats; the id is for nobody else
         subscribe = subscribe.opening(json!({ "connection": registration.id(), "stream": stream }).to_string());
     }
-    if place.is_some() || registration.is_some() {
-        subscribe = subscribe.hold((place, registration));
+    if place.is_some() || registration.is_some() || end.is_some() {
+        subscribe = subscribe.hold((place, registration, end));
     }
     Ok(subscribe)
 }

@@ -1,8 +1,11 @@
 //! What may be set, from where, and how it is checked. [`table`] has every setting once; the other files say what its columns
 //! mean.
 
+mod address;
 mod class;
 mod error;
+mod logs;
+mod mistake;
 mod nearest;
 mod not_yet;
 mod origin;
@@ -20,6 +23,7 @@ pub(crate) use value::{Level, Size, Value};
 
 pub use class::ClassSettings;
 pub use error::ConfigError;
+pub use logs::LogFormat;
 pub use nearest::similar_variable;
 pub use not_yet::NOT_YET;
 pub use reference::settings_reference;

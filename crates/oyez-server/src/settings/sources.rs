@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::error::ConfigError;
+use super::mistake::{no_toml, not_a_value};
 use super::nearest::similar_key;
 use super::not_yet::{is_not_yet, not_yet};
 use super::setting::{PREFIX, Setting};
@@ -24,7 +25,7 @@ impl Settings {
     }
 
     pub(crate) fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let table = DeTable::parse(text).map_err(|error| in_line(text, error.span(), error.message()))?;
+        let table = DeTable::parse(text).map_err(|error| in_line(text, error.span(), &no_toml(text, &error)))?;
         let mut entries: Vec<_> = table.into_inner().into_iter().collect();
         // as they stand in the file, so that the first that is wrong is told
         entries.sort_by_key(|(key, _)| key.span().start);
@@ -36,7 +37,8 @@ impl Settings {
                 Ok(false) => return Err(in_line(text, Some(place), &unknown(&key).to_string())),
                 Err(unread) => {
                     let place = unread.place.unwrap_or(place);
-                    return Err(in_line(text, Some(place), &format!("{key}: {}", unread.reason)));
+                    let message = not_a_value(text, &key, Some(&place), &unread.reason);
+                    return Err(in_line(text, Some(place), &message));
                 }
             }
         }
@@ -179,8 +181,32 @@ mod tests {
         assert_eq!(refused("demo = true\nlistn = 1"), "line 2: unknown key listn; did you mean listen?");
         assert!(refused("x = 1").starts_with("line 1: unknown key x; known are listen, admin, keep, "));
         assert_eq!(refused("tls_cert = 'a'"), "line 1: tls_cert is not in this build yet; leave it out");
-        assert_eq!(refused("slow = 7"), "line 1: slow: invalid type: integer `7`, expected a string");
+        assert_eq!(refused("slow = 7"), "line 1: slow: is the number 7, and not a text: slow = \"7\"");
         assert_eq!(refused("keep_bytes = true"), "line 1: keep_bytes: expected a number or a text");
         assert_eq!(refused("zebra = 1\nadmn = 1"), refused("zebra = 1"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_told_with_its_key_and_without_its_text() {
+        for (toml, expected) in [
+            ("keep = 7d", "line 1: keep: a text needs quotes: keep = \"…\""),
+            ("demo = true\nlisten = 127.0.0.1:9000", "line 2: listen: a text needs quotes: listen = \"…\""),
+            ("slow = skip # late", "line 1: slow: a text needs quotes: slow = \"…\""),
+            ("data = /var/lib/oyez\n", "line 1: data: a text needs quotes: data = \"…\""),
+            ("cors = [https://a.example]", "line 1: cors: a text needs quotes: cors = [\"…\"]"),
+            ("[[class]]\ntopics = jobs/*", "line 2: topics: a text needs quotes: topics = \"…\""),
+            ("listen 9000", "line 1: listen: no value; write listen = …"),
+            ("listen: 9000", "line 1: listen: no value; write listen = …"),
+            ("listen = \"secret", "line 1: listen: invalid basic string, expected `\"`"),
+            ("demo = 'yes'", "line 1: demo: is a text, and neither true nor false, without quotes"),
+            ("compact = 'a'", "line 1: compact: is a text, and not a list: compact = [\"…\"]"),
+            ("cors = [1]", "line 1: cors: is the number 1, and not a text: cors = \"1\""),
+            ("keep = ['7d']", "line 1: keep: is a list, and not one text in quotes"),
+            ("keep = true", "line 1: keep: is true, and not a text: keep = \"true\""),
+            ("[class]\ntopics = 'a'", "line 1: class: is a table, and not a list of them: [[class]]"),
+            ("[[class]]\ntopics = 'a'\nkeep = 7", "line 3: class: keep: is the number 7, and not a text: keep = \"7\""),
+        ] {
+            assert_eq!(Settings::from_toml(toml).unwrap_err().to_string(), expected, "{toml}");
+        }
     }
 }

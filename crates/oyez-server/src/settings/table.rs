@@ -13,6 +13,7 @@ use url::Url;
 
 use super::class::ClassSettings;
 use super::error::ConfigError;
+use super::logs::{LogFormat, LogLevel};
 use super::origin::{Cors, Origin};
 use super::rows::settings;
 use super::setting::Setting;
@@ -92,6 +93,24 @@ settings! {
     ///
     /// The default is enough for an office behind one address. An IPv6 network of /64 counts as one address.
     streams_per_address: Text => usize { flag: "--streams-per-address N", default: Is("1000"), reload: true }
+
+    /// Lines that are logged: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug
+    ///
+    /// `RUST_LOG` says it where nothing else does. Lines that standard error does not take, because it is closed, full or stuck,
+    /// are left out, and how many is logged when it takes some again.
+    log_level: String => LogLevel { flag: "--log-level LEVEL", default: Is("info") }
+
+    /// How lines are logged: text or json
+    ///
+    /// As JSON all of standard error is one object a line, from the first line on: what a person is told at the start are the
+    /// fields of one line.
+    log_format: String => LogFormat { flag: "--log-format FORMAT", default: Is("text") }
+
+    /// Log each request at level info, a stream when it ends
+    ///
+    /// With method, path, status, milliseconds, the peer, and of a stream the number of topics and patterns that it asked for;
+    /// never with a query, data or credentials. Topics stand in paths.
+    access_log: bool => bool { flag: "--access-log" }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Values that are known to be good, and what is said where they are not.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -68,12 +67,6 @@ impl Value<Self> for bool {
 
     fn unsaid() -> Option<Self> {
         Some(false)
-    }
-}
-
-impl Value<String> for SocketAddr {
-    fn check(key: &str, text: String) -> Result<Self, ConfigError> {
-        text.parse().map_err(|_| ConfigError::new(format!("{key} = {text:?} is not an address such as 127.0.0.1:8888")))
     }
 }
 

@@ -195,10 +195,10 @@ impl Reader {
         Transcript { matchers, start, blocks, complete: poll }
     }
 
-    /// Until all is published, but not so long that the server gives the reader up.
+    /// Until all is published, but not so long that the server gives the reader up, which it does after 30 s.
     fn sleep(&self) {
         let mut slept = Duration::ZERO;
-        while !self.progress.is_over() && slept < PATIENCE / 2 {
+        while !self.progress.is_over() && slept < SLEEP_MAX {
             thread::sleep(MOMENT);
             slept += MOMENT;
         }
@@ -300,3 +300,5 @@ const STRANGE_IDS: [&str; 2] = ["k4f9zq71:5", "nobody's"];
 
 /// How long a reader waits before it looks again whether something has come or the run is over.
 const MOMENT: Duration = Duration::from_millis(50);
+
+const SLEEP_MAX: Duration = Duration::from_secs(10);

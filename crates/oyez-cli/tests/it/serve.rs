@@ -1,0 +1,136 @@
+//! `oyez serve`: what it says and logs.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use crate::command::Oyez;
+use crate::script::PATIENCE;
+
+/// A hub with these flags and variables, its public address and its admin's.
+fn serve(flags: &[&str], variables: &[(&str, &str)]) -> (Oyez, SocketAddr, SocketAddr) {
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let hub = Oyez::start_with(arguments.into_iter().chain(flags.iter().copied()), variables);
+    let address = |line: &str, name: &str| line.strip_prefix(name).expect("the address").parse().unwrap();
+    let (public, admin) = (hub.line(), hub.line());
+    (hub, address(&public, "listening on http://"), address(&admin, "admin on http://"))
+}
+
+/// Sends a request, reads the whole answer and closes.
+fn ask(address: SocketAddr, request: &str, body: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    let head =
+        format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    socket.write_all((head + body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Ends the hub; all that it has said on standard error.
+fn stop(hub: Oyez) -> String {
+    hub.signal("TERM");
+    hub.fails(0)
+}
+
+#[test]
+fn the_log_is_json_from_its_first_line_to_its_last() {
+    let (hub, address, admin) = serve(&["--log-format", "json"], &[("OYEZ_NO_SUCH", "1")]);
+    let lines: Vec<Value> = stop(hub).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let said = |line: &Value| line["fields"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(lines.iter().map(said).collect::<Vec<_>>(), ["unknown variable is ignored", "started", "drains"]);
+    let started = &lines[1]["fields"];
+    assert_eq!(started["url"], format!("http://{address}"));
+    assert_eq!(started["admin"], format!("http://{admin}"));
+    assert!(started["history"].as_str().unwrap().starts_with("history is in memory"), "{started}");
+    assert!(started["publishing"].as_str().unwrap().starts_with("anyone on this machine may publish"), "{started}");
+    for line in &lines {
+        let timestamp: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        assert!(timestamp.as_second() > 0 && line["level"].is_string(), "{line}");
+    }
+
+    for (flags, variables) in [(&["--log-format", "json"][..], &[][..]), (&[], &[("OYEZ_LOG_FORMAT", "json")])] {
+        let arguments = ["serve", "--check", "--keep", "soon"].into_iter().chain(flags.iter().copied());
+        let errors = Oyez::start_with(arguments, variables).fails(78);
+        let line: Value = serde_json::from_str(&errors).expect(&errors);
+        assert_eq!(line["fields"]["message"], "oyez: keep = \"soon\" is not a duration such as 15s or 7d");
+    }
+}
+
+#[test]
+fn the_level_is_that_of_a_flag_a_variable_or_else_of_rust_log() {
+    let debugs = |flags: &[&str], variables: &[(&str, &str)]| {
+        let (hub, _, admin) = serve(flags, variables);
+        ask(admin, "GET /healthz", "");
+        stop(hub).contains("path=\"/healthz\"")
+    };
+    assert!(!debugs(&[], &[]));
+    assert!(debugs(&["--log-level", "debug"], &[]));
+    assert!(debugs(&[], &[("OYEZ_LOG_LEVEL", "info,oyez_server=debug")]));
+    assert!(debugs(&[], &[("RUST_LOG", "debug")]));
+    assert!(!debugs(&[], &[("RUST_LOG", "debug"), ("OYEZ_LOG_LEVEL", "info")]));
+    assert!(!debugs(&["--log-level", "warn"], &[("RUST_LOG", "debug")]));
+
+    let (hub, ..) = serve(&[], &[("RUST_LOG", "=nonsense=")]);
+    let errors = stop(hub);
+    assert!(errors.contains("RUST_LOG is ignored") && errors.contains("drains"), "{errors}");
+    let errors = Oyez::start(["serve", "--check", "--log-level", "loud"]).fails(78);
+    assert!(errors.starts_with("oyez: log_level = \"loud\" is none of off, error, warn"), "{errors}");
+}
+
+#[test]
+fn each_request_is_logged_when_asked_for_and_a_stream_at_its_end() {
+    let (hub, public, admin) = serve(&["--access-log", "--log-format", "json"], &[]);
+    ask(public, "POST /events/news?key=secret", "secret data");
+    ask(public, "GET /events/news?since=earliest&poll=1", "");
+    ask(public, "GET /nowhere?authorization=secret", "");
+    ask(public, "GET /events/news?since=nonsense*&limit=secret", "");
+    ask(public, "POST /control/secret-id", "{}");
+    ask(admin, "GET /healthz", "");
+    let mut stream = TcpStream::connect(public).unwrap();
+    stream.write_all(b"GET /events?topic=a&topic=b*&since=earliest HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    ask(public, "GET /events/other?poll=1", "");
+    let log = {
+        // it is still open, so it ends with the hub
+        let log = stop(hub);
+        drop(stream);
+        log
+    };
+    assert!(!log.contains("secret"), "{log}");
+    let mut requests: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["fields"].clone())
+        .filter(|fields| fields["message"] == "request")
+        .map(|fields| {
+            assert!(fields["ms"].is_u64() && fields["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{fields}");
+            let selectors = fields["selectors"].as_u64().map_or_else(String::new, |number| format!(" of {number}"));
+            assert_eq!(fields["bytes"].is_null(), !selectors.is_empty(), "{fields}");
+            format!(
+                "{} {} {}{selectors}",
+                fields["method"].as_str().unwrap(),
+                fields["path"].as_str().unwrap(),
+                fields["status"]
+            )
+        })
+        .collect();
+    requests.sort(); // a stream may end a little after its reader has all of it
+    assert_eq!(
+        requests,
+        [
+            "GET /events 200 of 2",
+            "GET /events/news 200 of 1",
+            "GET /events/news 400",
+            "GET /events/other 200 of 1",
+            "GET /healthz 200",
+            "GET /nowhere 404",
+            "POST /control/{connection} 400",
+            "POST /events/news 200",
+        ]
+    );
+}
