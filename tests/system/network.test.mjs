@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { oyezBinary, startServer } from '../browser/lib/server.mjs';
+import { DurableHub } from './lib/hub.mjs';
 import { HUB, network, STAYS, VANISHES } from './lib/network.mjs';
 import { descriptors, resident, steadyDescriptors, until } from './lib/process.mjs';
 import { ended } from './lib/stream.mjs';
@@ -113,6 +114,33 @@ describe('the network', { concurrency: true }, () => {
     assert.equal(await steadyDescriptors(server.pid), baseline + READ + RESUME);
     await peers.publish({ url, from: EVENTS + 1, number: 1, bytes: 1 });
     await until(async () => (await peers.report('read')).every((stream) => stream.last === EVENTS + 1), { what: 'the others go on', within: 60 });
+  });
+
+  test('readers that stop in the middle of a large event share it, on whatever path they have it', { timeout: 150_000 }, async (t) => {
+    const net = await network(t);
+    const hub = await DurableHub.make(t, { through: net.atHub(), flags: ['--keep-alive', '1h'] });
+    await hub.start();
+    const peers = await net.startPeer('./readers.mjs', { beside: true });
+    // what takes most room as JSON: six bytes for each
+    await peers.publish({ url: `${hub.url}/events/large?key=one`, from: 1, number: 1, fill: '\u0001', bytes: 1_000_000 });
+    await hub.stop();
+    await hub.start(); // it is on the disk only
+    const metrics = () => peers.metrics(hub.admin);
+    const [first, number] = [5, 60]; // the first ones pay for what all share
+    for (const query of ['last=1', 'last=1&envelope=1', 'last=1&format=ndjson', 'snapshot=1', 'snapshot=1&envelope=1', 'last=1&poll=1', 'last=1&limit=5&format=ndjson']) {
+      const stopped = async () => (await sockets(net)).filter(({ unsent }) => unsent > 0).length;
+      const stop = async (group, number) => {
+        const before = (await metrics()).oyez_subscribers;
+        await peers.open({ group, number, url: `${hub.url}/events/large?${query}`, reads: false, from: '127.0.0.1' });
+        await until(async () => await stopped() >= before + number, { what: `${query}: they stand in the middle of it`, within: 20, look: stopped });
+      };
+      await stop(`${query}, first`, first);
+      const memory = await resident(hub.pid);
+      await stop(query, number);
+      const each = (await resident(hub.pid) - memory) / number;
+      t.diagnostic(`${query}: ${Math.round(each / 1024)} KiB each`);
+      assert.ok(each <= 256 << 10, `${query}: ${each} bytes each`);
+    }
   });
 });
 

@@ -56,8 +56,8 @@ impl Format {
     fn render(self, output: &Output, readable: &Readable, log: &Log, now_ms: u64) -> Bytes {
         match (self, output) {
             (Self::Sse, Output::Entry(entry)) => entry.frame().bytes(),
-            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry, readable),
-            (Self::Ndjson, Output::Entry(entry)) => log.line(entry, readable),
+            (Self::Envelope, Output::Entry(entry)) => log.envelope(entry, readable).bytes(),
+            (Self::Ndjson, Output::Entry(entry)) => log.line(entry, readable).bytes(),
             (Self::Ndjson, Output::Gap(gap)) => {
                 own_line(Some(&gap.position.event_id()), Gap::EVENT_TYPE, &gap.data(), now_ms)
             }

@@ -9,7 +9,7 @@ use oyez_proto::{Event, encode_comment};
 use crate::digits::Digits;
 
 /// An event as one chunk of HTTP/1.1 (size, frame, CRLF): the usual reader gets all of it, every other one what is inside.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     chunk: Bytes,
     /// Bytes of the size and its CRLF.
@@ -41,6 +41,22 @@ impl Frame {
             out.extend_from_slice(part);
         }
         (size.as_bytes().len() + CHUNK_END.len()) as u8
+    }
+
+    /// `bytes` as a chunk.
+    pub(crate) fn around(bytes: &[u8]) -> Self {
+        let size = Digits::hex(bytes.len());
+        let mut chunk = Vec::with_capacity(size.as_bytes().len() + bytes.len() + 2 * CHUNK_END.len());
+        for part in [size.as_bytes(), CHUNK_END, bytes, CHUNK_END] {
+            chunk.extend_from_slice(part);
+        }
+        Self { chunk: chunk.into(), head: (size.as_bytes().len() + CHUNK_END.len()) as u8 }
+    }
+
+    /// The frame of a whole chunk.
+    pub(crate) fn of_whole_chunk(chunk: Bytes) -> Self {
+        let head = memchr::memchr(b'\n', &chunk).map_or(0, |end| end + 1) as u8;
+        Self { chunk, head }
     }
 
     /// A chunk that [`push`](Self::push) has made, with what it gave back.

@@ -177,6 +177,12 @@ pub(crate) const LINES_KEPT: usize = 64;
 /// See [`LINES_KEPT`].
 pub(crate) const LINE_BYTES_KEPT: usize = 16 << 10;
 
+/// Bytes of a frame from where on readers that need it at the same time share one copy, however it is made. 64 KiB: half of what a
+/// stopped reader may hold.
+pub(crate) const LARGE_BYTES: usize = 64 << 10;
+/// So many such frames are known at once, a reference of 40 bytes each.
+pub(crate) const LARGE_KNOWN: usize = 4_096;
+
 /// Frames larger than this are handed on as they are; smaller ones that wait together are copied into one buffer,
 /// which is cheaper than one chunk and one system call's vector each.
 pub(crate) const GATHER_BYTES: usize = 16 << 10;

@@ -332,12 +332,14 @@ impl Subscriber {
         waker: &Waker,
         out: &mut Vec<Output>,
     ) -> Option<Turn> {
+        // whoever stops reading is not to hold another page of large events
+        let reads_ahead = !page.is_large();
         let turn = self.take(page, hole, now, out);
         if self.state == State::Reading && self.is_finished(self.cursor) {
             // the end has left what lies below, and of a compacted topic nothing is missed that has
             self.state = State::Ended;
         }
-        if self.state == State::Reading {
+        if self.state == State::Reading && reads_ahead {
             let page = self.hub.log.read_ahead(self.cursor, &self.options.matchers, self.drops.into());
             if let Some(page) = page {
                 page.wake_when_found(waker);

@@ -28,8 +28,8 @@ answer({
   },
 
   /** Publishes events `FROM …`, `FROM + 1 …` and so on, of so many bytes beside the number; resolves when all are acknowledged. */
-  async publish({ url, from, number, bytes }) {
-    for (let n = from; n < from + number; n++) await ask(url, { method: 'POST', body: `${n} ${'x'.repeat(bytes)}` });
+  async publish({ url, from, number, bytes, fill = 'x' }) {
+    for (let n = from; n < from + number; n++) await ask(url, { method: 'POST', body: `${n} ${fill.repeat(bytes)}` });
   },
 
   /** Publishes an event every so often, from 1 on, until `publishNoMore`. */

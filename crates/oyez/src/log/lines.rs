@@ -1,35 +1,47 @@
 //! What entries look like in another format than their frame, as it was made a moment ago.
 
-use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use smallvec::SmallVec;
 
 use crate::Topic;
+use crate::frame::{Frame, FrameDraft};
 use crate::json_line::{JsonLine, rfc3339};
 use crate::limits::{LINE_BYTES_KEPT, LINES_KEPT};
 use crate::log::entry::Entry;
+use crate::log::large::Large;
 use crate::position::Epoch;
 use crate::sync::Mutex;
 
 /// One for each such format, so that readers at the tail share a line as they share a frame, without a second copy of the whole history: the
-/// place of a line is its sequence number modulo the number of places.
+/// place of a line is its sequence number modulo the number of places. Large ones are shared for as long as somebody has them.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Mutex<Vec<(u64, Bytes)>>);
+pub(crate) struct Lines {
+    newest: Mutex<Vec<(u64, Frame)>>,
+    large: Large,
+}
 
 impl Lines {
     /// What was made of `entry`, or what `make` makes of it now.
-    pub(crate) fn get(&self, entry: &Entry, make: impl FnOnce(&Entry) -> Bytes) -> Bytes {
+    pub(crate) fn get(&self, entry: &Entry, make: impl FnOnce(&Entry) -> Frame) -> Frame {
         let place = (entry.sequence % LINES_KEPT as u64) as usize;
-        if let Some((sequence, line)) = self.0.lock().get(place) {
+        if let Some((sequence, line)) = self.newest.lock().get(place) {
             if *sequence == entry.sequence {
                 return line.clone();
             }
         }
+        // what is made is never shorter by much
+        let may_be_large = Large::is_one(2 * entry.frame().chunk().len());
+        if let Some(chunk) = may_be_large.then(|| self.large.find(entry.sequence)).flatten() {
+            return Frame::of_whole_chunk(chunk);
+        }
         let line = make(entry);
-        if line.len() <= LINE_BYTES_KEPT {
-            let mut lines = self.0.lock();
+        if Large::is_one(line.chunk().len()) {
+            return Frame::of_whole_chunk(self.large.share(entry.sequence, line.chunk().clone()));
+        }
+        if line.chunk().len() <= LINE_BYTES_KEPT {
+            let mut lines = self.newest.lock();
             if lines.is_empty() {
-                lines.resize(LINES_KEPT, (0, Bytes::new()));
+                lines.resize(LINES_KEPT, (0, Frame::around(b"")));
             }
             if let Some(kept) = lines.get_mut(place) {
                 *kept = (entry.sequence, line.clone());
@@ -41,22 +53,22 @@ impl Lines {
 
 impl Entry {
     /// The entry as a line of `application/x-ndjson`, with these of its topics.
-    pub(crate) fn line(&self, epoch: Epoch, topics: &[Topic]) -> Bytes {
+    pub(crate) fn line(&self, epoch: Epoch, topics: &[Topic]) -> Frame {
         let event = self.event();
         let id = self.event_id(epoch);
-        JsonLine {
+        let line = JsonLine {
             id: Some(&id),
             event_type: event.event_type().map_or("message", |t| t),
             data: event.data_str(),
             topics,
             time_ms: self.time_ms,
             retry: event.reconnection_time().map(|time| time.as_millis()),
-        }
-        .to_bytes()
+        };
+        Frame::around(&line.to_bytes())
     }
 
     /// The entry as a frame whose data tells these of its topics and the time as well.
-    pub(crate) fn envelope(&self, epoch: Epoch, topics: &[Topic]) -> Bytes {
+    pub(crate) fn envelope(&self, epoch: Epoch, topics: &[Topic]) -> Frame {
         #[derive(Serialize)]
         struct Envelope<'a> {
             topics: SmallVec<[&'a str; 4]>,
@@ -67,9 +79,7 @@ impl Entry {
         let topics = topics.iter().map(|topic| &**topic).collect();
         let data = serde_json::to_string(&Envelope { topics, time: rfc3339(self.time_ms), data: event.data_str() });
         let data = data.expect("strings are JSON");
-        let event = event.with_data(data).with_id(self.event_id(epoch));
-        let mut frame = BytesMut::with_capacity(event.encoded_len());
-        event.encode(&mut frame);
-        frame.freeze()
+        let id = self.event_id(epoch);
+        FrameDraft::new(&event.with_data(data).without_id(), id.len()).with_id(id.as_bytes())
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::clock::LogClock;
+use crate::frame::Frame;
 use crate::log::below::{Below, Figures, Nothing};
 use crate::log::entry::Entry;
 use crate::log::lines::Lines;
@@ -215,7 +216,7 @@ impl Log {
 
     /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who may know all of
     /// its topics.
-    pub(crate) fn envelope(&self, entry: &Entry, readable: &Readable) -> Bytes {
+    pub(crate) fn envelope(&self, entry: &Entry, readable: &Readable) -> Frame {
         match entry.topics_for(readable) {
             Some(part) => entry.envelope(self.epoch, &part),
             None => self.envelopes.get(entry, |entry| entry.envelope(self.epoch, &entry.topics)),
@@ -223,7 +224,7 @@ impl Log {
     }
 
     /// The entry as a line of `application/x-ndjson`, made once as well.
-    pub(crate) fn line(&self, entry: &Entry, readable: &Readable) -> Bytes {
+    pub(crate) fn line(&self, entry: &Entry, readable: &Readable) -> Frame {
         match entry.topics_for(readable) {
             Some(part) => entry.line(self.epoch, &part),
             None => self.lines.get(entry, |entry| entry.line(self.epoch, &entry.topics)),

@@ -23,6 +23,7 @@ pub(crate) mod fake;
 mod fingerprint;
 mod gap;
 mod gone;
+mod large;
 mod latest;
 mod lines;
 #[expect(clippy::module_inception, reason = "it owns `Log`, and the module is the log with all its parts")]

@@ -11,6 +11,7 @@ use crate::log::Retained;
 use crate::log::below::Found;
 use crate::log::deletions::Hidden;
 use crate::log::entry::Entry;
+use crate::log::large::Large;
 use crate::log::search::Search;
 use crate::log::snapshot::Snapshot;
 
@@ -32,6 +33,14 @@ pub(crate) enum Page {
     Later(Search<Later>),
     /// It cannot be read.
     Failed(Error),
+}
+
+impl Page {
+    /// Does it hold a large event?
+    pub(crate) fn is_large(&self) -> bool {
+        let Self::Read { entries, .. } = self else { return false };
+        entries.iter().any(|entry| Large::is_one(entry.frame().chunk().len()))
+    }
 }
 
 /// What came of a read that took longer.

@@ -19,6 +19,7 @@ use crate::limits::disk::SEGMENTS_OF_HISTORY;
 use crate::log::below::Found;
 use crate::log::entry::Entry;
 use crate::log::gone::Gone;
+use crate::log::large::Large;
 use crate::log::{Retained, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
@@ -288,8 +289,9 @@ pub(super) fn read_chain(
     cursor: u64,
     matchers: &Matchers,
     last: u64,
+    large: &Large,
 ) -> io::Result<StoredPage> {
-    let mut page = RecordPage::new(epoch, matchers, cursor, max);
+    let mut page = RecordPage::new(epoch, matchers, cursor, max).sharing(large);
     for segment in segments {
         if segment.contents().first > last || page.is_full() {
             break;

@@ -23,6 +23,7 @@ use crate::limits::PAGE_BYTES_BELOW;
 use crate::limits::disk::{SAMPLED_RECORDS, SCAN_BYTES, SPAN_BYTES, SPARSE_BYTES};
 use crate::log::Retained;
 use crate::log::entry::{Entry, Unframed};
+use crate::log::large::Large;
 use crate::log::step::Step;
 use crate::matcher::Matchers;
 use crate::position::Epoch;
@@ -600,17 +601,34 @@ pub(crate) struct RecordPage<'a> {
     pub(crate) cursor: u64,
     max: Retained,
     bytes: Vec<u8>,
-    entries: Vec<(Unframed, usize, u8)>,
+    entries: Vec<(Unframed, Placed)>,
     topics: SmallVec<[Topic; 1]>,
+    large: Option<&'a Large>,
+    /// Bytes of those that lie apart.
+    apart: usize,
+}
+
+/// Where a frame is, with the bytes of its chunk's head.
+enum Placed {
+    /// Among the bytes of the page, up to this one.
+    Here(usize, u8),
+    /// A large one, which others may have as well.
+    Apart(Bytes, u8),
 }
 
 impl<'a> RecordPage<'a> {
     pub(crate) fn new(epoch: Epoch, matchers: &'a Matchers, cursor: u64, max: Retained) -> Self {
-        Self { epoch, matchers, cursor, max, bytes: Vec::new(), entries: Vec::new(), topics: SmallVec::new() }
+        let (bytes, entries, topics) = (Vec::new(), Vec::new(), SmallVec::new());
+        Self { epoch, matchers, cursor, max, bytes, entries, topics, large: None, apart: 0 }
+    }
+
+    /// The same, of which large entries are shared with other pages.
+    pub(crate) fn sharing(self, large: &'a Large) -> Self {
+        Self { large: Some(large), ..self }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= self.max.entries || self.bytes.len() >= self.max.bytes
+        self.entries.len() >= self.max.entries || self.bytes.len() + self.apart >= self.max.bytes
     }
 
     pub(crate) fn push(&mut self, record: &Record<'_>) -> Result<(), NotARecord> {
@@ -619,26 +637,50 @@ impl<'a> RecordPage<'a> {
         let topics = record.shared_topics(&mut self.topics);
         let (sequence, time_ms, private) = (place.sequence, place.time_ms, record.is_private());
         let stored = Unframed { sequence, time_ms, topics, publisher_id, private, extras };
-        if self.bytes.is_empty() {
-            self.bytes.reserve(self.max.bytes.min(PAGE_BYTES_BELOW) + record.fields.len() + 64);
-        }
-        let head = stored.push_chunk(self.epoch, record.fields, &mut self.bytes);
-        self.entries.push((stored, self.bytes.len(), head));
         self.cursor = place.sequence;
+        let placed = match self.large.filter(|_| Large::is_one(record.fields.len())) {
+            Some(large) => self.place_apart(&stored, record.fields, large),
+            None => self.place_here(&stored, record.fields),
+        };
+        self.entries.push((stored, placed));
         Ok(())
+    }
+
+    fn place_here(&mut self, stored: &Unframed, fields: &[u8]) -> Placed {
+        if self.bytes.is_empty() {
+            self.bytes.reserve(self.max.bytes.min(PAGE_BYTES_BELOW) + fields.len() + 64);
+        }
+        let head = stored.push_chunk(self.epoch, fields, &mut self.bytes);
+        Placed::Here(self.bytes.len(), head)
+    }
+
+    fn place_apart(&mut self, stored: &Unframed, fields: &[u8], large: &Large) -> Placed {
+        let chunk = large.find(stored.sequence).unwrap_or_else(|| {
+            let mut chunk = Vec::with_capacity(fields.len() + LARGE_HEAD_BYTES);
+            stored.push_chunk(self.epoch, fields, &mut chunk);
+            large.share(stored.sequence, chunk.into())
+        });
+        self.apart += chunk.len();
+        let head = memchr::memchr(b'\n', &chunk).map_or(0, |end| end + 1);
+        Placed::Apart(chunk, head as u8)
     }
 
     pub(crate) fn finish(self) -> Vec<Arc<Entry>> {
         let bytes = Bytes::from(self.bytes);
         let mut start = 0;
-        let entries = self.entries.into_iter().map(|(stored, end, head)| {
-            let chunk = bytes.slice(start..end);
-            start = end;
+        let entries = self.entries.into_iter().map(|(stored, placed)| {
+            let (chunk, head) = match placed {
+                Placed::Here(end, head) => (bytes.slice(std::mem::replace(&mut start, end)..end), head),
+                Placed::Apart(chunk, head) => (chunk, head),
+            };
             Arc::new(stored.with_frame(Frame::of_chunk(chunk, head)))
         });
         entries.collect()
     }
 }
+
+/// Bytes of a chunk beside its fields, at most: the size, the id and three line ends.
+const LARGE_HEAD_BYTES: usize = 512;
 
 /// An entry that may be held for long: with no more room than it takes.
 const ONE: Retained = Retained { entries: 1, bytes: 0 };

@@ -32,6 +32,7 @@ use crate::log::appender::OnDrop;
 use crate::log::below::{Found, Wanted};
 use crate::log::entry::Entry;
 use crate::log::gone::{After, DroppedRun, DroppedSegment, Gone, GoneBounds, Missed, Saved};
+use crate::log::large::Large;
 use crate::log::tail::{Departure, Remains};
 use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
@@ -60,6 +61,8 @@ pub(crate) struct Store {
     pub(crate) volume: Arc<dyn Volume>,
     pub(crate) epoch: Epoch,
     pub(crate) chains: Vec<Chain>,
+    /// Large entries that readers have.
+    large: Large,
     /// What entries are stamped with.
     pub(crate) clock: Arc<LogClock>,
     gone: RwLock<Gone>,
@@ -130,6 +133,7 @@ impl Store {
             volume,
             epoch,
             chains,
+            large: Large::default(),
             clock: Arc::new(LogClock::after(opened.newest_ms)),
             gone: RwLock::new(gone),
             skips: RwLock::new(manifest.skips),
@@ -216,7 +220,8 @@ impl Store {
             }
         }
         drop(gone);
-        let mut pages = segments.iter().map(|segments| read_chain(segments, self.epoch, *max, cursor, matchers, last));
+        let read = |segments: &Vec<_>| read_chain(segments, self.epoch, *max, cursor, matchers, last, &self.large);
+        let mut pages = segments.iter().map(read);
         if let [_] = &self.chains[..] {
             let page = pages.next().transpose()?.unwrap_or_else(|| StoredPage {
                 entries: Vec::new(),

@@ -1,10 +1,10 @@
 //! How the bytes of a stream stand on its connection.
 
-use std::io::Write as _;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::format::Format;
+use crate::frame::Frame;
+use crate::limits::GATHER_BYTES;
 use crate::log::{Entry, Log};
 use crate::readable::Readable;
 
@@ -17,14 +17,17 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    /// `piece` as it goes to the socket.
-    pub(crate) fn wrap(self, piece: Bytes) -> Bytes {
+    /// `piece` as it goes to the socket. A large one, which others may have as well, is not copied.
+    pub(crate) fn pass(self, piece: Bytes, mut push: impl FnMut(Bytes)) {
         if !self.chunked {
-            return piece;
+            return push(piece);
         }
-        let mut chunk = BytesMut::with_capacity(piece.len() + 12);
-        push_chunk(&mut chunk, &piece);
-        chunk.freeze()
+        if piece.len() <= GATHER_BYTES {
+            return push(Frame::around(&piece).chunk().clone());
+        }
+        push(Bytes::from(format!("{:x}\r\n", piece.len())));
+        push(piece);
+        push(Bytes::from_static(b"\r\n"));
     }
 
     /// The end of a stream.
@@ -34,37 +37,40 @@ impl Framing {
 
     /// `entry` as it goes to the socket of a reader that may have these private entries.
     pub(crate) fn entry(self, entry: &Entry, readable: &Readable, log: &Log) -> Bytes {
-        match self {
-            Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
-            Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry, readable)),
-            Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry, readable)),
+        match self.format {
+            Format::Sse => self.frame(entry.frame()),
+            Format::Envelope => self.frame(&log.envelope(entry, readable)),
+            Format::Ndjson => self.frame(&log.line(entry, readable)),
         }
     }
-}
 
-fn push_chunk(out: &mut BytesMut, piece: &[u8]) {
-    let mut size = [0; 18];
-    let mut rest = &mut size[..];
-    write!(rest, "{:x}\r\n", piece.len()).expect("a size has sixteen digits at most");
-    let unused = rest.len();
-    out.extend_from_slice(&size[..size.len() - unused]);
-    out.extend_from_slice(piece);
-    out.extend_from_slice(b"\r\n");
+    /// `frame` as it goes to the socket.
+    pub(crate) fn frame(self, frame: &Frame) -> Bytes {
+        if self.chunked { frame.chunk().clone() } else { frame.bytes() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(chunked: bool, piece: &Bytes, expected: &[u8]) {
+        let framing = Framing { format: Format::Sse, chunked };
+        let mut pieces = Vec::new();
+        framing.pass(piece.clone(), |piece| pieces.push(piece));
+        assert_eq!(pieces.concat(), expected);
+        let is_copied = !pieces.iter().any(|passed| passed.as_ptr() == piece.as_ptr());
+        assert_eq!(is_copied, chunked && piece.len() <= GATHER_BYTES);
+    }
+
     #[test]
     fn pieces_become_chunks_for_those_who_read_chunks() {
+        check(true, &Bytes::from_static(b"0123456789abcdef"), b"10\r\n0123456789abcdef\r\n");
+        check(false, &Bytes::from_static(b"ab"), b"ab");
+        let large = vec![b'x'; 0x1_0000];
+        check(true, &large.clone().into(), &[b"10000\r\n", &large[..], b"\r\n"].concat());
         let framing = Framing { format: Format::Sse, chunked: true };
-        assert_eq!(framing.wrap(Bytes::from_static(b"0123456789abcdef")), "10\r\n0123456789abcdef\r\n");
-        assert_eq!(Framing { chunked: false, ..framing }.wrap(Bytes::from_static(b"ab")), "ab");
-        assert_eq!(
-            (framing.end(), Framing { chunked: false, ..framing }.end().len()),
-            (Bytes::from_static(b"0\r\n\r\n"), 0)
-        );
+        assert_eq!((framing.end(), Framing { chunked: false, ..framing }.end()), ("0\r\n\r\n".into(), "".into()));
     }
 }

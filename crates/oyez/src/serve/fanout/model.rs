@@ -81,10 +81,9 @@ type Made = (u64, Framing, Option<usize>);
 /// An entry as it is to come to a socket, with these of its topics.
 fn bytes(entry: &Entry, topics: &[Topic], framing: Framing) -> Bytes {
     match framing.format {
-        Format::Sse if framing.chunked => entry.frame().chunk().clone(),
-        Format::Sse => entry.frame().bytes(),
-        Format::Envelope => framing.wrap(entry.envelope(Epoch::from_bits(1), topics)),
-        Format::Ndjson => framing.wrap(entry.line(Epoch::from_bits(1), topics)),
+        Format::Sse => framing.frame(entry.frame()),
+        Format::Envelope => framing.frame(&entry.envelope(Epoch::from_bits(1), topics)),
+        Format::Ndjson => framing.frame(&entry.line(Epoch::from_bits(1), topics)),
     }
 }
 

@@ -114,7 +114,8 @@ impl Stream {
         };
         let turn = subscriber.poll(now, waker, outputs);
         let (log, readable) = (subscriber.log(), subscriber.readable());
-        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| backlog.push(framing.wrap(piece)));
+        let mut push = |piece| backlog.push(piece);
+        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| framing.pass(piece, &mut push));
         self.fed = subscriber.place();
         turn
     }
@@ -127,7 +128,7 @@ impl Stream {
         };
         while backlog.bytes() < RUN_BYTES {
             match feed.turn(now, waker) {
-                FeedTurn::Deliver(frame) => backlog.push(framing.wrap(frame)),
+                FeedTurn::Deliver(frame) => framing.pass(frame, |piece| backlog.push(piece)),
                 FeedTurn::Wait(until) => return Turn::Wait(until),
                 FeedTurn::End => return Turn::End,
             }
