@@ -42,6 +42,8 @@ pub(crate) enum Problem {
     #[error("Content-Encoding {0:?} is not taken; send the body as it is")]
     ContentEncoding(String),
     #[error("{0}")]
+    ContentType(String),
+    #[error("{0}")]
     TooSlow(String),
     #[error("{0}")]
     BrokenBody(String),
@@ -100,7 +102,9 @@ impl Problem {
             Self::Origin(_) | Self::PublishDenied(_) => StatusCode::FORBIDDEN,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
-            Self::NotText { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotText { .. } | Self::ContentEncoding(_) | Self::ContentType(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }

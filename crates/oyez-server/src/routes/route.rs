@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use crate::guard::Pages;
 use crate::problem::Problem;
-use crate::request::{Form, content_type, path_topic};
+use crate::request::{Form, MediaType, path_topic};
 
 /// A row of the table of routes.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub(crate) enum TopicIn {
 pub(crate) struct Answer {
     /// `GET` answers `HEAD` as well.
     pub(crate) method: &'static Method,
-    /// The content type that the body must have; empty for any.
-    pub(crate) body: &'static str,
+    /// What the body must be; `None` for anything.
+    pub(crate) body: Option<MediaType>,
     pub(crate) does: Does,
     /// The parameters that it reads.
     pub(crate) reads: &'static Form,
@@ -101,7 +101,7 @@ impl Route {
     /// What answers a request of this method with these headers.
     pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Option<&'static Answer> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let fits = |answer: &&Answer| answer.body.is_empty() || content_type(headers).as_deref() == Some(answer.body);
+        let fits = |answer: &&Answer| answer.body.as_ref().is_none_or(|body| *body == MediaType::of(headers));
         self.answers.iter().filter(|answer| answer.method == method).find(fits)
     }
 

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::route::{Answer, Does, Right, Route, TopicIn};
 use crate::guard::Pages;
-use crate::request::{DELETION, Form, JSON_PUBLISH, PUBLISH, STATISTICS, SUBSCRIPTION};
+use crate::request::{DELETION, Form, JSON_PUBLISH, MediaType, PUBLISH, STATISTICS, SUBSCRIPTION};
 
 /// The routes of the public listener. A table of our own in place of a router: a publish passes it each time, and a router
 /// takes the path apart for handlers, which takes as long as all that the hub does with the event.
@@ -37,15 +37,13 @@ const TOPIC: &[Answer] = &[
 /// What is done with any topics, or with the plain broadcast.
 const TOPICS: &[Answer] = &[
     Answer { reads: &SUBSCRIPTION, ..on(GET, Does::Subscribe) },
-    Answer { body: "application/json", reads: &JSON_PUBLISH, needs: Right::Publish, ..on(POST, Does::PublishObject) },
-    Answer {
-        body: "application/x-ndjson",
-        reads: &JSON_PUBLISH,
-        needs: Right::Publish,
-        ..on(POST, Does::PublishBatch)
-    },
+    Answer { body: Some(MediaType::Json), ..JSON },
+    Answer { body: Some(MediaType::JsonLines), does: Does::PublishBatch, ..JSON },
     Answer { reads: &PUBLISH, needs: Right::Publish, ..on(POST, Does::Publish) },
 ];
+
+/// A body that says all of a publish.
+const JSON: Answer = Answer { reads: &JSON_PUBLISH, needs: Right::Publish, ..on(POST, Does::PublishObject) };
 
 const STATS: &[Answer] = &[Answer { reads: &STATISTICS, ..on(GET, Does::Stats) }];
 
@@ -55,7 +53,7 @@ const ROUTE: Route =
 
 /// A method that anyone may use, whatever the query and the body are.
 const fn on(method: &'static Method, does: Does) -> Answer {
-    Answer { method, body: "", does, reads: &Form::UNREAD, needs: Right::None }
+    Answer { method, body: None, does, reads: &Form::UNREAD, needs: Right::None }
 }
 
 const GET: &Method = &Method::GET;

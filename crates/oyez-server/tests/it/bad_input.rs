@@ -1,6 +1,6 @@
 //! Whatever comes: a clear answer, nothing published, nobody else disturbed.
 
-use crate::harness::{Answer, Hosted, head};
+use crate::harness::{Answer, Caller, Hosted, head};
 
 #[track_caller]
 fn check(answer: &Answer, what: &str, status: u16, part: &str) {
@@ -19,6 +19,22 @@ async fn subscribing_wrongly_names_what_is_wrong() {
         ("/events/a%0ab", "control character"),
         ("/events?topic=%ff", "%ff"),
         ("/events/a?since=", "since"),
+        ("/events/a?since=yesterday", "since=\"yesterday\" is no time"),
+        ("/events/a?since=10", "without a unit"),
+        ("/events/a?since=10min", "units"),
+        ("/events/a?since=2026-08-01T09:30:00+01:00", "%2B"),
+        ("/events/a?until=2026-13-01", "no date"),
+        ("/events/a?until=latest", "latest"),
+        ("/events/a?limt=1", "unknown parameter \"limt\"; known are topic, since, last, "),
+        ("/events/a?filter=secret", "unknown parameter \"filter\""),
+        ("/events?Topic=a", "unknown parameter \"Topic\""),
+        ("/events/a?event=x", "unknown parameter \"event\""),
+        ("/events/a?%ff=secret", "%ff"),
+        ("/events/a?alive=15s", "alive is not in this build yet"),
+        ("/events?topics=", "topic is empty"),
+        ("/events?topic[]=a&topic[]=", "topic is empty"),
+        ("/stats?row=1", "unknown parameter \"row\"; known are rows"),
+        ("/stats?rows=x", "rows=\"x\""),
         ("/events/a?since=1m&since=2m", "since"),
         ("/events/a?since=1m&last=2", "exclude"),
         ("/events/a?last=-1", "last=\"-1\""),
@@ -51,6 +67,10 @@ async fn subscribing_wrongly_names_what_is_wrong() {
     check(&server.get("/.well-known/mercure?topic=a", &[]).await, "not yet", 404, "Mercure");
     check(&server.get("/metrics", &[]).await, "admin on the public listener", 404, "/metrics");
     check(&server.get("/clock", &[]).await, "no demo", 404, "/clock");
+    let demo = Hosted::with(|settings| settings.demo = Some(true)).await;
+    for target in ["/clock?limt=1", "/stock?limt=1"] {
+        check(&demo.get(target, &[]).await, target, 400, "limt");
+    }
     assert_eq!(server.hub.stats().subscribers, 0);
 }
 
@@ -63,12 +83,16 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
 
     const JSON: &str = "Content-Type: application/json";
     const NDJSON: &str = "Content-Type: application/x-ndjson; charset=utf-8";
+    const OBJECT: &[u8] = br#"{"topics":"a","data":"x"}"#;
     // target, headers, body; status, what the answer names
     type Row = (&'static str, &'static [&'static str], &'static [u8], u16, &'static str);
     let rows: &[Row] = &[
         ("/events/a*", &[], b"x", 400, "a*"),
         ("/events/a%0d", &[], b"x", 400, "control character"),
-        ("/events/a?evnt=x", &[], b"x", 400, "evnt"),
+        ("/events/a?evnt=secret", &[], b"x", 400, "unknown parameter \"evnt\"; known are event, id, "),
+        ("/events?topic=a", &[], b"x", 400, "/events/TOPIC"),
+        ("/events?topics=a", &[], b"x", 400, "/events/TOPIC"),
+        ("/events/a?_=1", &[], b"x", 400, "_"),
         ("/events/a?event=oyez.gap", &[], b"x", 400, "oyez.gap"),
         ("/events/a?event=", &[], b"x", 400, "event type is empty"),
         ("/events/a?event=a%0Ab", &[], b"x", 400, "a\\nb"),
@@ -134,10 +158,22 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
             "event 2 of the batch",
         ),
         ("/events", &[NDJSON], b"[1]\n", 400, "line 1"),
+        ("/events", &["Content-Type: application/cloudevents+json"], OBJECT, 415, "application/cloudevents+json"),
+        ("/events", &["Content-Type: application/json-seq"], OBJECT, 415, "application/json"),
+        ("/events", &["Content-Type: application/cloudevents+json"], b"not even JSON", 415, "/events/TOPIC"),
+        ("/events", &["Content-Type: application/x-www-form-urlencoded"], OBJECT, 415, "application/json"),
+        ("/events", &["Content-Type: text/plain;charset=UTF-8"], OBJECT, 415, "application/json"),
+        ("/events", &[], OBJECT, 415, "application/json"),
+        ("/events", &[], b"\n {\"data\":{},\"topics\":\"a\"}\n{\"data\":1}\n", 415, "application/x-ndjson"),
+        ("/events/", &[], b"\xef\xbb\xbf{\"topic\":\"a\",\"data\":1}", 415, "topics"),
+        ("/events", &["Content-Type: multipart/form-data; boundary=x"], b"--x--", 415, "multipart"),
+        ("/events/a", &["Content-Type: multipart/form-data; boundary=x"], b"--x--", 415, "multipart"),
+        ("/events/a?lines", &["Content-Type: Multipart/Form-Data"], b"--x--\n", 415, "multipart"),
     ];
     for (target, headers, body, status, part) in rows {
         let answer = server.post(target, headers, body).await;
         check(&answer, &format!("{target} {headers:?} {}", String::from_utf8_lossy(body)), *status, part);
+        assert!(!answer.body().contains("secret"), "{answer:?}");
     }
     let long_id = format!("/events/a?id={}", "x".repeat(129));
     check(&server.post(&long_id, &[], "x").await, "long id", 400, "129 bytes");
@@ -209,6 +245,11 @@ async fn what_reads_no_parameter_takes_any() {
     let server = Hosted::start().await;
     for target in ["/?a=%ff", "/?access_token=x", "/?since=1m&since=2m"] {
         assert_eq!(server.get(target, &[]).await.status(), 200, "{target}");
+    }
+    for target in ["/healthz?a=%ff", "/readyz?since=", "/metrics?name[]=x"] {
+        let mut caller = Caller::connect(server.admin).await;
+        caller.send(head("GET", target, &[])).await;
+        assert_eq!(caller.answer().await.status(), 200, "{target}");
     }
     assert_eq!(server.post("/control/1?a=%ff", &[], r#"{"drop":true}"#).await.status(), 404);
 }

@@ -50,6 +50,27 @@ async fn json_says_everything_in_the_body() {
 }
 
 #[tokio::test]
+async fn json_is_known_by_its_usual_names() {
+    let server = Hosted::start().await;
+    let object = r#"{"topic":"a","data":"object"}"#;
+    for name in ["application/json", "text/json", "application/json; charset=utf-8"] {
+        server.post("/events", &[&format!("Content-Type: {name}")], object).await.id();
+    }
+    for name in ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"] {
+        let answer = server.post("/events", &[&format!("Content-Type: {name}")], format!("{object}\n{object}")).await;
+        assert_eq!(answer.json()["ids"].as_array().unwrap().len(), 2, "{name}");
+    }
+    let events = all(&server).await;
+    assert_eq!(events.len(), 3 + 8);
+    assert!(events.iter().all(|event| event["topics"][0] == "a" && event["data"] == "object"));
+    // where a topic is named, all of it is data, and so is an object of something else
+    server.post("/events/b", &["Content-Type: application/cloudevents+json"], object).await.id();
+    server.post("/events", &[], r#"{"x":1,"in":{"topics":1}}"#).await.id();
+    server.post("/events", &[], "{topics: no JSON}").await.id();
+    assert_eq!(all(&server).await[11]["data"], object);
+}
+
+#[tokio::test]
 async fn a_batch_is_atomic_and_its_ids_are_in_order() {
     let server = Hosted::start().await;
     let body =

@@ -37,7 +37,15 @@ async fn parameters_choose_where_a_stream_begins_and_ends() {
         (&format!("&lastEventId=other&lastEventId={encoded}"), &["3", "4", "5"]),
         (&format!("&until={encoded}"), &["1", "2"]),
         ("&until=2020-01-01T00:00:00Z", &[]),
-        ("&unknown=ignored", &["1", "2", "3", "4", "5"]),
+        ("&until=9999-12-31T23:59:59Z", &["1", "2", "3", "4", "5"]),
+        ("&since=2020-01-01", &["1", "2", "3", "4", "5"]),
+        ("&since=1700000000", &["1", "2", "3", "4", "5"]),
+        ("&since=1w", &["1", "2", "3", "4", "5"]),
+        ("&since=now", &[]),
+        ("&since=all", &["1", "2", "3", "4", "5"]),
+        ("&since=latest", &["5"]),
+        ("&since=none", &[]),
+        ("&_=1700000000&t=1&ts=2&cb=3", &["1", "2", "3", "4", "5"]),
     ] {
         let answer = server.get(&format!("/events/a?poll=1{query}"), &[]).await;
         assert_eq!(answer.status(), 200, "{query}: {answer:?}");
@@ -46,8 +54,10 @@ async fn parameters_choose_where_a_stream_begins_and_ends() {
     let header = format!("Last-Event-ID: {}", ids[3]);
     let answer = server.get(&format!("/events/a?poll=1&since=earliest&last_event_id={encoded}"), &[&header]).await;
     assert_eq!(data(&answer.body()), ["5"], "the header beats all");
-    let answer = server.get("/events?topic=b&topic=*&poll=1&last=2", &[]).await;
-    assert_eq!(data(&answer.body()), ["5", "1"]);
+    for topics in ["topic=b&topic=*", "topics=b&topics=*", "topic[]=b&topic[]=*", "topic%5B0%5D=b&topic%5B1%5D=*"] {
+        let answer = server.get(&format!("/events?{topics}&poll=1&last=2"), &[]).await;
+        assert_eq!(data(&answer.body()), ["5", "1"], "{topics}");
+    }
 }
 
 #[tokio::test]
