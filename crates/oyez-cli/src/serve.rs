@@ -91,6 +91,7 @@ impl Serve {
         let check = self.check;
         let config = self.config()?;
         if check {
+            config.check().map_err(refused)?;
             let _ = writeln!(std::io::stdout(), "the configuration is good");
             return Ok(());
         }

@@ -66,7 +66,7 @@ impl Guard {
         let origin = origin.to_str().unwrap_or("null");
         let own = origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host));
         let public = self.public.iter().any(|url| url.origin().ascii_serialization() == origin);
-        let listed = self.publish_origins.iter().any(|listed| *listed == *origin);
+        let listed = self.publish_origins.iter().any(|listed| listed.is(origin.as_bytes()));
         if origins.next().is_none() && origin != "null" && (own || public || listed) {
             return Ok(());
         }
@@ -174,11 +174,15 @@ mod tests {
 
     #[test]
     fn only_own_and_listed_origins_may_change_things() {
-        let guard = guard("127.0.0.1:8888", &["https://hub.example.com"], &["https://app.example.com"]);
+        let listed = ["https://app.example.com", "https://*.example.net"];
+        let guard = guard("127.0.0.1:8888", &["https://hub.example.com"], &listed);
         for (origin, expected) in [
             ("http://localhost:8888", 200),
             ("https://hub.example.com", 200),
             ("https://app.example.com", 200),
+            ("https://one.example.net", 200),
+            ("https://a.one.example.net", 403),
+            ("https://example.net", 403),
             ("https://localhost:8888", 403),
             ("http://localhost", 403),
             ("http://localhost:3000", 403),

@@ -68,6 +68,12 @@ fn what_is_wrong_with_a_setting_is_one_line_that_names_it() {
         &["serve", "--check", "--cors", "x"],
         "oyez: cors: \"x\" is not an origin such as https://app.example.com\n",
     );
+    let data = format!("{}/no-directory", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&data, "").unwrap();
+    refused(
+        &["serve", "--check", "--data", &format!("{data}/history")],
+        &format!("oyez: data: {data}/history: cannot be made: {data}: not a directory\n"),
+    );
     let file = format!("{}/wrong.toml", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(&file, "demo = true\nkeep_alve = '1s'\n").unwrap();
     let errors = format!("oyez: {file}: line 2: unknown key keep_alve; did you mean keep_alive?\n");

@@ -151,6 +151,13 @@ async fn other_origins_may_read_only_where_cors_says_so() {
     assert_eq!(answer.header("access-control-max-age"), Some("7200"));
     assert!(answer.header("access-control-allow-headers").unwrap().contains("last-event-id"), "{answer:?}");
 
+    let named = Hosted::with(|settings| settings.cors = Some(vec!["https://*.example.com".to_owned()])).await;
+    for (origin, allowed) in [("https://app.example.com", true), ("https://a.b.example.com", false)] {
+        let answer = named.get("/events/a?poll=1", &[&format!("Origin: {origin}")]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin).filter(|_| allowed));
+        assert!(answer.header("vary").is_some_and(|vary| vary.contains("origin")), "{answer:?}");
+    }
+
     let any = Hosted::with(|settings| settings.cors = Some(vec!["*".to_owned()])).await;
     let answer = any.get("/events/a?poll=1", &["Origin: https://anyone.example"]).await;
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
