@@ -189,6 +189,10 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// went away come back spread out.
 pub(crate) const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
 
+/// The longest reconnection time that a publisher may give the readers of its topic. An hour: it stays in force for each of them until it is set
+/// again, and beyond that a mistake keeps them away for good.
+pub(crate) const RECONNECTION_TIME_MAX: Duration = Duration::from_secs(3_600);
+
 /// Events that a [`Connection`](crate::Connection) holds for a reader that does not take them yet; then `send` waits.
 pub(crate) const CONNECTION_QUEUE_FRAMES: usize = 16;
 

@@ -98,7 +98,20 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         ("/events/a?event=a%0Ab", &[], b"x", 400, "a\\nb"),
         ("/events/a?event=x", &["Event-Type: y"], b"x", 400, "contradict"),
         ("/events/a?id=", &[], b"x", 400, "event id is empty"),
-        ("/events/a?id=a%00", &[], b"x", 400, "NUL"),
+        ("/events/a?id=a%00", &[], b"x", 400, "\"a\\0\" cannot come back"),
+        ("/events/a?id=a%01b", &[], b"x", 400, "byte 1"),
+        ("/events/a?id=a%7F", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=%1B[2J", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=a%09b", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=+a", &[], b"x", 400, "\" a\" cannot come back"),
+        ("/events/a?id=%C3%A9", &[], b"x", 400, "\"é\" cannot come back"),
+        ("/events/a", &["Event-Id: a\tb"], b"x", 400, "cannot come back"),
+        ("/events/a", &["Event-Id: é"], b"x", 400, "id=…"),
+        ("/events/a", &["Event-Type: é"], b"x", 400, "event=…"),
+        ("/events", &[JSON], "{\"topics\":\"a\",\"data\":\"\",\"id\":\"新\"}".as_bytes(), 400, "cannot come back"),
+        ("/events/a?retry=3600001", &[], b"x", 400, "an hour"),
+        ("/events/a?retry=18446744073709551615", &[], b"x", 400, "an hour"),
+        ("/events", &[JSON], br#"{"topics":"a","data":"","retry":18446744073709551615}"#, 400, "an hour"),
         ("/events/a?id=k4f9zq71:7", &[], b"x", 400, "k4f9zq71:7"),
         ("/events/a?id=earliest", &[], b"x", 400, "earliest"),
         ("/events/a?retry=3s", &[], b"x", 400, "retry=\"3s\""),
@@ -187,6 +200,12 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     check(&server.post("/events", &[JSON], many).await, "many topics", 400, "101 topics");
     let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
     check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
+
+    // in Latin-1, as some callers write it
+    let latin =
+        [head("POST", "/events/a", &["Content-Length: 1", "Event-Type: \u{1}"]).into_bytes(), b"x".to_vec()].concat();
+    let latin: Vec<u8> = latin.into_iter().map(|byte| if byte == 1 { 0xe9 } else { byte }).collect();
+    check(&server.ask(latin).await, "Latin-1", 400, "event=…");
 
     for method in ["PATCH", "QUERY", "TRACE", "FOO"] {
         let answer = server.ask(head(method, "/events/a", &["Content-Length: 0"])).await;
