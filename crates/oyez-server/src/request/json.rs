@@ -14,6 +14,7 @@ use super::event_template::{EventTemplate, ttl};
 use super::form::{Form, Others};
 use super::header::{idempotency_key, refuse_encoded};
 use super::publish::{EVENT_ID, EVENT_TYPE};
+use crate::body::without_mark;
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::problem::Problem;
 
@@ -47,11 +48,12 @@ impl JsonPublish {
             #[serde(alias = "topic")]
             topics: Option<IgnoredAny>,
         }
-        if !text.trim_start_matches(BOM).trim_start().starts_with('{') {
+        let text = without_mark(text);
+        if !text.trim_start().starts_with('{') {
             return Ok(());
         }
         // the first object, whatever follows: there may be lines of them
-        let first = serde_json::Deserializer::from_str(text.trim_start_matches(BOM)).into_iter::<Named>().next();
+        let first = serde_json::Deserializer::from_str(text).into_iter::<Named>().next();
         match first {
             Some(Ok(Named { topics: Some(_) })) => Err(Problem::ContentType(
                 "the body is an object with topics, and its Content-Type does not say so; send it as application/json (with \
@@ -65,12 +67,12 @@ impl JsonPublish {
 
     /// The publish that a body of one JSON object describes.
     pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
-        read(text.strip_prefix(BOM).unwrap_or(text), &mut Names::default())
+        read(without_mark(text), &mut Names::default())
     }
 
     /// The publishes of a batch, one object a line; empty lines are passed over. All or none.
     pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
-        let (text, mut names) = (text.strip_prefix(BOM).unwrap_or(text), Names::default());
+        let (text, mut names) = (without_mark(text), Names::default());
         let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
@@ -212,9 +214,6 @@ fn compact(json: &str) -> String {
     });
     kept.collect()
 }
-
-/// What some programs put in front of a text.
-const BOM: char = '\u{feff}';
 
 #[cfg(test)]
 mod tests {
