@@ -19,14 +19,14 @@ pub(crate) enum Problem {
     Refused { kind: ErrorKind, detail: String, retry: Option<Duration> },
     #[error("{what} is not in this build yet")]
     NotYet { what: String },
-    #[error("no route {path:?}; publish and subscribe at /events/TOPIC")]
-    NoRoute { path: String },
+    #[error("no route {path:?}; {there}")]
+    NoRoute { path: String, there: &'static str },
     #[error("no open stream has the id {id:?}; a stream asked for with control=1 tells its own in oyez.open")]
     NoConnection { id: String },
     #[error("{path} {what} is not in this build yet")]
     RouteNotYet { path: String, what: &'static str },
-    #[error("{method} is not allowed here; allowed: {allow}")]
-    Method { method: Method, allow: String },
+    #[error("{method} is not allowed here; allowed: {allow}{}", there.map(|there| format!("; {there}")).unwrap_or_default())]
+    Method { method: Method, allow: String, there: Option<&'static str> },
     #[error("Host {host:?} is not served here; name it in public_urls if it should be")]
     Host { host: String },
     #[error("{0}")]

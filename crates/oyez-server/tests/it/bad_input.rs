@@ -226,7 +226,13 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         check(&server.ask(head("DELETE", target, headers)).await, target, status, part);
     }
     check(&server.ask(head("PUT", "/events", &["Content-Length: 0"])).await, "PUT /events", 405, "PUT");
-    check(&server.ask(head("POST", "/", &["Content-Length: 0"])).await, "POST /", 405, "POST");
+    let elsewhere = server.ask(head("POST", "/", &["Content-Length: 0"])).await;
+    check(
+        &elsewhere,
+        "POST /",
+        405,
+        "POST is not allowed here; allowed: GET, HEAD, OPTIONS; publish and subscribe at /events/TOPIC",
+    );
 
     assert_eq!(server.hub.stats().published, 0, "nothing was published");
     let id = server.post("/events/good", &[], "still here").await.id();
@@ -240,6 +246,7 @@ async fn what_is_not_http_is_answered_and_closed() {
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\n\r\n", 400),
+        ("GET /events HTTP/1.0\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421),
         ("GET http://evil.example/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 421),
@@ -271,6 +278,28 @@ async fn what_reads_no_parameter_takes_any() {
         assert_eq!(caller.answer().await.status(), 200, "{target}");
     }
     assert_eq!(server.post("/control/1?a=%ff", &[], r#"{"drop":true}"#).await.status(), 404);
+}
+
+#[tokio::test]
+async fn who_watches_needs_no_host_and_is_told_what_there_is() {
+    let server = Hosted::start().await;
+    for (request, status) in [
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+        ("OPTIONS /healthz HTTP/1.0\r\n\r\n", 204),
+        ("GET /readyz HTTP/1.0\r\nHost:\r\n\r\n", 200),
+        ("GET /metrics HTTP/1.0\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n", 421),
+        ("POST /healthz HTTP/1.0\r\nOrigin: http://\r\n\r\n", 403),
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", 421),
+    ] {
+        let mut caller = Caller::connect(server.admin).await;
+        caller.send(request).await;
+        assert_eq!(caller.answer().await.status(), status, "{request:?}");
+    }
+    let mut caller = Caller::connect(server.admin).await;
+    caller.send(head("GET", "/health", &[])).await;
+    check(&caller.answer().await, "/health", 404, "here are /healthz, /readyz and /metrics");
 }
 
 #[tokio::test]
