@@ -281,6 +281,12 @@ pub(crate) mod serve {
     /// Without a byte of a request's body.
     pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// After an answer that came before the end of its request's body: how long the rest is read on and dropped, at a silence and in
+    /// all. As nginx has it: a client that is slow to look for an answer finds it.
+    pub(crate) const LINGER_SILENCE: Duration = Duration::from_secs(5);
+    /// See [`LINGER_SILENCE`].
+    pub(crate) const LINGER: Duration = Duration::from_secs(30);
+
     /// Without a byte taken while there are some to take: the one rule for stalled readers. The kernel gives up on a peer
     /// that acknowledges nothing after the same time.
     pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);

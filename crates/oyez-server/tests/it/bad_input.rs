@@ -328,6 +328,27 @@ async fn an_announced_body_that_is_too_large_is_refused_before_it_comes() {
 }
 
 #[tokio::test]
+async fn who_sends_too_much_reads_why() {
+    let server = Hosted::start().await;
+    let megabytes = vec![b'x'; 8 << 20];
+    for (target, framing, first, part) in [
+        ("/events/a", "Content-Length: 1073741824", "", "1048576"),
+        ("/events/a", "Transfer-Encoding: chunked", "1000000\r\n", "1048576"),
+        ("/events/a?lines", "Transfer-Encoding: chunked", "1000000\r\none\ntwo\n", "2 lines before were published"),
+        ("/events/a*", "Transfer-Encoding: chunked", "1000000\r\n", "a*"),
+    ] {
+        let mut caller = server.connect().await;
+        caller.send(head("POST", target, &[framing]) + first).await;
+        caller.send(&megabytes).await;
+        let answer = caller.answer().await;
+        assert!(
+            [400, 413].contains(&answer.status()) && answer.detail().contains(part),
+            "{target} {framing}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn lines_say_how_far_they_came() {
     let server = Hosted::start().await;
     let answer = server.post("/events/log?lines", &[], b"one\ntwo\n\xff\nfour\n").await;

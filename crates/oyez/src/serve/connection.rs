@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use tracing::debug;
 
-use super::body::{BodyTimeout, BoxError, RequestBody};
+use super::body::{BodyTimeout, BoxError, RequestBody, Unread};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
 use super::handover::{Asked, Leaving, begun};
@@ -49,6 +49,7 @@ pub(crate) async fn run<S, B>(
     let unflushed = Unflushed::default();
     let left = Arc::new(Mutex::new(None));
     let asked = Arc::new(AtomicBool::new(false));
+    let unread = Unread::default();
     let service = ConnectionService {
         app,
         peer,
@@ -57,6 +58,7 @@ pub(crate) async fn run<S, B>(
         asked: Arc::clone(&asked),
         current: current.clone(),
         listed: Arc::default(),
+        unread: unread.clone(),
         unflushed: unflushed.clone(),
         left: Arc::clone(&left),
         fanout: Arc::clone(&fanout),
@@ -98,8 +100,13 @@ pub(crate) async fn run<S, B>(
         hand_over(left, io, read_buf.len(), &fanout);
         return;
     }
+    let is_refused = ended.as_ref().is_err_and(|error| error.is_parse());
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended");
+    }
+    // the answer came before the end of the request
+    if is_refused || unread.is_set() {
+        connection.into_parts().io.read_on().await;
     }
 }
 
@@ -125,6 +132,7 @@ struct ConnectionService<S> {
     current: CurrentStream,
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
+    unread: Unread,
     unflushed: Unflushed,
     /// The stream that has left, for whoever drives the connection.
     left: Arc<Mutex<Option<(Leaving, Listed)>>>,
@@ -158,7 +166,7 @@ where
         let asked = Asked::of(&request);
         let reader = LastEventId::none_of(request.headers());
         let timeout = BodyTimeout::new(self.body_timeout);
-        let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone())));
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone(), self.unread.clone())));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(timeout);
         let mut app = self.app.clone();

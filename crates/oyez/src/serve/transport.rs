@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::ReadBufCursor;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::clock;
 use crate::control::StreamControl;
-use crate::limits::serve::{NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::serve::{LINGER, LINGER_SILENCE, NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
 use crate::sync::Mutex;
 use crate::timer::Timer;
 
@@ -71,6 +72,21 @@ impl Transport {
     /// The socket, out of the runtime. It does not block.
     pub(crate) fn into_socket(self) -> io::Result<std::net::TcpStream> {
         self.stream.into_std()
+    }
+
+    /// Closes the sending side, and reads on and drops what comes for a while: who still sends is to find the answer. A socket that is
+    /// closed with bytes unread is reset, and what it has sent is lost with it.
+    ///
+    /// Source: RFC 9112, 9.6.
+    pub(crate) async fn read_on(mut self) {
+        let rest = async {
+            self.stream.shutdown().await?;
+            let mut dropped = vec![0; READ_BYTES];
+            while timeout(LINGER_SILENCE, self.stream.read(&mut dropped)).await?? > 0 {}
+            Ok::<(), io::Error>(())
+        };
+        // whatever it ends by, the peer had its time
+        let _ = timeout(LINGER, rest).await;
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

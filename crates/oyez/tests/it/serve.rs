@@ -85,6 +85,41 @@ async fn a_silent_body_is_given_up_unless_its_handler_lifts_the_timeout() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_a_body_reaches_who_still_sends() {
+    async fn refuse() -> (StatusCode, &'static str) {
+        (StatusCode::PAYLOAD_TOO_LARGE, "too large, and why")
+    }
+    async fn begin(request: Request) -> (StatusCode, &'static str) {
+        let _ = request.into_body().frame().await;
+        refuse().await
+    }
+    let app = Router::new().route("/", post(refuse)).route("/begun", post(begin));
+    let server = Server::start(app).await;
+    let megabyte = vec![b'x'; 1 << 20];
+    for (path, framing, first) in [
+        ("/", "content-length: 16777216", ""),
+        ("/", "transfer-encoding: chunked", "1000000\r\n"),
+        ("/begun", "content-length: 16777216", "x"),
+        ("/begun", "transfer-encoding: chunked", "1000000\r\nx"),
+    ] {
+        let mut client = server.connect().await;
+        client.send(&format!("POST {path} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{first}")).await;
+        // it looks for an answer when it has sent all that it has at hand
+        for _ in 0..8 {
+            client.stream.write_all(&megabyte).await.unwrap_or_else(|error| panic!("{path} {framing}: {error}"));
+        }
+        let answer = client.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too large, and why"), "{answer}");
+    }
+    let mut client = server.connect().await;
+    client.send("POST / HTTP/1.1\r\nno colon\r\n\r\n").await;
+    for _ in 0..8 {
+        client.stream.write_all(&megabyte).await.unwrap();
+    }
+    assert!(client.read_to_end().await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let hub = Hub::new();
     let server = Server::start(streams(&hub)).await;
