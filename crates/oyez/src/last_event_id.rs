@@ -72,7 +72,7 @@ impl LastEventId {
 }
 
 fn is_event_source(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains(Format::Sse.content_type()));
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains(Format::Sse.media_type()));
     headers.contains_key("sec-fetch-mode") && headers.get_all(ACCEPT).iter().any(accepts)
 }
 

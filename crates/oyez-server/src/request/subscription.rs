@@ -126,6 +126,6 @@ fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
         None => {}
     }
     // who asks for both, or for neither, is an event-stream reader
-    let ndjson = accepts(headers, Format::Ndjson.content_type()) && !accepts(headers, Format::Sse.content_type());
+    let ndjson = accepts(headers, Format::Ndjson.media_type()) && !accepts(headers, Format::Sse.media_type());
     Ok(if ndjson { Format::Ndjson } else { sse })
 }

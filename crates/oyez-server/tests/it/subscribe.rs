@@ -67,7 +67,9 @@ async fn a_stream_opens_with_its_place_at_once_and_then_tells_what_comes() {
     let mut reader = server.connect().await;
     reader.send(head("GET", "/events/a", &["Accept: text/event-stream"])).await;
     let opened = reader.read_until(&format!("id: {}\n\n", ids[1])).await;
-    for line in ["content-type: text/event-stream\r\n", "oyez: 1\r\n", "x-accel-buffering: no\r\n", "retry: "] {
+    for line in
+        ["content-type: text/event-stream;charset=utf-8\r\n", "oyez: 1\r\n", "x-accel-buffering: no\r\n", "retry: "]
+    {
         assert!(opened.contains(line), "{line:?} in {opened}");
     }
     assert!(opened.contains("cache-control: no-store, no-transform\r\n"), "{opened}");
@@ -80,10 +82,10 @@ async fn an_idle_stream_is_kept_alive_and_says_what_it_has_passed() {
     let server = Hosted::with(|settings| settings.keep_alive = Some("50ms".to_owned())).await;
     let mut reader = server.connect().await;
     reader.send(head("GET", "/events/a", &[])).await;
-    reader.read_until("\r\n:\n\n\r\n").await;
+    reader.read_until("\r\n2\r\n:\n\r\n").await;
     let passed = publish(&server, "b", 3).await;
     reader.read_until(&format!("id: {}\n\n", passed[2])).await;
-    reader.read_until(":\n\n").await;
+    reader.read_until("\r\n:\n\r\n").await;
 }
 
 #[tokio::test]
@@ -118,7 +120,7 @@ async fn a_resume_that_cannot_be_complete_is_announced_or_refused() {
 async fn a_head_request_has_the_head_and_no_stream() {
     let server = Hosted::start().await;
     let answer = server.ask(head("HEAD", "/events/a", &[])).await;
-    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/event-stream;charset=utf-8")));
     assert_eq!(answer.body(), "");
     assert_eq!(server.hub.stats().subscribers, 0);
     let answer = server.ask(head("OPTIONS", "/events/a", &[])).await;

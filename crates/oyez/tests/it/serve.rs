@@ -141,7 +141,7 @@ async fn head_has_the_headers_and_no_stream() {
     let mut client = server.connect().await;
     client.send("HEAD / HTTP/1.1\r\nhost: x\r\n\r\nGET /plain HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let head = client.read_to("\r\n\r\n").await;
-    assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+    assert!(head.contains("content-type: text/event-stream;charset=utf-8\r\n"), "{head}");
     assert!(client.read_to("the page").await.starts_with("HTTP/1.1 200"));
     assert_eq!((hub.stats().subscribers, hub.stats().ended.left), (0, 0));
 }
