@@ -70,7 +70,7 @@ impl Service<Request> for Door {
     }
 
     fn call(&mut self, request: Request) -> Answering {
-        let (app, debugged) = (Arc::clone(&self.app), Debugged::of(&request));
+        let (app, debugged) = (Arc::clone(&self.app), Debugged::of(&request, self.table));
         let is_head = request.method() == Method::HEAD;
         let route = Route::at(request.uri().path(), self.table.routes);
         let (name, pages) = route.map_or((NOWHERE, Pages::Read), |route| (route.name, route.pages));
@@ -145,12 +145,12 @@ struct Debugged {
 }
 
 impl Debugged {
-    fn of(request: &Request) -> Option<Self> {
+    fn of(request: &Request, table: &'static Table) -> Option<Self> {
         enabled!(Level::DEBUG).then(|| Self {
             started: Instant::now(),
             method: request.method().clone(),
             // the query is left out: it may hold what belongs in no log
-            path: request.uri().path().to_owned(),
+            path: Route::logged_path(request.uri().path(), table.routes),
             peer: peer(request),
         })
     }

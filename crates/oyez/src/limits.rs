@@ -271,7 +271,7 @@ pub(crate) mod serve {
     /// that is about a gigabyte.
     pub(crate) const CONNECTIONS_MAX: usize = 100_000;
 
-    /// From the connection to the end of its first request's head. 10 s: long for any reader, short for a slowloris.
+    /// From the connection to the end of its first request's head, and from the first byte of a later one to its end. 10 s: long for any reader, short for a slowloris.
     pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Without a request between two on one connection. 75 s: above the 60 s that proxies in front reuse connections

@@ -77,6 +77,12 @@ impl Route {
         table.iter().find(|route| route.is_at(path))
     }
 
+    /// The path as the log may tell it: the id of a stream is for its reader alone, and whoever knows it may end the stream.
+    pub(crate) fn logged_path(path: &str, table: &'static [Self]) -> String {
+        let is_secret = |route: &&Self| route.topic == TopicIn::Elsewhere && route.path.contains('{');
+        Self::at(path, table).filter(is_secret).map_or(path, |route| route.path).to_owned()
+    }
+
     fn is_at(&self, path: &str) -> bool {
         let Some((prefix, parameter)) = self.path.split_once('{') else { return path == self.path };
         let value = path.strip_prefix(prefix).unwrap_or_default();

@@ -104,6 +104,15 @@ mod tests {
     }
 
     #[test]
+    fn the_log_has_no_id_that_a_stream_is_controlled_by() {
+        let logged = |path| Route::logged_path(path, PUBLIC_ROUTES);
+        assert_eq!(logged("/control/0123456789abcdef"), "/control/{connection}");
+        for path in ["/events/a/b", "/events", "/nowhere", "/"] {
+            assert_eq!(logged(path), path);
+        }
+    }
+
+    #[test]
     fn what_changes_something_needs_a_right_or_an_id_that_only_its_reader_knows() {
         for answer in PUBLIC_ROUTES.iter().chain(ADMIN_ROUTES).flat_map(|route| route.answers) {
             let changes = answer.method != Method::GET && answer.does != Does::Control;

@@ -253,6 +253,26 @@ async fn what_is_not_http_is_answered_and_closed() {
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\nx", 400),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\nx", 400),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+            501,
+        ),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, Chunked\r\n\r\n0\r\n\r\n", 501),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        ("GET /events/a?poll=1 HTTP/1.1\nHost: localhost\n\n", 400),
+        ("GET /events/a?poll=1 HTTP/1.1\r\nHost: localhost\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: localhost\r\nA:\r\n b\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
     ] {
@@ -260,6 +280,21 @@ async fn what_is_not_http_is_answered_and_closed() {
         caller.send(request).await;
         caller.finish().await;
         assert_eq!(caller.answer().await.status(), status, "{request:?}");
+    }
+    // after a good one, and cut anywhere
+    for wrong in [
+        "POST /events/a HTTP/1.1\nHost: localhost\n\n",
+        "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    ] {
+        for cut in [0, 1, wrong.len() / 2, wrong.len() - 1] {
+            let mut caller = server.connect().await;
+            caller.send(format!("GET /events/a?poll=1 HTTP/1.1\r\nHost: localhost\r\n\r\n{}", &wrong[..cut])).await;
+            let first = caller.read_until("0\r\n\r\n").await;
+            caller.send(&wrong[cut..]).await;
+            let all = first + &caller.answer().await.0;
+            assert!(all.starts_with("HTTP/1.1 200") && all.contains("HTTP/1.1 400"), "{wrong:?} cut at {cut}: {all}");
+            assert_eq!(all.matches("HTTP/1.1").count(), 2, "{wrong:?} cut at {cut}: {all}");
+        }
     }
     let large = format!("GET /events HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     assert_eq!(server.ask(large).await.status(), 431);

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
@@ -25,7 +26,7 @@ use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
 use super::handover::{Asked, Leaving, begun};
 use super::timeouts::Timeouts;
-use super::transport::{CurrentStream, Transport, Unflushed};
+use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
 use crate::control::StreamControl;
 use crate::last_event_id::LastEventId;
 use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
@@ -50,6 +51,7 @@ pub(crate) async fn run<S, B>(
     let left = Arc::new(Mutex::new(None));
     let asked = Arc::new(AtomicBool::new(false));
     let unread = Unread::default();
+    let upgraded = Upgraded::default();
     let service = ConnectionService {
         app,
         peer,
@@ -59,6 +61,7 @@ pub(crate) async fn run<S, B>(
         current: current.clone(),
         listed: Arc::default(),
         unread: unread.clone(),
+        upgraded: upgraded.clone(),
         unflushed: unflushed.clone(),
         left: Arc::clone(&left),
         fanout: Arc::clone(&fanout),
@@ -70,7 +73,7 @@ pub(crate) async fn run<S, B>(
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(stream, timeouts.stall, current, unflushed), service);
+        .serve_connection(Transport::new(stream, timeouts, current, unflushed, upgraded), service);
 
     let header_timeout = async {
         tokio::time::sleep(timeouts.header).await;
@@ -97,7 +100,10 @@ pub(crate) async fn run<S, B>(
     let left = left.lock().take();
     if let Some(left) = left {
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
-        hand_over(left, io, read_buf.len(), &fanout);
+        match left {
+            Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
+            Left::Refused(answer) => io.read_on(answer).await,
+        }
         return;
     }
     let is_refused = ended.as_ref().is_err_and(|error| error.is_parse());
@@ -106,12 +112,12 @@ pub(crate) async fn run<S, B>(
     }
     // the answer came before the end of the request
     if is_refused || unread.is_set() {
-        connection.into_parts().io.read_on().await;
+        connection.into_parts().io.read_on(&[]).await;
     }
 }
 
 /// The answer has left hyper: its socket follows.
-fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discarded: usize, fanout: &Inbox) {
+fn hand_over(leaving: Leaving, listed: Listed, transport: Transport, discarded: usize, fanout: &Inbox) {
     match transport.into_socket() {
         Ok(socket) => {
             let Leaving { head, chunked, live } = leaving;
@@ -120,6 +126,14 @@ fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discard
         }
         Err(error) => debug!(%error, "a stream cannot leave the runtime"),
     }
+}
+
+/// What is answered without hyper.
+enum Left {
+    /// By a stream, which goes to the fan-out thread.
+    Stream(Leaving, Listed),
+    /// By these bytes, and the end of the connection.
+    Refused(&'static [u8]),
 }
 
 /// The app as hyper calls it for one connection.
@@ -133,9 +147,10 @@ struct ConnectionService<S> {
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
     unread: Unread,
+    upgraded: Upgraded,
     unflushed: Unflushed,
-    /// The stream that has left, for whoever drives the connection.
-    left: Arc<Mutex<Option<(Leaving, Listed)>>>,
+    /// What has left, for whoever drives the connection.
+    left: Arc<Mutex<Option<Left>>>,
     fanout: Arc<Inbox>,
 }
 
@@ -151,6 +166,22 @@ impl fmt::Display for HasLeft {
 
 impl std::error::Error for HasLeft {}
 
+/// The answer to a body that comes in another way than in chunks: hyper takes the last coding for all of them.
+///
+/// Source: RFC 9112, 6.1.
+fn refused_coding(headers: &HeaderMap) -> Option<&'static [u8]> {
+    let mut codings =
+        headers.get_all(TRANSFER_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let first = codings.next()?;
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let second = codings.next();
+    (!is_chunked(first) || second.is_some()).then_some(OTHER_CODING)
+}
+
+const OTHER_CODING: &[u8] =
+    b"HTTP/1.1 501 Not Implemented\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 73\r\n\
+    connection: close\r\n\r\nTransfer-Encoding may be chunked and nothing else; send the body as it is";
+
 impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -163,6 +194,10 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.asked.store(true, Relaxed);
+        if let Some(answer) = refused_coding(request.headers()) {
+            *self.left.lock() = Some(Left::Refused(answer));
+            return Box::pin(async { Err(HasLeft) });
+        }
         let asked = Asked::of(&request);
         let reader = LastEventId::none_of(request.headers());
         let timeout = BodyTimeout::new(self.body_timeout);
@@ -172,6 +207,7 @@ where
         let mut app = self.app.clone();
         let (drain, current, listed) = (self.drain.clone(), self.current.clone(), Arc::clone(&self.listed));
         let (unflushed, left, fanout) = (self.unflushed.clone(), Arc::clone(&self.left), Arc::clone(&self.fanout));
+        let upgraded = self.upgraded.clone();
         Box::pin(async move {
             let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
             let Ok(mut response) = app.call(request).await;
@@ -182,8 +218,11 @@ where
             let may_leave = !unflushed.is_set() && fanout.is_open();
             let leaving = if may_leave { asked.leave(&mut response, SystemTime::now()) } else { None };
             if let Some(leaving) = leaving {
-                *left.lock() = place.map(|place| (leaving, place));
+                *left.lock() = place.map(|place| Left::Stream(leaving, place));
                 return Err(HasLeft);
+            }
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.set();
             }
             *listed.lock() = place;
             current.set(stream);

@@ -6,6 +6,7 @@ mod connection;
 mod drain;
 mod fanout;
 mod handover;
+mod requests;
 mod server;
 mod timeouts;
 mod transport;

@@ -41,6 +41,19 @@ async fn a_connection_that_asks_nothing_is_closed() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_later_request_has_no_longer_than_that_of_the_first() {
+    let second = Duration::from_secs(1);
+    let server =
+        Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(second).idle_timeout(NEVER)).await;
+    for half in ["GET / HTTP/1.1\r\nhost:", "G", "GET / HTTP/1.1\r\nhost: x\r\n\r"] {
+        let mut client = server.get("/plain").await;
+        client.read_to("the page").await;
+        client.send(half).await;
+        assert_eq!(client.read_to_end().await, "", "{half:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_is_idle_for_the_idle_timeout() {
     let server =
         Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(SHORT).idle_timeout(SHORT)).await;
