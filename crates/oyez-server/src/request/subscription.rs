@@ -121,11 +121,12 @@ fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
     let sse = if query.truth("envelope")? { Format::Envelope } else { Format::Sse };
     match query.one("format")? {
         Some("sse" | "text/event-stream") => return Ok(sse),
-        Some("ndjson" | "application/x-ndjson") => return Ok(Format::Ndjson),
+        Some("ndjson" | "jsonl" | "application/x-ndjson") => return Ok(Format::Ndjson),
         Some(other) => return Err(Problem::invalid(format!("format={other:?} is neither sse nor ndjson"))),
         None => {}
     }
     // who asks for both, or for neither, is an event-stream reader
-    let ndjson = accepts(headers, Format::Ndjson.media_type()) && !accepts(headers, Format::Sse.media_type());
+    let ndjson = ["ndjson", "jsonl"].into_iter().any(|name| accepts(headers, name));
+    let ndjson = ndjson && !accepts(headers, Format::Sse.media_type());
     Ok(if ndjson { Format::Ndjson } else { sse })
 }

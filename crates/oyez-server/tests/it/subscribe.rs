@@ -78,6 +78,19 @@ async fn a_stream_opens_with_its_place_at_once_and_then_tells_what_comes() {
 }
 
 #[tokio::test]
+async fn lines_are_asked_for_by_any_of_their_names() {
+    let server = Hosted::start().await;
+    for name in ["application/x-ndjson", "application/ndjson", "application/jsonl", "text/html, application/x-ndjson"] {
+        let answer = server.get("/events/a?poll=1", &[&format!("Accept: {name}")]).await;
+        assert_eq!(answer.header("content-type"), Some("application/x-ndjson"), "{name}");
+    }
+    for name in ["*/*", "text/event-stream", "text/event-stream, application/x-ndjson", "application/json"] {
+        let answer = server.get("/events/a?poll=1", &[&format!("Accept: {name}")]).await;
+        assert_eq!(answer.header("content-type"), Some("text/event-stream;charset=utf-8"), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_idle_stream_is_kept_alive_and_says_what_it_has_passed() {
     let server = Hosted::with(|settings| settings.keep_alive = Some("50ms".to_owned())).await;
     let mut reader = server.connect().await;
