@@ -286,6 +286,8 @@ pub(crate) mod serve {
     pub(crate) const LINGER_SILENCE: Duration = Duration::from_secs(5);
     /// See [`LINGER_SILENCE`].
     pub(crate) const LINGER: Duration = Duration::from_secs(30);
+    /// The same in a drain, which has other things to wait for: a few times around the world.
+    pub(crate) const LINGER_DRAINING: Duration = Duration::from_secs(1);
 
     /// Without a byte taken while there are some to take: the one rule for stalled readers. The kernel gives up on a peer
     /// that acknowledges nothing after the same time.

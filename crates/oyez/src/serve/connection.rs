@@ -29,7 +29,7 @@ use super::timeouts::Timeouts;
 use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
 use crate::control::StreamControl;
 use crate::last_event_id::LastEventId;
-use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, LINGER_DRAINING};
 use crate::sync::Mutex;
 
 /// Serves `app` on one connection until either side has had enough.
@@ -102,7 +102,7 @@ pub(crate) async fn run<S, B>(
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
         match left {
             Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
-            Left::Refused(answer) => io.read_on(answer).await,
+            Left::Refused(answer) => read_on(io, answer, &drain).await,
         }
         return;
     }
@@ -112,7 +112,19 @@ pub(crate) async fn run<S, B>(
     }
     // the answer came before the end of the request
     if is_refused || unread.is_set() {
-        connection.into_parts().io.read_on(&[]).await;
+        read_on(connection.into_parts().io, &[], &drain).await;
+    }
+}
+
+/// Reads on after an early answer; a drain does not wait long for who still sends.
+async fn read_on(transport: Transport, answer: &[u8], drain: &Drain) {
+    let drained = async {
+        drain.started().await;
+        tokio::time::sleep(LINGER_DRAINING).await;
+    };
+    tokio::select! {
+        () = transport.read_on(answer) => {}
+        () = drained => {}
     }
 }
 

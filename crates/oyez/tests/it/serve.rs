@@ -133,6 +133,23 @@ async fn an_answer_before_the_end_of_a_body_reaches_who_still_sends() {
 }
 
 #[tokio::test]
+async fn a_drain_does_not_wait_for_who_was_refused_and_stays() {
+    async fn refuse() -> StatusCode {
+        StatusCode::FORBIDDEN
+    }
+    let app = Router::new().route("/", post(refuse));
+    let mut server = Server::start_with(app, |serve| serve.drain(NEVER)).await;
+    let mut client = server.connect().await;
+    client.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10000000\r\n\r\nx").await;
+    client.read_to("HTTP/1.1 403").await;
+    server.begin_drain();
+    // it goes on as if nothing had been said
+    let sending = tokio::spawn(async move { while client.stream.write_all(b"x").await.is_ok() {} });
+    server.ended().await;
+    sending.await.unwrap();
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let hub = Hub::new();
     let server = Server::start(streams(&hub)).await;
