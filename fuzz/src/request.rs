@@ -83,6 +83,8 @@ const PARAMETERS: &[&str] = &[
     "control",
     "last_event_id",
     "lastEventID",
+    "lastEventId",
+    "Last-Event-ID",
     "authorization",
     "x",
     "",

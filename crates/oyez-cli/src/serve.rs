@@ -82,7 +82,7 @@ impl Serve {
         let (mut format, check) = (self.early_format(), self.check);
         let outcome = self.config(&logger).and_then(|config| {
             format = config.log_format();
-            if check { good() } else { run(config, &logger) }
+            if check { config.check().map_err(refused).and_then(|()| good()) } else { run(config, &logger) }
         });
         // it goes the way of the lines before it
         let outcome = outcome.map_err(|failure| failure.told(|line| tell(line, format, &logger)));

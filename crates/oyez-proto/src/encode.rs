@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn fields_stand_in_one_order_and_keep_leading_spaces() {
-        let event = Event::data(" x").retry(Duration::from_micros(3_000_999)).id(" 1").unwrap().event("t").unwrap();
-        check(&event, "event: t\nid:  1\nretry: 3000\ndata:  x\n\n");
+        let event = Event::data(" x").retry(Duration::from_micros(3_000_999)).id("1").unwrap().event(" t").unwrap();
+        check(&event, "event:  t\nid: 1\nretry: 3000\ndata:  x\n\n");
     }
 
     #[test]

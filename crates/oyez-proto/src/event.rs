@@ -69,7 +69,7 @@ impl Event {
     /// Sets the last event id, which a reader sends back when it reconnects. An empty one resets it.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it holds NUL, CR or LF.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it cannot come back: see [`EventId`].
     pub fn id(self, id: impl Into<Box<str>>) -> Result<Self, Error> {
         Ok(self.with_id(EventId::new(id)?))
     }

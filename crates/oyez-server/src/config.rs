@@ -70,6 +70,15 @@ impl Config {
         self.settings.log_format
     }
 
+    /// Looks at what the configuration names, without making anything: a directory of the history that cannot be made is wrong as well.
+    ///
+    /// # Errors
+    /// What a start would fail at.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refused = |error: oyez::Error| ConfigError::new(format!("data: {error}"));
+        self.storage.as_ref().map_or(Ok(()), Storage::check).map_err(refused)
+    }
+
     /// Where the history is, and what an acknowledged publish survives.
     #[must_use]
     pub fn history_in_words(&self) -> String {
@@ -125,12 +134,22 @@ mod tests {
             ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep_events = 'x'", "class \"a\": keep_events = \"x\""),
             ("data = 'd'\n[[class]]\ntopics = ''", "class \"\": topic is empty"),
             ("data = 'd'\n[[class]]\nkeep = '1h'", "topics"),
-            ("cors = ['https://a.example/']", "https://a.example/"),
+            (
+                "cors = ['https://a.example/']",
+                "\"https://a.example/\" has a slash at its end; an origin is written without the slash, \"https://a.example\"",
+            ),
+            ("cors = ['https://a.example/page']", "https://a.example/page"),
             ("cors = ['null']", "null"),
             ("publish_origins = ['a.example']", "a.example"),
             ("public_urls = ['hub.example.com']", "hub.example.com"),
             ("demo = 'maybe'", "neither true nor false"),
             ("connections_max = 1000000000000", "connections_max"),
+            ("connections_max = 0", "connections_max = 0 takes nobody"),
+            ("cors = ['https://*.com']", "at least two names"),
+            ("cors = ['https://*']", "https://*"),
+            ("publish_origins = ['https://app-*.example.com']", "app-*"),
+            ("publish_origins = ['https://*.*.example.com']", "*.*"),
+            ("publish_origins = ['https://*.example.com/']", "without the slash"),
             ("listen =", "string"),
             ("demo = true\n\ndata = 'd", "line 3: "),
             ("data = 'd'\n[class]\ntopics = 'a'", "line 2: class: is a table"),
@@ -145,6 +164,30 @@ mod tests {
     #[test]
     fn a_public_url_turns_anonymous_publish_off() {
         assert!(!resolve("public_urls = ['https://hub.example.com']").unwrap().anonymous_publish);
+    }
+
+    #[test]
+    fn a_check_finds_a_directory_that_cannot_be_made() {
+        let directory = std::env::temp_dir().join(format!("oyez-check-{}", std::process::id()));
+        let directory = directory.display();
+        std::fs::create_dir_all(format!("{directory}/open")).unwrap();
+        std::fs::write(format!("{directory}/file"), "").unwrap();
+        std::os::unix::fs::symlink("open", format!("{directory}/link")).unwrap();
+        let check = |data: &str| resolve(&format!("data = '{directory}/{data}'")).unwrap().check();
+        for good in ["new", "new/deep/er", "link/new"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        assert!(resolve("data = 'no-such-directory'").unwrap().check().is_ok() && resolve("").unwrap().check().is_ok());
+        let part = |data: &str| check(data).unwrap_err().to_string();
+        assert!(part("file").contains("is not a directory"), "{}", part("file"));
+        assert!(
+            part("file/new").contains("cannot be made") && part("file/new").starts_with("data: "),
+            "{}",
+            part("file/new")
+        );
+        assert!(part("link").contains("symbolic link"), "{}", part("link"));
+        assert!(!std::path::Path::new(&format!("{directory}/new")).exists(), "nothing was made");
+        std::fs::remove_dir_all(directory.to_string()).unwrap();
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! What other origins' pages may read: the CORS headers around the routes that they may use.
 
+use http::Method;
 use http::header::HeaderName;
-use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::limits::PREFLIGHT_AGE;
-use crate::settings::{Cors, Origin};
+use crate::settings::Cors;
 
 /// `None` where they may read nothing.
 pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
     let origins = match cors {
         Cors::Off => return None,
         Cors::Any => Any.into(),
-        Cors::Origins(origins) => AllowOrigin::list(origins.iter().map(Origin::header).collect::<Vec<HeaderValue>>()),
+        Cors::Origins(origins) => {
+            let origins = origins.clone();
+            AllowOrigin::predicate(move |origin, _| Cors::has(&origins, origin))
+        }
     };
     Some(
         CorsLayer::new()

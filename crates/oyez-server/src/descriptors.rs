@@ -14,6 +14,9 @@ pub(crate) fn connections(wanted: Option<usize>) -> Result<usize, ConfigError> {
              raise it (ulimit -n, LimitNOFILE) or lower connections_max"
         ))
     };
+    if wanted == Some(0) {
+        return Err(ConfigError::new("connections_max = 0 takes nobody; leave it out, or say how many"));
+    }
     let number = wanted.unwrap_or_else(|| allowed.min(CONNECTIONS_MAX));
     if allowed < CONNECTIONS_MIN {
         return Err(refused(CONNECTIONS_MIN));

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use http_body::Body as _;
 use tower_http::cors::{Cors, CorsLayer};
 use tower_layer::Layer;
@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::app::App;
 use crate::guard::{Guard, Pages};
 use crate::problem::Problem;
-use crate::routes::{self, Route};
+use crate::routes::{self, Route, Table};
 use crate::visit::Visit;
 
 /// What a listener answers: the routes of one table, with the same rules in front of each.
@@ -29,7 +29,7 @@ use crate::visit::Visit;
 pub(crate) struct Door {
     app: Arc<App>,
     guard: Arc<Guard>,
-    table: &'static [Route],
+    table: &'static Table,
     /// The routes as other origins' pages may use them.
     shared: Option<Cors<Shared>>,
 }
@@ -39,20 +39,22 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Sen
 
 impl Door {
     /// In front of what the listener at `address` answers.
-    pub(crate) fn new(app: Arc<App>, address: SocketAddr, table: &'static [Route], cors: Option<CorsLayer>) -> Self {
+    pub(crate) fn new(app: Arc<App>, address: SocketAddr, table: &'static Table, cors: Option<CorsLayer>) -> Self {
         let settings = &app.config.settings;
         let guard = Guard::new(address, settings.public_urls.clone(), settings.publish_origins.clone());
-        let shared = cors.map(|cors| cors.layer(Shared(Arc::clone(&app))));
+        let shared = cors.map(|cors| cors.layer(Shared(Arc::clone(&app), table)));
         Self { app, guard: Arc::new(guard), table, shared }
     }
 
-    fn answer(&mut self, route: Option<&'static Route>, mut request: Request) -> Answering {
-        if let Some(shared) = self.shared.as_mut().filter(|_| is_shared(route)) {
-            request.extensions_mut().insert(Found(route));
+    /// The answer of what was found, or the refusal that was; pages of other origins read both, as far as they may.
+    fn answer(&mut self, found: Found, mut request: Request) -> Answering {
+        // a preflight is answered in front of the routes: one that is refused is not to come there
+        let is_refused_preflight = found.refused.is_some() && request.method() == Method::OPTIONS;
+        if let Some(shared) = self.shared.as_mut().filter(|_| is_shared(found.route) && !is_refused_preflight) {
+            request.extensions_mut().insert(found);
             return Box::pin(shared.call(request));
         }
-        let app = Arc::clone(&self.app);
-        Box::pin(async move { Ok(routes::answer(&app, route, request).await) })
+        found.answer(Arc::clone(&self.app), self.table, request)
     }
 }
 
@@ -68,23 +70,20 @@ impl Service<Request> for Door {
     fn call(&mut self, mut request: Request) -> Answering {
         let app = Arc::clone(&self.app);
         let is_head = request.method() == Method::HEAD;
-        let route = Route::at(request.uri().path(), self.table);
-        let visit = Visit::of(&request, told(request.uri().path(), route), app.config.settings.access_log);
+        let route = Route::at(request.uri().path(), self.table.routes);
+        let visit =
+            Visit::of(&request, Route::logged_path(route, request.uri().path()), app.config.settings.access_log);
         if let Some(visit) = &visit {
             request.extensions_mut().insert(visit.clone());
         }
         let (name, pages) = route.map_or((NOWHERE, Pages::Read), |route| (route.name, route.pages));
         let crosses_origins = self.shared.is_some() && is_shared(route);
-        let checked = self.guard.check(request.method(), request.uri(), request.headers(), pages);
-        let answer = checked.map(|()| self.answer(route, request));
+        let hostless = self.table.hostless && request.version() <= Version::HTTP_10;
+        let checked = self.guard.check(request.method(), request.uri(), request.headers(), pages, hostless);
+        let refused = checked.inspect_err(|problem| app.metrics.refused(refusal(problem))).err();
+        let answer = self.answer(Found { route, refused }, request);
         Box::pin(async move {
-            let mut response = match answer {
-                Ok(answer) => answer.await?,
-                Err(problem) => {
-                    app.metrics.refused(refusal(&problem));
-                    problem.into_response()
-                }
-            };
+            let mut response = answer.await?;
             secure(response.headers_mut(), crosses_origins);
             app.metrics.answered(name, response.status());
             if is_head {
@@ -105,11 +104,25 @@ fn is_shared(route: Option<&Route>) -> bool {
 
 /// What stands behind the layer for other origins' pages.
 #[derive(Clone)]
-struct Shared(Arc<App>);
+struct Shared(Arc<App>, &'static Table);
 
-/// The route of a request, which that layer passes on beside it.
-#[derive(Clone, Copy)]
-struct Found(Option<&'static Route>);
+/// What is at the path of a request, and why it is refused all the same; that layer passes it on beside the request.
+#[derive(Clone)]
+struct Found {
+    route: Option<&'static Route>,
+    refused: Option<Problem>,
+}
+
+impl Found {
+    fn answer(self, app: Arc<App>, table: &'static Table, request: Request) -> Answering {
+        Box::pin(async move {
+            Ok(match self.refused {
+                Some(problem) => problem.into_response(),
+                None => routes::answer(&app, table, self.route, request).await,
+            })
+        })
+    }
+}
 
 impl Service<Request> for Shared {
     type Response = Response;
@@ -120,16 +133,10 @@ impl Service<Request> for Shared {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Answering {
-        let app = Arc::clone(&self.0);
-        let route = request.extensions().get::<Found>().and_then(|found| found.0);
-        Box::pin(async move { Ok(routes::answer(&app, route, request).await) })
+    fn call(&mut self, mut request: Request) -> Answering {
+        let found = request.extensions_mut().remove::<Found>().unwrap_or(Found { route: None, refused: None });
+        found.answer(Arc::clone(&self.0), self.1, request)
     }
-}
-
-/// The path as the log tells it, without a part that is no topic: who knows the id of a stream controls it.
-fn told<'a>(path: &'a str, route: Option<&Route>) -> &'a str {
-    route.filter(|route| route.hides_part()).map_or(path, |route| route.path)
 }
 
 fn refusal(problem: &Problem) -> &'static str {
@@ -189,10 +196,10 @@ mod tests {
     /// Every path of both listeners, and some that are none.
     fn every_route(app: &Arc<App>) -> Vec<(Router, String)> {
         let mut routes = Vec::new();
-        for (table, nowhere) in [(PUBLIC, ["/nowhere", "/metrics"]), (ADMIN, ["/", "/events"])] {
+        for (table, nowhere) in [(&PUBLIC, ["/nowhere", "/metrics"]), (&ADMIN, ["/", "/events"])] {
             let door = Door::new(Arc::clone(app), ([127, 0, 0, 1], 8888).into(), table, None);
             let router = Router::new().fallback_service(door);
-            for path in table.iter().map(|route| route.path).chain(nowhere) {
+            for path in table.routes.iter().map(|route| route.path).chain(nowhere) {
                 routes.push((router.clone(), path.replace("{*topic}", "a/b").replace("{connection}", "1")));
             }
         }
@@ -237,7 +244,7 @@ mod tests {
         let settings = Settings { cors: Some(vec!["https://app.example".to_owned()]), ..Settings::default() };
         let app = Arc::new(App::new(settings.resolve().unwrap()).unwrap());
         let cors = crate::cors::layer(&app.config.settings.cors);
-        let router = Router::new().fallback_service(Door::new(app, ([127, 0, 0, 1], 8888).into(), PUBLIC, cors));
+        let router = Router::new().fallback_service(Door::new(app, ([127, 0, 0, 1], 8888).into(), &PUBLIC, cors));
         for (path, reads) in [("/events/a?poll=1", true), ("/nowhere", true), ("/", false), ("/stats", false)] {
             let request =
                 Request::builder().uri(path).header("host", "localhost").header("origin", "https://app.example");
@@ -247,6 +254,28 @@ mod tests {
             let headers = response.headers();
             assert_eq!(headers.contains_key("access-control-allow-origin"), reads, "{path}");
             assert_eq!(headers["cross-origin-resource-policy"] == "cross-origin", reads, "{path}");
+        }
+        let long = format!("/events/{}", "x".repeat(9_000));
+        for (method, path, host, status) in [
+            ("POST", "/events/a", "localhost", 403),
+            ("GET", &long, "localhost", 414),
+            ("GET", "/events/a", "evil.example", 421),
+            ("OPTIONS", "/events/a", "evil.example", 421),
+            ("PATCH", "/events/a", "localhost", 403),
+            ("GET", "/events/a?limt=1", "localhost", 400),
+            ("GET", "/nowhere", "localhost", 404),
+        ] {
+            for origin in ["https://app.example", "https://evil.example"] {
+                let request = Request::builder().method(method).uri(path).header("host", host).header("origin", origin);
+                let mut request = request.body(Body::empty()).unwrap();
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+                let response = router.clone().oneshot(request).await.unwrap();
+                assert_eq!(response.status(), status, "{method} {path}");
+                // a preflight on a foreign name is not answered as one
+                let reads = origin == "https://app.example" && method != "OPTIONS";
+                let allowed = response.headers().contains_key("access-control-allow-origin");
+                assert_eq!(allowed, reads, "{method} {path} {host} {origin}");
+            }
         }
     }
 }

@@ -37,17 +37,29 @@ impl Guard {
         Self { loopback: listener.ip().is_loopback(), public, publish_origins }
     }
 
-    /// Checks a request's head.
-    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, pages: Pages) -> Result<(), Problem> {
+    /// Checks a request's head; `hostless` is one that need not say to whom it is.
+    pub(crate) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        pages: Pages,
+        hostless: bool,
+    ) -> Result<(), Problem> {
         let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
         if length > URI_BYTES_MAX {
             return Err(Problem::UriTooLong(length));
         }
-        let host = &*host(uri, headers)?;
-        self.check_host(host)?;
+        // no browser leaves it out, so no page of another site can have sent such a request
+        let host = host(uri, headers)?.filter(|host| !host.is_empty() || !hostless);
+        match host.as_deref() {
+            Some(host) => self.check_host(host)?,
+            None if hostless => {}
+            None => return Err(Problem::invalid("the request has no Host")),
+        }
         match *method {
             Method::GET | Method::HEAD | Method::OPTIONS if pages != Pages::Nothing => Ok(()),
-            _ => self.check_origin(host, headers),
+            _ => self.check_origin(host.as_deref(), headers),
         }
     }
 
@@ -60,13 +72,14 @@ impl Guard {
         if allowed && !host.contains('@') { Ok(()) } else { Err(refused()) }
     }
 
-    fn check_origin(&self, host: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_origin(&self, host: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
         let mut origins = headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return check_fetch_site(headers) };
         let origin = origin.to_str().unwrap_or("null");
-        let own = origin.strip_prefix("http://").is_some_and(|authority| authority.eq_ignore_ascii_case(host));
+        let named = origin.strip_prefix("http://").zip(host);
+        let own = named.is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
         let public = self.public.iter().any(|url| url.origin().ascii_serialization() == origin);
-        let listed = self.publish_origins.iter().any(|listed| *listed == *origin);
+        let listed = self.publish_origins.iter().any(|listed| listed.is(origin.as_bytes()));
         if origins.next().is_none() && origin != "null" && (own || public || listed) {
             return Ok(());
         }
@@ -85,7 +98,7 @@ fn check_fetch_site(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Cow<'a, str>, Problem> {
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Option<Cow<'a, str>>, Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     if second.is_some() {
@@ -94,7 +107,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Cow<'a, str>, Proble
     let header = first.map(|host| String::from_utf8_lossy(host.as_bytes()));
     // RFC 9112, 3.2.2: an absolute target counts, whatever the header says
     let target = uri.authority().map(|authority| Cow::Borrowed(authority.as_str()));
-    target.or(header).ok_or_else(|| Problem::invalid("the request has no Host"))
+    Ok(target.or(header))
 }
 
 fn is_host_of(authority: &Authority, url: &Url) -> bool {
@@ -129,7 +142,7 @@ mod tests {
     fn check(guard: &Guard, method: &Method, headers: &[(&str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         guard
-            .check(method, &"/events/a".parse().unwrap(), &headers, Pages::Read)
+            .check(method, &"/events/a".parse().unwrap(), &headers, Pages::Read, false)
             .map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
@@ -174,11 +187,15 @@ mod tests {
 
     #[test]
     fn only_own_and_listed_origins_may_change_things() {
-        let guard = guard("127.0.0.1:8888", &["https://hub.example.com"], &["https://app.example.com"]);
+        let listed = ["https://app.example.com", "https://*.example.net"];
+        let guard = guard("127.0.0.1:8888", &["https://hub.example.com"], &listed);
         for (origin, expected) in [
             ("http://localhost:8888", 200),
             ("https://hub.example.com", 200),
             ("https://app.example.com", 200),
+            ("https://one.example.net", 200),
+            ("https://a.one.example.net", 403),
+            ("https://example.net", 403),
             ("https://localhost:8888", 403),
             ("http://localhost", 403),
             ("http://localhost:3000", 403),

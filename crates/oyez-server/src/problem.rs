@@ -19,14 +19,14 @@ pub(crate) enum Problem {
     Refused { kind: ErrorKind, detail: String, retry: Option<Duration> },
     #[error("{what} is not in this build yet")]
     NotYet { what: String },
-    #[error("no route {path:?}; publish and subscribe at /events/TOPIC")]
-    NoRoute { path: String },
+    #[error("no route {path:?}; {there}")]
+    NoRoute { path: String, there: &'static str },
     #[error("no open stream has the id {id:?}; a stream asked for with control=1 tells its own in oyez.open")]
     NoConnection { id: String },
     #[error("{path} {what} is not in this build yet")]
     RouteNotYet { path: String, what: &'static str },
-    #[error("{method} is not allowed here; allowed: {allow}")]
-    Method { method: Method, allow: String },
+    #[error("{method} is not allowed here; allowed: {allow}{}", there.map(|there| format!("; {there}")).unwrap_or_default())]
+    Method { method: Method, allow: String, there: Option<&'static str> },
     #[error("Host {host:?} is not served here; name it in public_urls if it should be")]
     Host { host: String },
     #[error("{0}")]
@@ -41,6 +41,8 @@ pub(crate) enum Problem {
     NotText { what: String, done: String },
     #[error("Content-Encoding {0:?} is not taken; send the body as it is")]
     ContentEncoding(String),
+    #[error("{0}")]
+    ContentType(String),
     #[error("{0}")]
     TooSlow(String),
     #[error("{0}")]
@@ -100,7 +102,9 @@ impl Problem {
             Self::Origin(_) | Self::PublishDenied(_) => StatusCode::FORBIDDEN,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
-            Self::NotText { .. } | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotText { .. } | Self::ContentEncoding(_) | Self::ContentType(_) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
         }
     }

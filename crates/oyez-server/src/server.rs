@@ -90,7 +90,7 @@ impl Server {
         };
         let address = |listener: &TcpListener| listener.local_addr().map_err(ServerError::Listener);
         let public_app = self::public(&app, address(&public)?);
-        let admin_app = Door::new(Arc::clone(&app), address(&admin)?, ADMIN, None);
+        let admin_app = Door::new(Arc::clone(&app), address(&admin)?, &ADMIN, None);
         let public =
             oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
@@ -121,7 +121,7 @@ impl Server {
 
 /// What the public listener at `address` answers.
 fn public(app: &Arc<App>, address: SocketAddr) -> Door {
-    Door::new(Arc::clone(app), address, PUBLIC, cors::layer(&app.config.settings.cors))
+    Door::new(Arc::clone(app), address, &PUBLIC, cors::layer(&app.config.settings.cors))
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {

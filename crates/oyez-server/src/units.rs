@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// One or more numbers, each with a unit of `ms`, `s`, `m`, `h`, `d`. `None` when it is something else.
+/// One or more numbers, each with a unit of `ms`, `s`, `m`, `h`, `d`, `w`. `None` when it is something else.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -16,6 +16,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
+            "w" => 7 * 86_400_000,
             _ => return None,
         };
         total = total.checked_add(Duration::from_millis(number.checked_mul(milliseconds)?))?;
@@ -56,6 +57,7 @@ mod tests {
         check("15s", Some(15_000));
         check("1h30m", Some(5_400_000));
         check("7d", Some(604_800_000));
+        check("1w", Some(604_800_000));
         check("250ms", Some(250));
         check("0s", Some(0));
         for bad in ["", "15", "s", "15 s", "-1s", "1.5h", "1x", "99999999999999999999s", "9999999999999999d"] {

@@ -25,12 +25,22 @@ pub enum Format {
 }
 
 impl Format {
-    /// The value of `Content-Type`.
+    /// The media type, as `Accept` asks for it.
     #[must_use]
-    pub fn content_type(self) -> &'static str {
+    pub fn media_type(self) -> &'static str {
         match self {
             Self::Sse | Self::Envelope => "text/event-stream",
             Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// The value of `Content-Type`: a stream says that it is UTF-8, which it is always, because some readers take text for Latin-1
+    /// where nothing is said.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Sse | Self::Envelope => "text/event-stream;charset=utf-8",
+            Self::Ndjson => self.media_type(),
         }
     }
 

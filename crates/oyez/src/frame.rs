@@ -1,10 +1,9 @@
 //! The bytes of one event or comment: encoded once, shared by all who get them.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use oyez_proto::{Event, encode_comment};
+use bytes::{Buf, Bytes};
+use oyez_proto::Event;
 
 use crate::digits::Digits;
 
@@ -108,14 +107,10 @@ fn write_before(bytes: &mut [u8], end: usize, parts: &[&[u8]]) -> usize {
     })
 }
 
-/// A comment without text: what keeps an idle connection open. One for all.
+/// A comment without text: what keeps an idle connection open. It has no blank line: some clients take that for the end of an
+/// empty event.
 pub(crate) fn comment() -> Bytes {
-    static COMMENT: LazyLock<Bytes> = LazyLock::new(|| {
-        let mut frame = BytesMut::with_capacity(3);
-        encode_comment("", &mut frame);
-        frame.freeze()
-    });
-    COMMENT.clone()
+    Bytes::from_static(b":\n")
 }
 
 /// A block that sets the reconnection time and nothing else.

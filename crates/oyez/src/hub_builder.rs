@@ -23,7 +23,7 @@ use crate::typed::Payload;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct HubBuilder<T = Event> {
-    retention: Retention,
+    retention: Option<Retention>,
     limits: Limits,
     compact: Matchers,
     payload: PhantomData<fn(T) -> T>,
@@ -31,15 +31,16 @@ pub struct HubBuilder<T = Event> {
 
 impl<T> HubBuilder<T> {
     pub(crate) fn new() -> Self {
-        let (retention, limits, compact) = (Retention::default(), Limits::default(), Matchers::default());
-        Self { retention, limits, compact, payload: PhantomData }
+        let (limits, compact) = (Limits::default(), Matchers::default());
+        Self { retention: None, limits, compact, payload: PhantomData }
     }
 }
 
 impl<T: Payload> HubBuilder<T> {
-    /// What is kept for those who come later or come back. 64 MiB by default.
+    /// What is kept for those who come later or come back. 64 MiB by default, and what [`Storage`](crate::Storage) says where the history is
+    /// on disk.
     pub fn history(mut self, retention: Retention) -> Self {
-        self.retention = retention;
+        self.retention = Some(retention);
         self
     }
 
@@ -79,7 +80,12 @@ impl<T: Payload> HubBuilder<T> {
     /// Makes the hub. Its log is new, and so is the epoch of its ids.
     #[must_use]
     pub fn build(self) -> Hub<T> {
-        let log = Log::new(Epoch::draw(clock::wall_ns()), self.retention, Bounds::default(), self.compact);
+        let log = Log::new(
+            Epoch::draw(clock::wall_ns()),
+            self.retention.unwrap_or_default(),
+            Bounds::default(),
+            self.compact,
+        );
         let core = Core::new(log, self.limits, Random::new());
         Hub::of(Arc::new(core))
     }
@@ -87,14 +93,20 @@ impl<T: Payload> HubBuilder<T> {
 
 #[cfg(unix)]
 impl<T: Payload> HubBuilder<T> {
-    /// Makes the hub with its history on disk, as `storage` says; [`history`](HubBuilder::history) is for hubs without. What is
-    /// there is read and checked; all that was acknowledged is there again, under the same ids.
+    /// Makes the hub with its history on disk, as `storage` says. What is there is read and checked; all that was acknowledged is
+    /// there again, under the same ids. What is kept may be said by [`history`](HubBuilder::history) or by
+    /// [`Storage::keep`](crate::Storage::keep); its bytes are bytes on the disk.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid): the directory is not this user's alone, or what is in it was written by a newer version;
+    /// [`Invalid`](crate::ErrorKind::Invalid): the directory is not this user's alone, or what is in it was written by a newer version, or the
+    /// two say different things;
     /// [`Unavailable`](crate::ErrorKind::Unavailable): another process has it; [`Internal`](crate::ErrorKind::Internal): it cannot be read, or
     /// is damaged elsewhere than at its very end.
     pub fn open(self, storage: Storage) -> Result<Hub<T>, Error> {
+        let storage = match self.retention {
+            Some(retention) => storage.keep_as(retention)?,
+            None => storage,
+        };
         storage.start(self.limits, self.compact).map(Hub::of)
     }
 }

@@ -8,7 +8,15 @@ use crate::format::Format;
 /// The last event id that a reader came back with, and whether the reader is a browser's `EventSource`, which wants
 /// refusals in another form. An axum extractor; elsewhere use [`LastEventId::from_request`].
 ///
-/// The header `Last-Event-ID` comes first, then the query parameters `last_event_id` and `lastEventID`. An empty id is none.
+/// The header `Last-Event-ID` comes first, then the query, where it may be spelled in any of the ways that clients have: `lastEventId`,
+/// `last_event_id`, `Last-Event-ID` and so on. Of several in the query the last one counts: a client that appends its id to a URL
+/// that has one already means the newer. An empty id is none.
+///
+/// ```
+/// # use oyez::LastEventId;
+/// let uri = "/events/news?lastEventId=a%3A1&lastEventId=a%3A2".parse().unwrap();
+/// assert_eq!(LastEventId::from_request(&uri, &http::HeaderMap::new()).id(), Some("a:2"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastEventId {
     id: Option<String>,
@@ -32,9 +40,15 @@ impl LastEventId {
     #[must_use]
     pub fn from_request(uri: &Uri, headers: &HeaderMap) -> Self {
         let header = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
-        let query = |name| query_parameter(uri.query().unwrap_or_default(), name);
-        let id = header.filter(|id| !id.is_empty()).or_else(|| query("last_event_id")).or_else(|| query("lastEventID"));
-        Self { id: id.filter(|id| !id.is_empty()), event_source: is_event_source(headers) }
+        let id = header.filter(|id| !id.is_empty()).or_else(|| last_in_query(uri.query().unwrap_or_default()));
+        Self { id, event_source: is_event_source(headers) }
+    }
+
+    /// Is this the name of a query parameter that holds a last event id? For routes that look at all their parameters.
+    #[must_use]
+    pub fn is_parameter(name: &str) -> bool {
+        let letters = name.bytes().filter(|byte| !matches!(byte, b'-' | b'_')).map(|byte| byte.to_ascii_lowercase());
+        letters.eq(*b"lasteventid")
     }
 
     /// No id; what matters of the reader is how a refusal reaches it.
@@ -58,14 +72,18 @@ impl LastEventId {
 }
 
 fn is_event_source(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains(Format::Sse.content_type()));
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|accept| accept.contains(Format::Sse.media_type()));
     headers.contains_key("sec-fetch-mode") && headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-fn query_parameter(query: &str, name: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    let value = value.replace('+', " ");
-    Some(percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned())
+fn last_in_query(query: &str) -> Option<String> {
+    let pairs = query.split('&').rev().filter_map(|pair| pair.split_once('='));
+    let mut ids = pairs.filter(|(name, _)| LastEventId::is_parameter(&decoded(name))).map(|(_, value)| decoded(value));
+    ids.find(|id| !id.is_empty())
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(feature = "axum")]
@@ -86,3 +104,34 @@ mod axum {
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(target: &str, header: Option<&'static str>) -> Option<String> {
+        let headers = header.map(|id| (LAST_EVENT_ID, HeaderValue::from_static(id))).into_iter().collect();
+        LastEventId::from_request(&target.parse().unwrap(), &headers).id().map(str::to_owned)
+    }
+
+    #[test]
+    fn every_spelling_in_the_query_is_read() {
+        for name in ["lastEventId", "lastEventID", "last_event_id", "Last-Event-ID", "last-event-id", "LASTEVENTID"] {
+            assert_eq!(id(&format!("/?a=b&{name}=k:1"), None).as_deref(), Some("k:1"), "{name}");
+        }
+        assert_eq!(id("/?last%2Devent%2did=a+b%26c", None).as_deref(), Some("a b&c"));
+        for name in ["last", "event_id", "id", "lastEvent", "lastEventIds", "x-last-event-id"] {
+            assert_eq!(id(&format!("/?{name}=k:1"), None), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_header_wins_and_then_the_last_one_in_the_query() {
+        assert_eq!(id("/?lastEventId=2", Some("1")).as_deref(), Some("1"));
+        assert_eq!(id("/?lastEventId=2", Some("")).as_deref(), Some("2"), "an empty header is none");
+        assert_eq!(id("/?lastEventId=2&topic=x&last_event_id=3", None).as_deref(), Some("3"));
+        assert_eq!(id("/?last_event_id=3&lastEventID=2", None).as_deref(), Some("2"));
+        assert_eq!(id("/?lastEventId=2&lastEventId=", None).as_deref(), Some("2"), "an empty one is none");
+        assert_eq!(id("/?lastEventId=&lastEventId", None), None);
+    }
+}

@@ -195,6 +195,10 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// went away come back spread out.
 pub(crate) const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
 
+/// The longest reconnection time that a publisher may give the readers of its topic. An hour: it stays in force for each of them until it is set
+/// again, and beyond that a mistake keeps them away for good.
+pub(crate) const RECONNECTION_TIME_MAX: Duration = Duration::from_secs(3_600);
+
 /// Events that a [`Connection`](crate::Connection) holds for a reader that does not take them yet; then `send` waits.
 pub(crate) const CONNECTION_QUEUE_FRAMES: usize = 16;
 
@@ -281,7 +285,7 @@ pub(crate) mod serve {
     /// that is about a gigabyte.
     pub(crate) const CONNECTIONS_MAX: usize = 100_000;
 
-    /// From the connection to the end of its first request's head. 10 s: long for any reader, short for a slowloris.
+    /// From the connection to the end of its first request's head, and from the first byte of a later one to its end. 10 s: long for any reader, short for a slowloris.
     pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Without a request between two on one connection. 75 s: above the 60 s that proxies in front reuse connections
@@ -290,6 +294,14 @@ pub(crate) mod serve {
 
     /// Without a byte of a request's body.
     pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// After an answer that came before the end of its request's body: how long the rest is read on and dropped, at a silence and in
+    /// all. As nginx has it: a client that is slow to look for an answer finds it.
+    pub(crate) const LINGER_SILENCE: Duration = Duration::from_secs(5);
+    /// See [`LINGER_SILENCE`].
+    pub(crate) const LINGER: Duration = Duration::from_secs(30);
+    /// The same in a drain, which has other things to wait for: a few times around the world.
+    pub(crate) const LINGER_DRAINING: Duration = Duration::from_secs(1);
 
     /// Without a byte taken while there are some to take: the one rule for stalled readers. The kernel gives up on a peer
     /// that acknowledges nothing after the same time.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oyez_proto::{Event, EventType};
+use oyez_proto::{Event, EventId, EventType};
 use smallvec::{SmallVec, smallvec};
 
 use crate::extras::Extras;
-use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits, at_most};
+use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits, RECONNECTION_TIME_MAX, at_most};
 use crate::position::{EARLIEST, is_shaped_like_a_position};
 use crate::topic::check_text;
 use crate::{Error, Topic};
@@ -125,16 +125,27 @@ impl Publish {
         if let Some(id) = self.event.event_id() {
             check_publisher_id(id)?;
         }
+        if let Some(time) = self.event.reconnection_time().filter(|time| *time > RECONNECTION_TIME_MAX) {
+            return Err(Error::invalid(format!(
+                "retry {} ms is more than {} ms, an hour: readers would stay away for so long",
+                time.as_millis(),
+                RECONNECTION_TIME_MAX.as_millis()
+            )));
+        }
         Ok(())
     }
 }
 
-fn check_publisher_id(id: &str) -> Result<(), Error> {
+fn check_publisher_id(id: &EventId) -> Result<(), Error> {
     at_most("bytes of event id", id.len(), EVENT_ID_BYTES_MAX)?;
     if id.is_empty() {
         return Err(Error::invalid("event id is empty; leave it out and the hub gives one"));
     }
-    if id == EARLIEST {
+    if !id.comes_back() {
+        // one that another server gave: it was decoded
+        return Err(Error::invalid(format!("event id {:?} holds what cannot come back in a Last-Event-ID", &**id)));
+    }
+    if &**id == EARLIEST {
         return Err(Error::invalid("event id \"earliest\" is reserved: it means the start of the history"));
     }
     if is_shaped_like_a_position(id) {
@@ -154,3 +165,35 @@ impl fmt::Debug for Publish {
 const END: &str = "oyez.end";
 /// Types that begin so are the hub's own.
 const RESERVED: &str = "oyez.";
+
+#[cfg(test)]
+mod tests {
+    use oyez_proto::{Decoder, Item};
+
+    use super::*;
+
+    fn check(event: Event) -> Result<(), String> {
+        Publish::new(Topic::new("a").unwrap(), event).check(&Limits::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_id_of_another_server_that_cannot_come_back_is_refused() {
+        let decoded = |stream: &str| {
+            let (mut decoder, mut bytes) = (Decoder::new(), stream.as_bytes());
+            let Some(Item::Event(event)) = decoder.next(&mut bytes).unwrap() else { panic!("{stream:?} is an event") };
+            check(event)
+        };
+        assert_eq!(decoded("id: a b\ndata: x\n\n"), Ok(()));
+        for id in ["é", "a\u{1b}", "a\t", " a"] {
+            let refused = decoded(&format!("id: {id}\ndata: x\n\n")).expect_err(id);
+            assert!(refused.contains("cannot come back"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_reconnection_time_keeps_nobody_away_for_good() {
+        let after = |seconds| check(Event::data("x").retry(Duration::from_secs(seconds)));
+        assert_eq!(after(3_600), Ok(()));
+        assert!(after(3_601).unwrap_err().contains("an hour") && after(u64::MAX).is_err());
+    }
+}

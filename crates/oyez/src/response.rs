@@ -33,7 +33,7 @@ use crate::{Error, ErrorKind};
 /// ```
 /// # let hub = oyez::Hub::<String>::new();
 /// let response: http::Response<oyez::SseBody> = hub.subscribe("news").into_response().into_http();
-/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+/// assert_eq!(response.headers()["content-type"], "text/event-stream;charset=utf-8");
 /// ```
 ///
 /// Its extensions hold a [`StreamControl`](crate::StreamControl), by which [`oyez::serve`](crate::serve()) ends it at a drain.

@@ -46,6 +46,8 @@ pub struct Storage {
     directory: PathBuf,
     durability: Durability,
     classes: Vec<Class>,
+    /// What is kept was said, and is not the default.
+    said: bool,
 }
 
 impl Storage {
@@ -56,6 +58,7 @@ impl Storage {
             directory: directory.into(),
             durability: Durability::default(),
             classes: vec![Class { topics: None, retention }],
+            said: false,
         }
     }
 
@@ -70,7 +73,28 @@ impl Storage {
         if let Some(class) = self.classes.first_mut() {
             class.retention = retention;
         }
+        self.said = true;
         self
+    }
+
+    /// What is kept, as it was said elsewhere.
+    pub(crate) fn keep_as(self, retention: Retention) -> Result<Self, Error> {
+        match self.classes.first() {
+            Some(class) if self.said && class.retention != retention => {
+                Err(Error::invalid("history(…) and Storage::keep(…) say different things; leave one of them out"))
+            }
+            _ => Ok(self.keep(retention)),
+        }
+    }
+
+    /// Whether the directory is one that a hub could open or make, as far as can be told without making anything. Another process
+    /// may have it, and what is in it is not looked at.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid): it is no directory, or not this user's alone; [`Internal`](crate::ErrorKind::Internal): it
+    /// cannot be made or written to.
+    pub fn check(&self) -> Result<(), Error> {
+        Directory::check(&self.directory)
     }
 
     /// Keeps the topics that `matcher` selects otherwise than the rest, in segments of their own. At most 15 classes beside

@@ -41,11 +41,14 @@ fn what_a_request_cannot_carry_is_refused() {
     check(&["sub", "http://h/", "-X", "A B"], "oyez: not a method: \"A B\"\n");
     check(
         &["sub", "http://h/", "--last-event-id", "a\nb"],
-        "oyez: event id holds NUL, CR or LF at byte 1: \"a\\nb\"\n",
+        "oyez: event id \"a\\nb\" cannot come back in a Last-Event-ID because of byte 1: visible ASCII…",
     );
     check(&["sub", "http://h/", "--cacert", "/nowhere.pem"], "oyez: /nowhere.pem: No such file…");
     check(&["pub", "http://h/", "x", "--event", ""], "oyez: event type is empty\n");
-    check(&["pub", "http://h/", "x", "--id", "a\nb"], "oyez: event id holds NUL, CR or LF at byte 1: \"a\\nb\"\n");
+    check(
+        &["pub", "http://h/", "x", "--id", "a\nb"],
+        "oyez: event id \"a\\nb\" cannot come back in a Last-Event-ID because of byte 1: visible ASCII…",
+    );
 }
 
 #[test]
@@ -96,6 +99,12 @@ fn what_is_wrong_with_a_setting_is_one_line_that_names_it() {
     refused(
         &["serve", "--check", "--cors", "x"],
         "oyez: cors: \"x\" is not an origin such as https://app.example.com\n",
+    );
+    let data = format!("{}/no-directory", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&data, "").unwrap();
+    refused(
+        &["serve", "--check", "--data", &format!("{data}/history")],
+        &format!("oyez: data: {data}/history: cannot be made: {data}: not a directory\n"),
     );
     let file = format!("{}/wrong.toml", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(&file, "demo = true\nkeep_alve = '1s'\n").unwrap();

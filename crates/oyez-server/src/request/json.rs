@@ -7,13 +7,14 @@ use std::time::Duration;
 use http::HeaderMap;
 use oyez::{ErrorKind, EventId, EventType, IdempotencyKey, Publish, Topic};
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::event_template::{EventTemplate, ttl};
 use super::form::{Form, Others};
 use super::header::{idempotency_key, refuse_encoded};
 use super::publish::{EVENT_ID, EVENT_TYPE};
+use crate::body::without_mark;
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::problem::Problem;
 
@@ -39,14 +40,39 @@ impl JsonPublish {
         }
     }
 
+    /// May this be data of the topic that is meant where none is named? Not when it names topics itself, in JSON that was sent under
+    /// another type: `curl -d` and `fetch` give it one that says nothing.
+    pub(crate) fn refuse_as_data(text: &str) -> Result<(), Problem> {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            #[serde(alias = "topic")]
+            topics: Option<IgnoredAny>,
+        }
+        let text = without_mark(text);
+        if !text.trim_start().starts_with('{') {
+            return Ok(());
+        }
+        // the first object, whatever follows: there may be lines of them
+        let first = serde_json::Deserializer::from_str(text).into_iter::<Named>().next();
+        match first {
+            Some(Ok(Named { topics: Some(_) })) => Err(Problem::ContentType(
+                "the body is an object with topics, and its Content-Type does not say so; send it as application/json (with \
+                 curl: -H 'Content-Type: application/json'), lines of such objects as application/x-ndjson, and as data to \
+                 /events/TOPIC"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The publish that a body of one JSON object describes.
     pub(crate) fn object(text: &str) -> Result<Publish, Problem> {
-        read(text, &mut Names::default())
+        read(without_mark(text), &mut Names::default())
     }
 
     /// The publishes of a batch, one object a line; empty lines are passed over. All or none.
     pub(crate) fn batch(text: &str) -> Result<Vec<Publish>, Problem> {
-        let mut names = Names::default();
+        let (text, mut names) = (without_mark(text), Names::default());
         let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
@@ -91,7 +117,7 @@ fn in_line(number: usize, problem: Problem) -> Problem {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Object<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "topic")]
     topics: Topics<'a>,
     #[serde(borrow)]
     data: &'a RawValue,

@@ -73,6 +73,13 @@ fn one_of<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<Cow<'a, str>>, Problem> {
+    if headers.get_all(name).iter().any(|value| !value.as_bytes().is_ascii()) {
+        // some callers write Latin-1, some UTF-8
+        return Err(Problem::invalid(format!(
+            "the header {name} holds bytes beyond ASCII, whose encoding nobody can tell; say it in the query, {parameter}=…, in UTF-8 and \
+             percent-encoded"
+        )));
+    }
     let in_query = query.one(parameter)?.map(Cow::Borrowed);
     match (in_query, one_header(headers, name)?) {
         (Some(query), Some(header)) if query != header => {

@@ -11,30 +11,33 @@ use crate::problem::Problem;
 
 /// The query of a request, decoded and held against its form.
 pub(crate) struct Query<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Under the names that the form has for them.
+    pairs: Vec<(&'static str, Cow<'a, str>)>,
     form: &'static Form,
 }
 
 impl<'a> Query<'a> {
     pub(crate) fn read(uri: &'a Uri, form: &'static Form) -> Result<Self, Problem> {
+        let mut query = Self { pairs: Vec::new(), form };
         if matches!(form.others, Others::Unread) {
-            return Ok(Self { pairs: Vec::new(), form });
+            return Ok(query);
         }
-        let text = uri.query().unwrap_or_default();
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((form_decode(name)?, form_decode(value)?))
-        });
-        let query = Self { pairs: pairs.collect::<Result<_, Problem>>()?, form };
-        query.refuse_not_yet()?;
-        query.refuse_tokens()?;
-        query.refuse_others()?;
+            let decoded = form_decode(name)
+                .ok_or_else(|| Problem::invalid(format!("the parameter {name:?} is not UTF-8 when it is decoded")))?;
+            if let Some(known) = form.reads(&decoded)? {
+                let value = form_decode(value)
+                    .ok_or_else(|| Problem::invalid(format!("{known}={value:?} is not UTF-8 when it is decoded")))?;
+                query.pairs.push((known, value));
+            }
+        }
         Ok(query)
     }
 
     pub(crate) fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
         debug_assert!(self.form.known.contains(&name), "the form knows what is read: {name}");
-        self.pairs.iter().filter(move |(found, _)| found == name).map(|(_, value)| &**value)
+        self.pairs.iter().filter(move |(found, _)| *found == name).map(|(_, value)| &**value)
     }
 
     pub(crate) fn one(&self, name: &'static str) -> Result<Option<&str>, Problem> {
@@ -61,44 +64,12 @@ impl<'a> Query<'a> {
         let number = digits.then(|| text.parse().ok()).flatten();
         number.map(Some).ok_or_else(|| Problem::invalid(format!("{name}={text:?} is not a whole number")))
     }
-
-    fn refuse_not_yet(&self) -> Result<(), Problem> {
-        match self.find(|name| self.form.not_yet.contains(&name)) {
-            Some(name) => Err(Problem::NotYet { what: format!("the parameter {name}") }),
-            None => Ok(()),
-        }
-    }
-
-    /// A token in a URL ends up in logs and histories.
-    fn refuse_tokens(&self) -> Result<(), Problem> {
-        match self.find(|name| matches!(name, "authorization" | "access_token")) {
-            Some(name) => {
-                Err(Problem::NotYet { what: format!("a token in the query ({name}), which logs would keep,") })
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn refuse_others(&self) -> Result<(), Problem> {
-        let refused = |name: &str, why: &str| Err(Problem::invalid(format!("unknown parameter {name:?}; {why}")));
-        let known = self.form.known;
-        match (self.form.others, self.find(|name| !known.contains(&name))) {
-            (Others::Pass | Others::Unread, _) | (_, None) => Ok(()),
-            (Others::Refuse, Some(name)) => refused(name, &format!("known are {}", known.join(", "))),
-            (Others::NoneKnown(why), Some(name)) => refused(name, why),
-        }
-    }
-
-    fn find(&self, is: impl Fn(&str) -> bool) -> Option<&str> {
-        self.pairs.iter().map(|(name, _)| &**name).find(|name| is(name))
-    }
 }
 
-fn form_decode(text: &str) -> Result<Cow<'_, str>, Problem> {
-    let refused = || Problem::invalid(format!("{text:?} in the query is not UTF-8 when it is decoded"));
+fn form_decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('+') {
-        return percent_decode_str(text).decode_utf8().map_err(|_| refused());
+        return percent_decode_str(text).decode_utf8().ok();
     }
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned())).map_err(|_| refused())
+    percent_decode_str(&spaced).decode_utf8().map(|text| Cow::Owned(text.into_owned())).ok()
 }

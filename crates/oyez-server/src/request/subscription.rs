@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use oyez::{Format, LastEventId, Matcher, OnGap};
 
+use super::bound::Bound;
 use super::form::{Form, Others};
 use super::header::accepts;
 use super::query::Query;
 use super::topic::default_topic;
 use crate::problem::Problem;
-use crate::units;
 
 pub(crate) const SUBSCRIPTION: Form = Form {
     known: &[
@@ -26,10 +26,9 @@ pub(crate) const SUBSCRIPTION: Form = Form {
         "envelope",
         "control",
         "last_event_id",
-        "lastEventID",
     ],
-    not_yet: &[],
-    others: Others::Pass,
+    not_yet: &["alive"],
+    others: Others::RefuseButCacheBusters,
 };
 
 /// A subscription, as its request says it.
@@ -57,13 +56,6 @@ pub(crate) enum Start {
     Since(Bound, String),
 }
 
-/// A place in the log, as people write it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Bound {
-    Id(String),
-    Time(SystemTime),
-}
-
 impl SubscribeRequest {
     /// Reads a subscription to `path_topic` and to every `topic` of the query.
     pub(crate) fn read(
@@ -78,7 +70,7 @@ impl SubscribeRequest {
             matchers: matchers(path_topic, query)?,
             resume,
             start: start(query, poll, now)?,
-            until: query.one("until")?.map(|until| bound("until", until, now)).transpose()?,
+            until: query.one("until")?.map(|until| Bound::read("until", until, now)).transpose()?,
             limit: query.number("limit")?,
             poll,
             on_gap: on_gap(query)?,
@@ -97,13 +89,22 @@ fn matchers(path_topic: Option<&str>, query: &Query<'_>) -> Result<Vec<Matcher>,
 
 fn start(query: &Query<'_>, poll: bool, now: SystemTime) -> Result<Start, Problem> {
     match (query.one("since")?, query.number("last")?, query.truth("snapshot")?) {
-        (Some("earliest"), None, false) => Ok(Start::Earliest),
-        (Some(since), None, false) => Ok(Start::Since(bound("since", since, now)?, since.to_owned())),
+        (Some(text), None, false) => since(text, now),
         (None, Some(last), false) => Ok(Start::Last(last)),
         (None, None, true) => Ok(Start::Snapshot),
         (None, None, false) if poll => Ok(Start::Earliest),
         (None, None, false) => Ok(Start::Live),
         _ => Err(Problem::invalid("since, last and snapshot exclude each other")),
+    }
+}
+
+fn since(text: &str, now: SystemTime) -> Result<Start, Problem> {
+    match text {
+        // the words that ntfy has
+        "earliest" | "all" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Last(1)),
+        "none" => Ok(Start::Live),
+        text => Ok(Start::Since(Bound::read("since", text, now)?, text.to_owned())),
     }
 }
 
@@ -115,31 +116,17 @@ fn on_gap(query: &Query<'_>) -> Result<OnGap, Problem> {
     }
 }
 
-fn bound(name: &str, text: &str, now: SystemTime) -> Result<Bound, Problem> {
-    if let Some(ago) = units::duration(text) {
-        return Ok(Bound::Time(now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)));
-    }
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Ok(Bound::Time(time.into()));
-    }
-    if text.is_empty() {
-        return Err(Problem::invalid(format!(
-            "{name} is empty; give an id, a duration such as 10m or an RFC 3339 time"
-        )));
-    }
-    Ok(Bound::Id(text.to_owned()))
-}
-
 fn format(query: &Query<'_>, headers: &HeaderMap) -> Result<Format, Problem> {
     // a line of NDJSON tells topics and time anyway
     let sse = if query.truth("envelope")? { Format::Envelope } else { Format::Sse };
     match query.one("format")? {
         Some("sse" | "text/event-stream") => return Ok(sse),
-        Some("ndjson" | "application/x-ndjson") => return Ok(Format::Ndjson),
+        Some("ndjson" | "jsonl" | "application/x-ndjson") => return Ok(Format::Ndjson),
         Some(other) => return Err(Problem::invalid(format!("format={other:?} is neither sse nor ndjson"))),
         None => {}
     }
     // who asks for both, or for neither, is an event-stream reader
-    let ndjson = accepts(headers, Format::Ndjson.content_type()) && !accepts(headers, Format::Sse.content_type());
+    let ndjson = ["ndjson", "jsonl"].into_iter().any(|name| accepts(headers, name));
+    let ndjson = ndjson && !accepts(headers, Format::Sse.media_type());
     Ok(if ndjson { Format::Ndjson } else { sse })
 }

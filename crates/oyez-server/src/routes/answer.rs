@@ -7,24 +7,30 @@ use http::{Method, StatusCode};
 
 use super::asked::Asked;
 use super::route::{Answer, Does, Right, Route};
+use super::table::Table;
 use super::{admin, control, delete, page, publish, stats, subscribe};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::request::Query;
 
-/// Answers a request to `route`, which is none where nothing is at its path.
-pub(crate) async fn answer(app: &App, route: Option<&'static Route>, request: Request) -> Response {
+/// Answers a request to `route` of a table, which is none where nothing is at its path.
+pub(crate) async fn answer(
+    app: &App,
+    table: &'static Table,
+    route: Option<&'static Route>,
+    request: Request,
+) -> Response {
     let answered = match route.filter(|route| app.config.settings.demo || !route.demo) {
-        Some(route) => at(app, route, request).await,
-        None => Err(nowhere(request.uri().path())),
+        Some(route) => at(app, table, route, request).await,
+        None => Err(nowhere(request.uri().path(), table)),
     };
     answered.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn at(app: &App, route: &'static Route, request: Request) -> Result<Response, Problem> {
+async fn at(app: &App, table: &'static Table, route: &'static Route, request: Request) -> Result<Response, Problem> {
     let (method, headers) = (request.method(), request.headers());
-    let Some(answer) = route.answer(method, headers) else { return without(route, method) };
+    let Some(answer) = route.answer(method, headers) else { return without(table, route, method) };
     let caller = Caller::of(&request)?;
     // who may not publish is not told what is wrong with the topic or the query
     if answer.needs == Right::Publish {
@@ -54,19 +60,21 @@ async fn does(app: &App, answer: &Answer, asked: Asked<'_>) -> Result<Response, 
 }
 
 /// The answer to a method that does nothing here.
-fn without(route: &Route, method: &Method) -> Result<Response, Problem> {
+fn without(table: &'static Table, route: &Route, method: &Method) -> Result<Response, Problem> {
     let (method, allow) = (method.clone(), route.allow());
     if method != Method::OPTIONS {
-        return Err(Problem::Method { method, allow });
+        // who publishes in the wrong place is told the right one
+        let there = matches!(method, Method::POST | Method::PUT).then_some(table.there);
+        return Err(Problem::Method { method, allow, there });
     }
     let allow = HeaderValue::from_str(&allow).expect("names of methods are header text");
     Ok((StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response())
 }
 
-fn nowhere(path: &str) -> Problem {
+fn nowhere(path: &str, table: &'static Table) -> Problem {
     let path = path.to_owned();
     if path.starts_with("/.well-known/mercure") {
         return Problem::RouteNotYet { path, what: "(the Mercure protocol)" };
     }
-    Problem::NoRoute { path }
+    Problem::NoRoute { path, there: table.there }
 }

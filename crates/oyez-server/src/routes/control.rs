@@ -37,7 +37,7 @@ impl Change {
             topics: Option<Value>,
             token: Option<Value>,
         }
-        let fields: Fields = serde_json::from_str(text)
+        let fields: Fields = serde_json::from_str(body::without_mark(text))
             .map_err(|error| Problem::invalid(format!("the body is not a change such as {EXAMPLE}: {error}")))?;
         let not_yet = |what: &str| Err(Problem::NotYet { what: format!("{what} of an open stream to be changed") });
         match fields {
@@ -62,6 +62,7 @@ mod tests {
             assert!(problem.contains(expected), "{text}: {problem}");
         };
         assert_eq!(Change::read(r#" {"drop": true} "#).unwrap(), Change::Drop);
+        assert_eq!(Change::read("\u{feff}{\"drop\":true}").unwrap(), Change::Drop);
         check("", "not a change such as");
         check("{}", "changes nothing");
         check(r#"{"drop":false}"#, "changes nothing");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use oyez::{EventId, Publish};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::acknowledge::publish;
 use super::asked::Asked;
 use super::json::json_answer;
 use crate::app::App;
-use crate::body;
+use crate::body::{self, BOM};
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
 use crate::problem::Problem;
 use crate::request::{PublishRequest, expire};
@@ -23,6 +23,8 @@ pub(super) struct Lines<'a> {
     wanted: PublishRequest,
     /// The beginning of a line whose end has not come.
     rest: BytesMut,
+    /// Nothing has come yet, or too little to tell whether a byte order mark is in front.
+    begins: bool,
     accepted: usize,
     last: Option<EventId>,
     /// How long the topic may be read behind its end.
@@ -32,7 +34,7 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn new(app: &'a App, mut wanted: PublishRequest) -> Self {
         let ttl = if wanted.end { wanted.template.ttl.take() } else { None };
-        Self { app, wanted, rest: BytesMut::new(), accepted: 0, last: None, ttl }
+        Self { app, wanted, rest: BytesMut::new(), begins: true, accepted: 0, last: None, ttl }
     }
 
     pub(super) async fn answer(mut self, asked: Asked<'_>) -> Result<Response, Problem> {
@@ -60,11 +62,25 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// What some programs put in front of a text is no part of its first line.
+    fn skip_mark(&mut self) {
+        if self.begins && (self.rest.len() >= BOM.len() || !BOM.starts_with(&self.rest)) {
+            self.begins = false;
+            if self.rest.starts_with(BOM) {
+                self.rest.advance(BOM.len());
+            }
+        }
+    }
+
     async fn take(&mut self, chunk: Bytes) -> Result<(), Problem> {
-        self.rest.extend_from_slice(&chunk);
-        let mut batch = Vec::new();
         // the part that was there before holds no line end
-        let mut searched = self.rest.len() - chunk.len();
+        let mut searched = self.rest.len();
+        self.rest.extend_from_slice(&chunk);
+        if self.begins {
+            self.skip_mark();
+            searched = 0;
+        }
+        let mut batch = Vec::new();
         while let Some(end) = self.rest.get(searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n')) {
             let line = self.rest.split_to(searched + end + 1);
             searched = 0;
@@ -107,8 +123,13 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    /// The body has come to its end, so that the topic may.
-    async fn finish(self) -> Result<Response, Problem> {
+    /// The body has come to its end: what is left is a line, although nothing ends it, and the topic may end behind it.
+    async fn finish(mut self) -> Result<Response, Problem> {
+        let rest = self.rest.split();
+        if !rest.is_empty() {
+            let last = self.event(&rest, 0).map_err(|problem| problem.after(&self.done()))?;
+            self.publish(vec![last]).await.map_err(|problem| problem.after(&self.done()))?;
+        }
         let (accepted, last) = (self.accepted, self.last.as_deref());
         if !self.wanted.end {
             return Ok(json_answer(&json!({ "accepted": accepted, "last": last })));

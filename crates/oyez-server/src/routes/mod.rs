@@ -17,4 +17,4 @@ mod table;
 
 pub(crate) use answer::answer;
 pub(crate) use route::Route;
-pub(crate) use table::{ADMIN, PUBLIC};
+pub(crate) use table::{ADMIN, PUBLIC, Table};

@@ -13,15 +13,20 @@ use crate::app::App;
 use crate::body;
 use crate::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX};
 use crate::problem::Problem;
-use crate::request::{EventTemplate, JsonPublish, PublishRequest, expire};
+use crate::request::{EventTemplate, JsonPublish, MediaType, PublishRequest, expire};
 
 /// The body is the data of one event, or each of its lines is.
 pub(super) async fn data(app: &App, asked: Asked<'_>) -> Result<Response, Problem> {
+    let has_topic = asked.topic.is_some();
+    MediaType::refuse_as_data(asked.headers(), has_topic)?;
     let wanted = PublishRequest::read(asked.topic()?, &asked.query, asked.headers())?;
     if wanted.lines {
         return Lines::new(app, wanted).answer(asked).await;
     }
     let data = text(asked, DATA_BYTES_MAX).await?;
+    if !has_topic {
+        JsonPublish::refuse_as_data(&data)?;
+    }
     let PublishRequest { topic, mut template, end, key, .. } = wanted;
     if !end {
         return Ok(one_id(&publish(app, vec![template.publish(topic, data)?], key).await?));

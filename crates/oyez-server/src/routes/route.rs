@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 
 use crate::guard::Pages;
 use crate::problem::Problem;
-use crate::request::{Form, content_type, path_topic};
+use crate::request::{Form, MediaType, path_topic};
 
 /// A row of the table of routes.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub(crate) enum TopicIn {
 pub(crate) struct Answer {
     /// `GET` answers `HEAD` as well.
     pub(crate) method: &'static Method,
-    /// The content type that the body must have; empty for any.
-    pub(crate) body: &'static str,
+    /// What the body must be; `None` for anything.
+    pub(crate) body: Option<MediaType>,
     pub(crate) does: Does,
     /// The parameters that it reads.
     pub(crate) reads: &'static Form,
@@ -77,6 +77,12 @@ impl Route {
         table.iter().find(|route| route.is_at(path))
     }
 
+    /// The path as the log may tell it: the id of a stream is for its reader alone, and whoever knows it may end the stream.
+    pub(crate) fn logged_path<'a>(route: Option<&'static Self>, path: &'a str) -> &'a str {
+        let is_secret = |route: &&Self| route.topic == TopicIn::Elsewhere && route.path.contains('{');
+        route.filter(is_secret).map_or(path, |route| route.path)
+    }
+
     fn is_at(&self, path: &str) -> bool {
         let Some((prefix, parameter)) = self.path.split_once('{') else { return path == self.path };
         let value = path.strip_prefix(prefix).unwrap_or_default();
@@ -87,11 +93,6 @@ impl Route {
     pub(crate) fn part<'a>(&self, path: &'a str) -> &'a str {
         let prefix = self.path.split('{').next().unwrap_or_default();
         path.strip_prefix(prefix).unwrap_or_default()
-    }
-
-    /// Is what stands in place of the braces nothing for a log?
-    pub(crate) fn hides_part(&self) -> bool {
-        self.path.contains('{') && self.topic != TopicIn::Path
     }
 
     /// The topic of a request to this path; `None` where it is elsewhere.
@@ -106,7 +107,7 @@ impl Route {
     /// What answers a request of this method with these headers.
     pub(crate) fn answer(&self, method: &Method, headers: &HeaderMap) -> Option<&'static Answer> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let fits = |answer: &&Answer| answer.body.is_empty() || content_type(headers).as_deref() == Some(answer.body);
+        let fits = |answer: &&Answer| answer.body.as_ref().is_none_or(|body| *body == MediaType::of(headers));
         self.answers.iter().filter(|answer| answer.method == method).find(fits)
     }
 

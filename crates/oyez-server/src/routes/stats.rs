@@ -14,7 +14,7 @@ use crate::stats::Scope;
 
 pub(super) fn answer(app: &App, asked: &Asked<'_>) -> Result<Response, Problem> {
     let scope = scope(rows(&asked.query)?, asked.caller.is_local())?;
-    if !accepts(asked.headers(), Format::Sse.content_type()) {
+    if !accepts(asked.headers(), Format::Sse.media_type()) {
         return Ok(json_answer(&app.stats.now(scope)));
     }
     let streamed = stream(app, asked, scope);

@@ -4,11 +4,32 @@ use http::Method;
 
 use super::route::{Answer, Does, Right, Route, TopicIn};
 use crate::guard::Pages;
-use crate::request::{DELETION, Form, JSON_PUBLISH, PUBLISH, STATISTICS, SUBSCRIPTION};
+use crate::request::{DELETION, Form, JSON_PUBLISH, MediaType, PUBLISH, STATISTICS, SUBSCRIPTION};
 
-/// The routes of the public listener. A table of our own in place of a router: a publish passes it each time, and a router
-/// takes the path apart for handlers, which takes as long as all that the hub does with the event.
-pub(crate) const PUBLIC: &[Route] = &[
+/// What a listener answers.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) routes: &'static [Route],
+    /// Where there is something, for those who ask where there is nothing.
+    pub(crate) there: &'static str,
+    /// A request of HTTP/1.0 needs no `Host`: what watches a hub may say none.
+    pub(crate) hostless: bool,
+}
+
+/// The public listener.
+pub(crate) static PUBLIC: Table =
+    Table { routes: PUBLIC_ROUTES, there: "publish and subscribe at /events/TOPIC", hostless: false };
+
+/// The admin listener: for the operator and for machines that watch.
+pub(crate) static ADMIN: Table = Table {
+    routes: ADMIN_ROUTES,
+    there: "here are /healthz, /readyz and /metrics, and all else is at the other address, which listen names",
+    hostless: true,
+};
+
+/// A table of our own in place of a router: a publish passes it each time, and a router takes the path apart for handlers, which takes as
+/// long as all that the hub does with the event.
+const PUBLIC_ROUTES: &[Route] = &[
     Route { path: "/events/{*topic}", name: "events", topic: TopicIn::Path, answers: TOPIC, ..ROUTE },
     Route { path: "/events", name: "events", answers: TOPICS, ..ROUTE },
     Route { path: "/events/", name: "events", answers: TOPICS, ..ROUTE },
@@ -19,8 +40,7 @@ pub(crate) const PUBLIC: &[Route] = &[
     Route { path: "/", name: "page", pages: Pages::Link, answers: &[on(GET, Does::Page)], ..ROUTE },
 ];
 
-/// The routes of the admin listener: for the operator and for machines that watch.
-pub(crate) const ADMIN: &[Route] = &[
+const ADMIN_ROUTES: &[Route] = &[
     Route { path: "/healthz", name: "health", pages: Pages::Link, answers: &[on(GET, Does::Health)], ..ROUTE },
     Route { path: "/readyz", name: "ready", pages: Pages::Link, answers: &[on(GET, Does::Ready)], ..ROUTE },
     Route { path: "/metrics", name: "metrics", pages: Pages::Link, answers: &[on(GET, Does::Metrics)], ..ROUTE },
@@ -37,15 +57,13 @@ const TOPIC: &[Answer] = &[
 /// What is done with any topics, or with the plain broadcast.
 const TOPICS: &[Answer] = &[
     Answer { reads: &SUBSCRIPTION, ..on(GET, Does::Subscribe) },
-    Answer { body: "application/json", reads: &JSON_PUBLISH, needs: Right::Publish, ..on(POST, Does::PublishObject) },
-    Answer {
-        body: "application/x-ndjson",
-        reads: &JSON_PUBLISH,
-        needs: Right::Publish,
-        ..on(POST, Does::PublishBatch)
-    },
+    Answer { body: Some(MediaType::Json), ..JSON },
+    Answer { body: Some(MediaType::JsonLines), does: Does::PublishBatch, ..JSON },
     Answer { reads: &PUBLISH, needs: Right::Publish, ..on(POST, Does::Publish) },
 ];
+
+/// A body that says all of a publish.
+const JSON: Answer = Answer { reads: &JSON_PUBLISH, needs: Right::Publish, ..on(POST, Does::PublishObject) };
 
 const STATS: &[Answer] = &[Answer { reads: &STATISTICS, ..on(GET, Does::Stats) }];
 
@@ -55,7 +73,7 @@ const ROUTE: Route =
 
 /// A method that anyone may use, whatever the query and the body are.
 const fn on(method: &'static Method, does: Does) -> Answer {
-    Answer { method, body: "", does, reads: &Form::UNREAD, needs: Right::None }
+    Answer { method, body: None, does, reads: &Form::UNREAD, needs: Right::None }
 }
 
 const GET: &Method = &Method::GET;
@@ -81,13 +99,22 @@ mod tests {
             ("/stats/", None),
             ("", None),
         ] {
-            assert_eq!(Route::at(path, PUBLIC).map(|route| route.path), expected, "{path}");
+            assert_eq!(Route::at(path, PUBLIC_ROUTES).map(|route| route.path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_log_has_no_id_that_a_stream_is_controlled_by() {
+        let logged = |path: &'static str| Route::logged_path(Route::at(path, PUBLIC_ROUTES), path);
+        assert_eq!(logged("/control/0123456789abcdef"), "/control/{connection}");
+        for path in ["/events/a/b", "/events", "/nowhere", "/"] {
+            assert_eq!(logged(path), path);
         }
     }
 
     #[test]
     fn what_changes_something_needs_a_right_or_an_id_that_only_its_reader_knows() {
-        for answer in PUBLIC.iter().chain(ADMIN).flat_map(|route| route.answers) {
+        for answer in PUBLIC_ROUTES.iter().chain(ADMIN_ROUTES).flat_map(|route| route.answers) {
             let changes = answer.method != Method::GET && answer.does != Does::Control;
             assert_eq!(answer.needs == Right::Publish, changes, "{answer:?}");
         }
@@ -95,7 +122,7 @@ mod tests {
 
     #[test]
     fn allowed_methods_are_those_of_the_answers() {
-        let allow = |path| Route::at(path, PUBLIC).unwrap().allow();
+        let allow = |path| Route::at(path, PUBLIC_ROUTES).unwrap().allow();
         assert_eq!(allow("/events/a"), "GET, HEAD, OPTIONS, POST, PUT, DELETE");
         assert_eq!(allow("/events"), "GET, HEAD, OPTIONS, POST");
         assert_eq!(allow("/control/1"), "OPTIONS, POST");

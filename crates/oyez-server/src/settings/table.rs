@@ -62,9 +62,13 @@ settings! {
     page: bool => Option<bool> { flag: "--page true|false", default: Depends("on for loopback and --demo") }
 
     /// Origin whose pages may read, or *; may be repeated
+    ///
+    /// `https://*.example.com` is every host with one name in front of that.
     cors: Vec<String> => Cors { flag: "--cors ORIGIN", reload: true }
 
     /// Origin whose pages may publish; may be repeated
+    ///
+    /// `https://*.example.com` is every host with one name in front of that.
     publish_origins: Vec<String> => Vec<Origin> { flag: "--publish-origins ORIGIN", reload: true }
 
     /// Where the hub is reached from outside; may be repeated

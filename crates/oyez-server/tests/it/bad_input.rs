@@ -1,6 +1,6 @@
 //! Whatever comes: a clear answer, nothing published, nobody else disturbed.
 
-use crate::harness::{Answer, Hosted, head};
+use crate::harness::{Answer, Caller, Hosted, head};
 
 #[track_caller]
 fn check(answer: &Answer, what: &str, status: u16, part: &str) {
@@ -19,6 +19,22 @@ async fn subscribing_wrongly_names_what_is_wrong() {
         ("/events/a%0ab", "control character"),
         ("/events?topic=%ff", "%ff"),
         ("/events/a?since=", "since"),
+        ("/events/a?since=yesterday", "since=\"yesterday\" is no time"),
+        ("/events/a?since=10", "without a unit"),
+        ("/events/a?since=10min", "units"),
+        ("/events/a?since=2026-08-01T09:30:00+01:00", "%2B"),
+        ("/events/a?until=2026-13-01", "no date"),
+        ("/events/a?until=latest", "latest"),
+        ("/events/a?limt=1", "unknown parameter \"limt\"; known are topic, since, last, "),
+        ("/events/a?filter=secret", "unknown parameter \"filter\""),
+        ("/events?Topic=a", "unknown parameter \"Topic\""),
+        ("/events/a?event=x", "unknown parameter \"event\""),
+        ("/events/a?%ff=secret", "%ff"),
+        ("/events/a?alive=15s", "alive is not in this build yet"),
+        ("/events?topics=", "topic is empty"),
+        ("/events?topic[]=a&topic[]=", "topic is empty"),
+        ("/stats?row=1", "unknown parameter \"row\"; known are rows"),
+        ("/stats?rows=x", "rows=\"x\""),
         ("/events/a?since=1m&since=2m", "since"),
         ("/events/a?since=1m&last=2", "exclude"),
         ("/events/a?last=-1", "last=\"-1\""),
@@ -51,6 +67,10 @@ async fn subscribing_wrongly_names_what_is_wrong() {
     check(&server.get("/.well-known/mercure?topic=a", &[]).await, "not yet", 404, "Mercure");
     check(&server.get("/metrics", &[]).await, "admin on the public listener", 404, "/metrics");
     check(&server.get("/clock", &[]).await, "no demo", 404, "/clock");
+    let demo = Hosted::with(|settings| settings.demo = Some(true)).await;
+    for target in ["/clock?limt=1", "/stock?limt=1"] {
+        check(&demo.get(target, &[]).await, target, 400, "limt");
+    }
     assert_eq!(server.hub.stats().subscribers, 0);
 }
 
@@ -63,18 +83,35 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
 
     const JSON: &str = "Content-Type: application/json";
     const NDJSON: &str = "Content-Type: application/x-ndjson; charset=utf-8";
+    const OBJECT: &[u8] = br#"{"topics":"a","data":"x"}"#;
     // target, headers, body; status, what the answer names
     type Row = (&'static str, &'static [&'static str], &'static [u8], u16, &'static str);
     let rows: &[Row] = &[
         ("/events/a*", &[], b"x", 400, "a*"),
         ("/events/a%0d", &[], b"x", 400, "control character"),
-        ("/events/a?evnt=x", &[], b"x", 400, "evnt"),
+        ("/events/a?evnt=secret", &[], b"x", 400, "unknown parameter \"evnt\"; known are event, id, "),
+        ("/events?topic=a", &[], b"x", 400, "/events/TOPIC"),
+        ("/events?topics=a", &[], b"x", 400, "/events/TOPIC"),
+        ("/events/a?_=1", &[], b"x", 400, "_"),
         ("/events/a?event=oyez.gap", &[], b"x", 400, "oyez.gap"),
         ("/events/a?event=", &[], b"x", 400, "event type is empty"),
         ("/events/a?event=a%0Ab", &[], b"x", 400, "a\\nb"),
         ("/events/a?event=x", &["Event-Type: y"], b"x", 400, "contradict"),
         ("/events/a?id=", &[], b"x", 400, "event id is empty"),
-        ("/events/a?id=a%00", &[], b"x", 400, "NUL"),
+        ("/events/a?id=a%00", &[], b"x", 400, "\"a\\0\" cannot come back"),
+        ("/events/a?id=a%01b", &[], b"x", 400, "byte 1"),
+        ("/events/a?id=a%7F", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=%1B[2J", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=a%09b", &[], b"x", 400, "cannot come back"),
+        ("/events/a?id=+a", &[], b"x", 400, "\" a\" cannot come back"),
+        ("/events/a?id=%C3%A9", &[], b"x", 400, "\"é\" cannot come back"),
+        ("/events/a", &["Event-Id: a\tb"], b"x", 400, "cannot come back"),
+        ("/events/a", &["Event-Id: é"], b"x", 400, "id=…"),
+        ("/events/a", &["Event-Type: é"], b"x", 400, "event=…"),
+        ("/events", &[JSON], "{\"topics\":\"a\",\"data\":\"\",\"id\":\"新\"}".as_bytes(), 400, "cannot come back"),
+        ("/events/a?retry=3600001", &[], b"x", 400, "an hour"),
+        ("/events/a?retry=18446744073709551615", &[], b"x", 400, "an hour"),
+        ("/events", &[JSON], br#"{"topics":"a","data":"","retry":18446744073709551615}"#, 400, "an hour"),
         ("/events/a?id=k4f9zq71:7", &[], b"x", 400, "k4f9zq71:7"),
         ("/events/a?id=earliest", &[], b"x", 400, "earliest"),
         ("/events/a?retry=3s", &[], b"x", 400, "retry=\"3s\""),
@@ -134,10 +171,22 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
             "event 2 of the batch",
         ),
         ("/events", &[NDJSON], b"[1]\n", 400, "line 1"),
+        ("/events", &["Content-Type: application/cloudevents+json"], OBJECT, 415, "application/cloudevents+json"),
+        ("/events", &["Content-Type: application/json-seq"], OBJECT, 415, "application/json"),
+        ("/events", &["Content-Type: application/cloudevents+json"], b"not even JSON", 415, "/events/TOPIC"),
+        ("/events", &["Content-Type: application/x-www-form-urlencoded"], OBJECT, 415, "application/json"),
+        ("/events", &["Content-Type: text/plain;charset=UTF-8"], OBJECT, 415, "application/json"),
+        ("/events", &[], OBJECT, 415, "application/json"),
+        ("/events", &[], b"\n {\"data\":{},\"topics\":\"a\"}\n{\"data\":1}\n", 415, "application/x-ndjson"),
+        ("/events/", &[], b"\xef\xbb\xbf{\"topic\":\"a\",\"data\":1}", 415, "topics"),
+        ("/events", &["Content-Type: multipart/form-data; boundary=x"], b"--x--", 415, "multipart"),
+        ("/events/a", &["Content-Type: multipart/form-data; boundary=x"], b"--x--", 415, "multipart"),
+        ("/events/a?lines", &["Content-Type: Multipart/Form-Data"], b"--x--\n", 415, "multipart"),
     ];
     for (target, headers, body, status, part) in rows {
         let answer = server.post(target, headers, body).await;
         check(&answer, &format!("{target} {headers:?} {}", String::from_utf8_lossy(body)), *status, part);
+        assert!(!answer.body().contains("secret"), "{answer:?}");
     }
     let long_id = format!("/events/a?id={}", "x".repeat(129));
     check(&server.post(&long_id, &[], "x").await, "long id", 400, "129 bytes");
@@ -151,6 +200,12 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     check(&server.post("/events", &[JSON], many).await, "many topics", 400, "101 topics");
     let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
     check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
+
+    // in Latin-1, as some callers write it
+    let latin =
+        [head("POST", "/events/a", &["Content-Length: 1", "Event-Type: \u{1}"]).into_bytes(), b"x".to_vec()].concat();
+    let latin: Vec<u8> = latin.into_iter().map(|byte| if byte == 1 { 0xe9 } else { byte }).collect();
+    check(&server.ask(latin).await, "Latin-1", 400, "event=…");
 
     for method in ["PATCH", "QUERY", "TRACE", "FOO"] {
         let answer = server.ask(head(method, "/events/a", &["Content-Length: 0"])).await;
@@ -171,7 +226,13 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
         check(&server.ask(head("DELETE", target, headers)).await, target, status, part);
     }
     check(&server.ask(head("PUT", "/events", &["Content-Length: 0"])).await, "PUT /events", 405, "PUT");
-    check(&server.ask(head("POST", "/", &["Content-Length: 0"])).await, "POST /", 405, "POST");
+    let elsewhere = server.ask(head("POST", "/", &["Content-Length: 0"])).await;
+    check(
+        &elsewhere,
+        "POST /",
+        405,
+        "POST is not allowed here; allowed: GET, HEAD, OPTIONS; publish and subscribe at /events/TOPIC",
+    );
 
     assert_eq!(server.hub.stats().published, 0, "nothing was published");
     let id = server.post("/events/good", &[], "still here").await.id();
@@ -185,12 +246,33 @@ async fn what_is_not_http_is_answered_and_closed() {
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\n\r\n", 400),
+        ("GET /events HTTP/1.0\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421),
         ("GET http://evil.example/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 421),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\nx", 400),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\nx", 400),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+            501,
+        ),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, Chunked\r\n\r\n0\r\n\r\n", 501),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        ("GET /events/a?poll=1 HTTP/1.1\nHost: localhost\n\n", 400),
+        ("GET /events/a?poll=1 HTTP/1.1\r\nHost: localhost\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost: localhost\r\nA:\r\n b\r\n\r\n", 400),
         ("GET /events HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
     ] {
@@ -198,6 +280,21 @@ async fn what_is_not_http_is_answered_and_closed() {
         caller.send(request).await;
         caller.finish().await;
         assert_eq!(caller.answer().await.status(), status, "{request:?}");
+    }
+    // after a good one, and cut anywhere
+    for wrong in [
+        "POST /events/a HTTP/1.1\nHost: localhost\n\n",
+        "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    ] {
+        for cut in [0, 1, wrong.len() / 2, wrong.len() - 1] {
+            let mut caller = server.connect().await;
+            caller.send(format!("GET /events/a?poll=1 HTTP/1.1\r\nHost: localhost\r\n\r\n{}", &wrong[..cut])).await;
+            let first = caller.read_until("0\r\n\r\n").await;
+            caller.send(&wrong[cut..]).await;
+            let all = first + &caller.answer().await.0;
+            assert!(all.starts_with("HTTP/1.1 200") && all.contains("HTTP/1.1 400"), "{wrong:?} cut at {cut}: {all}");
+            assert_eq!(all.matches("HTTP/1.1").count(), 2, "{wrong:?} cut at {cut}: {all}");
+        }
     }
     let large = format!("GET /events HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000));
     assert_eq!(server.ask(large).await.status(), 431);
@@ -210,7 +307,34 @@ async fn what_reads_no_parameter_takes_any() {
     for target in ["/?a=%ff", "/?access_token=x", "/?since=1m&since=2m"] {
         assert_eq!(server.get(target, &[]).await.status(), 200, "{target}");
     }
+    for target in ["/healthz?a=%ff", "/readyz?since=", "/metrics?name[]=x"] {
+        let mut caller = Caller::connect(server.admin).await;
+        caller.send(head("GET", target, &[])).await;
+        assert_eq!(caller.answer().await.status(), 200, "{target}");
+    }
     assert_eq!(server.post("/control/1?a=%ff", &[], r#"{"drop":true}"#).await.status(), 404);
+}
+
+#[tokio::test]
+async fn who_watches_needs_no_host_and_is_told_what_there_is() {
+    let server = Hosted::start().await;
+    for (request, status) in [
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+        ("OPTIONS /healthz HTTP/1.0\r\n\r\n", 204),
+        ("GET /readyz HTTP/1.0\r\nHost:\r\n\r\n", 200),
+        ("GET /metrics HTTP/1.0\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\nHost: evil.example\r\n\r\n", 421),
+        ("POST /healthz HTTP/1.0\r\nOrigin: http://\r\n\r\n", 403),
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", 421),
+    ] {
+        let mut caller = Caller::connect(server.admin).await;
+        caller.send(request).await;
+        assert_eq!(caller.answer().await.status(), status, "{request:?}");
+    }
+    let mut caller = Caller::connect(server.admin).await;
+    caller.send(head("GET", "/health", &[])).await;
+    check(&caller.answer().await, "/health", 404, "here are /healthz, /readyz and /metrics");
 }
 
 #[tokio::test]
@@ -236,6 +360,27 @@ async fn an_announced_body_that_is_too_large_is_refused_before_it_comes() {
     let server = Hosted::start().await;
     let answer = server.ask(head("POST", "/events/a", &["Content-Length: 1073741824"])).await;
     check(&answer, "a gigabyte announced", 413, "1048576");
+}
+
+#[tokio::test]
+async fn who_sends_too_much_reads_why() {
+    let server = Hosted::start().await;
+    let megabytes = vec![b'x'; 8 << 20];
+    for (target, framing, first, part) in [
+        ("/events/a", "Content-Length: 1073741824", "", "1048576"),
+        ("/events/a", "Transfer-Encoding: chunked", "1000000\r\n", "1048576"),
+        ("/events/a?lines", "Transfer-Encoding: chunked", "1000000\r\none\ntwo\n", "2 lines before were published"),
+        ("/events/a*", "Transfer-Encoding: chunked", "1000000\r\n", "a*"),
+    ] {
+        let mut caller = server.connect().await;
+        caller.send(head("POST", target, &[framing]) + first).await;
+        caller.send(&megabytes).await;
+        let answer = caller.answer().await;
+        assert!(
+            [400, 413].contains(&answer.status()) && answer.detail().contains(part),
+            "{target} {framing}: {answer:?}"
+        );
+    }
 }
 
 #[tokio::test]

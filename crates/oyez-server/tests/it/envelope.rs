@@ -21,7 +21,7 @@ async fn data_is_topics_time_and_data_and_all_else_is_as_without() {
     server.post("/events/x", &[], "").await.id();
 
     let answer = server.get("/events?topic=*&envelope=1&poll=1", &[]).await;
-    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(answer.header("content-type"), Some("text/event-stream;charset=utf-8"));
     let body = answer.body();
     assert!(body.contains(&format!("id: {first}\n")), "{body}");
     for line in ["event: greeting\n", "retry: 7\n", "id: own\n"] {

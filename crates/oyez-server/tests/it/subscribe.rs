@@ -32,9 +32,20 @@ async fn parameters_choose_where_a_stream_begins_and_ends() {
         (&format!("&since={encoded}"), &["3", "4", "5"]),
         (&format!("&last=1&last_event_id={encoded}"), &["3", "4", "5"]),
         (&format!("&since=earliest&lastEventID={encoded}"), &["3", "4", "5"]),
+        (&format!("&since=earliest&lastEventId={encoded}"), &["3", "4", "5"]),
+        (&format!("&snapshot=1&Last-Event-ID={encoded}"), &["3", "4", "5"]),
+        (&format!("&lastEventId=other&lastEventId={encoded}"), &["3", "4", "5"]),
         (&format!("&until={encoded}"), &["1", "2"]),
         ("&until=2020-01-01T00:00:00Z", &[]),
-        ("&unknown=ignored", &["1", "2", "3", "4", "5"]),
+        ("&until=9999-12-31T23:59:59Z", &["1", "2", "3", "4", "5"]),
+        ("&since=2020-01-01", &["1", "2", "3", "4", "5"]),
+        ("&since=1700000000", &["1", "2", "3", "4", "5"]),
+        ("&since=1w", &["1", "2", "3", "4", "5"]),
+        ("&since=now", &[]),
+        ("&since=all", &["1", "2", "3", "4", "5"]),
+        ("&since=latest", &["5"]),
+        ("&since=none", &[]),
+        ("&_=1700000000&t=1&ts=2&cb=3", &["1", "2", "3", "4", "5"]),
     ] {
         let answer = server.get(&format!("/events/a?poll=1{query}"), &[]).await;
         assert_eq!(answer.status(), 200, "{query}: {answer:?}");
@@ -43,8 +54,10 @@ async fn parameters_choose_where_a_stream_begins_and_ends() {
     let header = format!("Last-Event-ID: {}", ids[3]);
     let answer = server.get(&format!("/events/a?poll=1&since=earliest&last_event_id={encoded}"), &[&header]).await;
     assert_eq!(data(&answer.body()), ["5"], "the header beats all");
-    let answer = server.get("/events?topic=b&topic=*&poll=1&last=2", &[]).await;
-    assert_eq!(data(&answer.body()), ["5", "1"]);
+    for topics in ["topic=b&topic=*", "topics=b&topics=*", "topic[]=b&topic[]=*", "topic%5B0%5D=b&topic%5B1%5D=*"] {
+        let answer = server.get(&format!("/events?{topics}&poll=1&last=2"), &[]).await;
+        assert_eq!(data(&answer.body()), ["5", "1"], "{topics}");
+    }
 }
 
 #[tokio::test]
@@ -54,7 +67,9 @@ async fn a_stream_opens_with_its_place_at_once_and_then_tells_what_comes() {
     let mut reader = server.connect().await;
     reader.send(head("GET", "/events/a", &["Accept: text/event-stream"])).await;
     let opened = reader.read_until(&format!("id: {}\n\n", ids[1])).await;
-    for line in ["content-type: text/event-stream\r\n", "oyez: 1\r\n", "x-accel-buffering: no\r\n", "retry: "] {
+    for line in
+        ["content-type: text/event-stream;charset=utf-8\r\n", "oyez: 1\r\n", "x-accel-buffering: no\r\n", "retry: "]
+    {
         assert!(opened.contains(line), "{line:?} in {opened}");
     }
     assert!(opened.contains("cache-control: no-store, no-transform\r\n"), "{opened}");
@@ -63,14 +78,27 @@ async fn a_stream_opens_with_its_place_at_once_and_then_tells_what_comes() {
 }
 
 #[tokio::test]
+async fn lines_are_asked_for_by_any_of_their_names() {
+    let server = Hosted::start().await;
+    for name in ["application/x-ndjson", "application/ndjson", "application/jsonl", "text/html, application/x-ndjson"] {
+        let answer = server.get("/events/a?poll=1", &[&format!("Accept: {name}")]).await;
+        assert_eq!(answer.header("content-type"), Some("application/x-ndjson"), "{name}");
+    }
+    for name in ["*/*", "text/event-stream", "text/event-stream, application/x-ndjson", "application/json"] {
+        let answer = server.get("/events/a?poll=1", &[&format!("Accept: {name}")]).await;
+        assert_eq!(answer.header("content-type"), Some("text/event-stream;charset=utf-8"), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_idle_stream_is_kept_alive_and_says_what_it_has_passed() {
     let server = Hosted::with(|settings| settings.keep_alive = Some("50ms".to_owned())).await;
     let mut reader = server.connect().await;
     reader.send(head("GET", "/events/a", &[])).await;
-    reader.read_until("\r\n:\n\n\r\n").await;
+    reader.read_until("\r\n2\r\n:\n\r\n").await;
     let passed = publish(&server, "b", 3).await;
     reader.read_until(&format!("id: {}\n\n", passed[2])).await;
-    reader.read_until(":\n\n").await;
+    reader.read_until("\r\n:\n\r\n").await;
 }
 
 #[tokio::test]
@@ -105,7 +133,7 @@ async fn a_resume_that_cannot_be_complete_is_announced_or_refused() {
 async fn a_head_request_has_the_head_and_no_stream() {
     let server = Hosted::start().await;
     let answer = server.ask(head("HEAD", "/events/a", &[])).await;
-    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("text/event-stream;charset=utf-8")));
     assert_eq!(answer.body(), "");
     assert_eq!(server.hub.stats().subscribers, 0);
     let answer = server.ask(head("OPTIONS", "/events/a", &[])).await;
@@ -137,6 +165,13 @@ async fn other_origins_may_read_only_where_cors_says_so() {
     let answer = listed.ask(head("OPTIONS", "/events/a", &preflight)).await;
     assert_eq!(answer.header("access-control-max-age"), Some("7200"));
     assert!(answer.header("access-control-allow-headers").unwrap().contains("last-event-id"), "{answer:?}");
+
+    let named = Hosted::with(|settings| settings.cors = Some(vec!["https://*.example.com".to_owned()])).await;
+    for (origin, allowed) in [("https://app.example.com", true), ("https://a.b.example.com", false)] {
+        let answer = named.get("/events/a?poll=1", &[&format!("Origin: {origin}")]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin).filter(|_| allowed));
+        assert!(answer.header("vary").is_some_and(|vary| vary.contains("origin")), "{answer:?}");
+    }
 
     let any = Hosted::with(|settings| settings.cors = Some(vec!["*".to_owned()])).await;
     let answer = any.get("/events/a?poll=1", &["Origin: https://anyone.example"]).await;

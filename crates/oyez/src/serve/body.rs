@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -48,11 +48,36 @@ pub(crate) struct RequestBody {
     timeout: BodyTimeout,
     timer: Timer,
     silent_since: Option<Instant>,
+    unread: Unread,
+    ended: bool,
+}
+
+/// Whether the body of the request that a connection has answered last was not read to its end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    fn set(&self, unread: bool) {
+        self.0.store(unread, Relaxed);
+    }
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, timeout: BodyTimeout) -> Self {
-        Self { incoming, timeout, timer: Timer::default(), silent_since: None }
+    pub(crate) fn new(incoming: Incoming, timeout: BodyTimeout, unread: Unread) -> Self {
+        unread.set(false);
+        Self { incoming, timeout, timer: Timer::default(), silent_since: None, unread, ended: false }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.ended && !self.incoming.is_end_stream() {
+            self.unread.set(true);
+        }
     }
 }
 
@@ -64,6 +89,7 @@ impl Body for RequestBody {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             this.silent_since = None;
+            this.ended |= frame.is_none();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let timeout = this.timeout.value();

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
@@ -20,15 +21,15 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use tracing::debug;
 
-use super::body::{BodyTimeout, BoxError, RequestBody};
+use super::body::{BodyTimeout, BoxError, RequestBody, Unread};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
 use super::handover::{Asked, Leaving, begun};
 use super::timeouts::Timeouts;
-use super::transport::{CurrentStream, Transport, Unflushed};
+use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
 use crate::control::StreamControl;
 use crate::last_event_id::LastEventId;
-use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, LINGER_DRAINING};
 use crate::sync::Mutex;
 
 /// Serves `app` on one connection until either side has had enough.
@@ -49,6 +50,8 @@ pub(crate) async fn run<S, B>(
     let unflushed = Unflushed::default();
     let left = Arc::new(Mutex::new(None));
     let asked = Arc::new(AtomicBool::new(false));
+    let unread = Unread::default();
+    let upgraded = Upgraded::default();
     let service = ConnectionService {
         app,
         peer,
@@ -57,6 +60,8 @@ pub(crate) async fn run<S, B>(
         asked: Arc::clone(&asked),
         current: current.clone(),
         listed: Arc::default(),
+        unread: unread.clone(),
+        upgraded: upgraded.clone(),
         unflushed: unflushed.clone(),
         left: Arc::clone(&left),
         fanout: Arc::clone(&fanout),
@@ -68,7 +73,7 @@ pub(crate) async fn run<S, B>(
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(stream, timeouts.stall, current, unflushed), service);
+        .serve_connection(Transport::new(stream, timeouts, current, unflushed, upgraded), service);
 
     let header_timeout = async {
         tokio::time::sleep(timeouts.header).await;
@@ -95,16 +100,36 @@ pub(crate) async fn run<S, B>(
     let left = left.lock().take();
     if let Some(left) = left {
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
-        hand_over(left, io, read_buf.len(), &fanout);
+        match left {
+            Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
+            Left::Refused(answer) => read_on(io, answer, &drain).await,
+        }
         return;
     }
+    let is_refused = ended.as_ref().is_err_and(|error| error.is_parse());
     if let Err(error) = ended {
         debug!(%peer, %error, "connection ended");
+    }
+    // the answer came before the end of the request
+    if is_refused || unread.is_set() {
+        read_on(connection.into_parts().io, &[], &drain).await;
+    }
+}
+
+/// Reads on after an early answer; a drain does not wait long for who still sends.
+async fn read_on(transport: Transport, answer: &[u8], drain: &Drain) {
+    let drained = async {
+        drain.started().await;
+        tokio::time::sleep(LINGER_DRAINING).await;
+    };
+    tokio::select! {
+        () = transport.read_on(answer) => {}
+        () = drained => {}
     }
 }
 
 /// The answer has left hyper: its socket follows.
-fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discarded: usize, fanout: &Inbox) {
+fn hand_over(leaving: Leaving, listed: Listed, transport: Transport, discarded: usize, fanout: &Inbox) {
     match transport.into_socket() {
         Ok(socket) => {
             let Leaving { head, chunked, live } = leaving;
@@ -113,6 +138,14 @@ fn hand_over((leaving, listed): (Leaving, Listed), transport: Transport, discard
         }
         Err(error) => debug!(%error, "a stream cannot leave the runtime"),
     }
+}
+
+/// What is answered without hyper.
+enum Left {
+    /// By a stream, which goes to the fan-out thread.
+    Stream(Leaving, Listed),
+    /// By these bytes, and the end of the connection.
+    Refused(&'static [u8]),
 }
 
 /// The app as hyper calls it for one connection.
@@ -125,9 +158,11 @@ struct ConnectionService<S> {
     current: CurrentStream,
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
+    unread: Unread,
+    upgraded: Upgraded,
     unflushed: Unflushed,
-    /// The stream that has left, for whoever drives the connection.
-    left: Arc<Mutex<Option<(Leaving, Listed)>>>,
+    /// What has left, for whoever drives the connection.
+    left: Arc<Mutex<Option<Left>>>,
     fanout: Arc<Inbox>,
 }
 
@@ -143,6 +178,22 @@ impl fmt::Display for HasLeft {
 
 impl std::error::Error for HasLeft {}
 
+/// The answer to a body that comes in another way than in chunks: hyper takes the last coding for all of them.
+///
+/// Source: RFC 9112, 6.1.
+fn refused_coding(headers: &HeaderMap) -> Option<&'static [u8]> {
+    let mut codings =
+        headers.get_all(TRANSFER_ENCODING).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let first = codings.next()?;
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let second = codings.next();
+    (!is_chunked(first) || second.is_some()).then_some(OTHER_CODING)
+}
+
+const OTHER_CODING: &[u8] =
+    b"HTTP/1.1 501 Not Implemented\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 73\r\n\
+    connection: close\r\n\r\nTransfer-Encoding may be chunked and nothing else; send the body as it is";
+
 impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -155,15 +206,20 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.asked.store(true, Relaxed);
+        if let Some(answer) = refused_coding(request.headers()) {
+            *self.left.lock() = Some(Left::Refused(answer));
+            return Box::pin(async { Err(HasLeft) });
+        }
         let asked = Asked::of(&request);
         let reader = LastEventId::none_of(request.headers());
         let timeout = BodyTimeout::new(self.body_timeout);
-        let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone())));
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone(), self.unread.clone())));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(timeout);
         let mut app = self.app.clone();
         let (drain, current, listed) = (self.drain.clone(), self.current.clone(), Arc::clone(&self.listed));
         let (unflushed, left, fanout) = (self.unflushed.clone(), Arc::clone(&self.left), Arc::clone(&self.fanout));
+        let upgraded = self.upgraded.clone();
         Box::pin(async move {
             let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
             let Ok(mut response) = app.call(request).await;
@@ -174,8 +230,11 @@ where
             let may_leave = !unflushed.is_set() && fanout.is_open();
             let leaving = if may_leave { asked.leave(&mut response, SystemTime::now()) } else { None };
             if let Some(leaving) = leaving {
-                *left.lock() = place.map(|place| (leaving, place));
+                *left.lock() = place.map(|place| Left::Stream(leaving, place));
                 return Err(HasLeft);
+            }
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.set();
             }
             *listed.lock() = place;
             current.set(stream);

@@ -7,6 +7,7 @@ mod drain;
 mod fanout;
 mod handover;
 mod patience;
+mod requests;
 mod server;
 mod timeouts;
 mod transport;

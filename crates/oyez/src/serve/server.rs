@@ -73,7 +73,7 @@ impl<S, F> Serve<S, F> {
         self
     }
 
-    /// From the connection to the end of its first request's head. 10 s by default.
+    /// From the connection to the end of its first request's head, and from the first byte of a later one to its end. 10 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.header = timeout.min(FOREVER);
         self

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::ReadBufCursor;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::requests::Requests;
+use super::timeouts::Timeouts;
 use crate::clock;
 use crate::control::StreamControl;
-use crate::limits::serve::{NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::serve::{LINGER, LINGER_SILENCE, NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
 use crate::serve::patience::{Patience, Seen};
 use crate::sync::Mutex;
 use crate::timer::Timer;
@@ -29,9 +32,25 @@ pub(crate) struct Transport {
     is_blocked: bool,
     look_at: Option<Instant>,
     timer: Timer,
+    /// What comes, and how long the head of a request may take.
+    requests: Requests,
+    header: Duration,
+    head_since: Option<Instant>,
+    head_timer: Timer,
+    upgraded: Upgraded,
     /// The stream that is being answered with, to tell it why it ends.
     current: CurrentStream,
     unflushed: Unflushed,
+}
+
+/// Whether the connection speaks another protocol from now on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Upgraded(Arc<AtomicBool>);
+
+impl Upgraded {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// Whether hyper has written something that it has not flushed since. Then there may be more of it in hyper.
@@ -65,7 +84,14 @@ impl CurrentStream {
 }
 
 impl Transport {
-    pub(crate) fn new(stream: TcpStream, stall: Duration, current: CurrentStream, unflushed: Unflushed) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        timeouts: Timeouts,
+        current: CurrentStream,
+        unflushed: Unflushed,
+        upgraded: Upgraded,
+    ) -> Self {
+        let Timeouts { stall, header, .. } = timeouts;
         if !cfg!(target_os = "linux") {
             tune(&stream, stall);
         }
@@ -76,6 +102,11 @@ impl Transport {
             is_blocked: false,
             look_at: None,
             timer: Timer::default(),
+            requests: Requests::new(),
+            header,
+            head_since: None,
+            head_timer: Timer::default(),
+            upgraded,
             current,
             unflushed,
         }
@@ -84,6 +115,34 @@ impl Transport {
     /// The socket, out of the runtime. It does not block.
     pub(crate) fn into_socket(self) -> io::Result<std::net::TcpStream> {
         self.stream.into_std()
+    }
+
+    /// Writes what is still to be answered, closes the sending side, and reads on and drops what comes for a while: who still sends is to find the answer. A socket that is
+    /// closed with bytes unread is reset, and what it has sent is lost with it.
+    ///
+    /// Source: RFC 9112, 9.6.
+    pub(crate) async fn read_on(mut self, answer: &[u8]) {
+        let rest = async {
+            self.stream.write_all(answer).await?;
+            self.stream.shutdown().await?;
+            let mut dropped = vec![0; READ_BYTES];
+            while timeout(LINGER_SILENCE, self.stream.read(&mut dropped)).await?? > 0 {}
+            Ok::<(), io::Error>(())
+        };
+        // whatever it ends by, the peer had its time
+        let _ = timeout(LINGER, rest).await;
+    }
+
+    /// Nothing comes for now: the rest of a head does in time.
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.requests.is_in_head() {
+            self.head_since = None;
+            return Poll::Pending;
+        }
+        let since = *self.head_since.get_or_insert_with(clock::now);
+        ready!(self.head_timer.poll(Some(since + self.header), cx));
+        let message = format!("the head of a request did not come within {} s", self.header.as_secs());
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -162,12 +221,29 @@ pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>, stall: Duration) {
 
 impl hyper::rt::Read for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = chunk.len().min(buf.remaining());
         let mut read = ReadBuf::uninit(&mut chunk[..room]);
-        let result = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read));
-        self.note_timeout(result)?;
-        buf.put_slice(read.filled());
+        if !this.requests.is_refused() {
+            let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, &mut read) else {
+                return this.wait_for_head(cx);
+            };
+            this.note_timeout(result)?;
+            if this.upgraded.0.load(Relaxed) {
+                this.requests.pass();
+            }
+        }
+        let going_on = this.requests.take(read.filled());
+        if !this.requests.is_in_head() {
+            this.head_since = None;
+        }
+        if going_on == 0 && this.requests.is_refused() {
+            // hyper refuses it with 400 and closes, wherever in a head it stands
+            buf.put_slice(&NO_HEAD[..room.min(NO_HEAD.len())]);
+        } else {
+            buf.put_slice(&read.filled()[..going_on]);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -205,6 +281,9 @@ impl hyper::rt::Write for Transport {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+/// What is no part of a head: a byte that none may hold, and the end of one.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

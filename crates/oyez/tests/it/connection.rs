@@ -91,7 +91,7 @@ async fn an_idle_connection_opens_at_once_and_is_kept_alive() {
     let mut body = response.into_http().into_body();
     for _ in 0..3 {
         let frame = body.frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), ":\n\n");
+        assert_eq!(frame.into_data().unwrap(), ":\n");
     }
     drop(connection);
 }

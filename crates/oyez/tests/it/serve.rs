@@ -41,6 +41,19 @@ async fn a_connection_that_asks_nothing_is_closed() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_later_request_has_no_longer_than_that_of_the_first() {
+    let second = Duration::from_secs(1);
+    let server =
+        Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(second).idle_timeout(NEVER)).await;
+    for half in ["GET / HTTP/1.1\r\nhost:", "G", "GET / HTTP/1.1\r\nhost: x\r\n\r"] {
+        let mut client = server.get("/plain").await;
+        client.read_to("the page").await;
+        client.send(half).await;
+        assert_eq!(client.read_to_end().await, "", "{half:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_is_idle_for_the_idle_timeout() {
     let server =
         Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(SHORT).idle_timeout(SHORT)).await;
@@ -85,6 +98,58 @@ async fn a_silent_body_is_given_up_unless_its_handler_lifts_the_timeout() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_a_body_reaches_who_still_sends() {
+    async fn refuse() -> (StatusCode, &'static str) {
+        (StatusCode::PAYLOAD_TOO_LARGE, "too large, and why")
+    }
+    async fn begin(request: Request) -> (StatusCode, &'static str) {
+        let _ = request.into_body().frame().await;
+        refuse().await
+    }
+    let app = Router::new().route("/", post(refuse)).route("/begun", post(begin));
+    let server = Server::start(app).await;
+    let megabyte = vec![b'x'; 1 << 20];
+    for (path, framing, first) in [
+        ("/", "content-length: 16777216", ""),
+        ("/", "transfer-encoding: chunked", "1000000\r\n"),
+        ("/begun", "content-length: 16777216", "x"),
+        ("/begun", "transfer-encoding: chunked", "1000000\r\nx"),
+    ] {
+        let mut client = server.connect().await;
+        client.send(&format!("POST {path} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n{first}")).await;
+        // it looks for an answer when it has sent all that it has at hand
+        for _ in 0..8 {
+            client.stream.write_all(&megabyte).await.unwrap_or_else(|error| panic!("{path} {framing}: {error}"));
+        }
+        let answer = client.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too large, and why"), "{answer}");
+    }
+    let mut client = server.connect().await;
+    client.send("POST / HTTP/1.1\r\nno colon\r\n\r\n").await;
+    for _ in 0..8 {
+        client.stream.write_all(&megabyte).await.unwrap();
+    }
+    assert!(client.read_to_end().await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_who_was_refused_and_stays() {
+    async fn refuse() -> StatusCode {
+        StatusCode::FORBIDDEN
+    }
+    let app = Router::new().route("/", post(refuse));
+    let mut server = Server::start_with(app, |serve| serve.drain(NEVER)).await;
+    let mut client = server.connect().await;
+    client.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10000000\r\n\r\nx").await;
+    client.read_to("HTTP/1.1 403").await;
+    server.begin_drain();
+    // it goes on as if nothing had been said
+    let sending = tokio::spawn(async move { while client.stream.write_all(b"x").await.is_ok() {} });
+    server.ended().await;
+    sending.await.unwrap();
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let hub = Hub::new();
     let server = Server::start(streams(&hub)).await;
@@ -106,7 +171,7 @@ async fn head_has_the_headers_and_no_stream() {
     let mut client = server.connect().await;
     client.send("HEAD / HTTP/1.1\r\nhost: x\r\n\r\nGET /plain HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let head = client.read_to("\r\n\r\n").await;
-    assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+    assert!(head.contains("content-type: text/event-stream;charset=utf-8\r\n"), "{head}");
     assert!(client.read_to("the page").await.starts_with("HTTP/1.1 200"));
     assert_eq!((hub.stats().subscribers, hub.stats().ended.left), (0, 0));
 }

@@ -365,6 +365,28 @@ async fn an_id_that_comes_again_when_its_first_event_has_left_stands_for_no_plac
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_builder_says_is_kept_is_kept_on_disk_too() {
+    let directory = Directory::new("history-of-the-builder");
+    let storage = || Storage::new(&directory.0).durability(Durability::Flush);
+    let little = Retention::default().bytes(2 << 20);
+    let hub = Hub::builder().history(little).open(storage()).unwrap();
+    let first = hub.publish("a", Event::data("first")).await.unwrap();
+    push_out(&hub).await;
+    hub.close().await;
+    drop(hub);
+    // once more, to see that both may say the same
+    let hub = Hub::builder().history(little).open(storage().keep(little)).unwrap();
+    let mut stream = hub.subscribe("a").earliest().into_stream().unwrap();
+    hub.publish("a", Event::data("next")).await.unwrap();
+    let StreamItem::Event(event) = within("an event", stream.next()).await.unwrap() else { panic!("an event") };
+    assert!(event.id != first && event.value.data_str() == "next");
+    hub.close().await;
+    drop((hub, stream));
+    let error = Hub::<Event>::builder().history(Retention::last(1)).open(storage().keep(little)).unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("Storage::keep"), "{error}");
+}
+
 /// A history of which a full segment, whose index is believed at a start, is damaged in its middle: of the number that is
 /// given back.
 async fn damaged(directory: &Directory) -> u64 {

@@ -233,10 +233,10 @@ async fn keep_alives_tell_how_far_the_cursor_is() {
         String::from_utf8(bytes.to_vec()).unwrap()
     };
     assert!(frame().await.starts_with("retry: "));
-    assert_eq!(frame().await, ":\n\n");
+    assert_eq!(frame().await, ":\n");
     let passed = hub.publish("busy", Event::data("x")).await.unwrap();
     assert_eq!(frame().await, format!("id: {passed}\n\n"));
-    assert_eq!(frame().await, ":\n\n");
+    assert_eq!(frame().await, ":\n");
 }
 
 #[tokio::test(start_paused = true)]

@@ -249,7 +249,9 @@ impl Stream {
     fn next(&mut self) -> Next {
         loop {
             let rest = &self.bytes[self.taken..];
-            if let Some(end) = memmem::find(rest, b"\n\n") {
+            // a keep-alive is a line of its own
+            let end = if rest.starts_with(b":\n") { Some(0) } else { memmem::find(rest, b"\n\n") };
+            if let Some(end) = end {
                 let block = rest[..end + 2].to_vec();
                 self.taken += block.len();
                 return Next::Block(block);

@@ -51,6 +51,32 @@ impl Directory {
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<File> {
         open_at(&self.directory, name, flags).map_err(|error| named(name, error))
     }
+
+    /// Whether `path` could be opened, as far as can be told without making or locking anything.
+    ///
+    /// # Errors
+    /// As [`Directory::open`].
+    pub(crate) fn check(path: &Path) -> Result<(), Error> {
+        refuse_other_than_directory(path)?;
+        // where it is not there, it is made in the first directory above it that is
+        let there = path.ancestors().find(|part| std::fs::symlink_metadata(here(part)).is_ok()).map_or(path, here);
+        let failed = |error: io::Error| {
+            let what = if there == path { "cannot be written to" } else { "cannot be made" };
+            Error::storage(format!("{}: {what}: {}: {error}", path.display(), there.display()), error)
+        };
+        let about = std::fs::metadata(there).map_err(failed)?;
+        if there == path {
+            refuse_others(path, &about)?;
+        } else if !about.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))
+    }
+}
+
+/// The directory above a name without one is this one.
+fn here(part: &Path) -> &Path {
+    if part.as_os_str().is_empty() { Path::new(".") } else { part }
 }
 
 /// What has this name must be a directory. It may also not be there.
