@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use oyez::{Event, Hub, Limits};
 use tokio::sync::watch;
 
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::controls::Controls;
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX};
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) places: Places,
     pub(crate) controls: Controls,
     pub(crate) stats: Stats,
+    pub(crate) bodies: Bodies,
     pub(crate) draining: watch::Sender<bool>,
     /// The disk has failed: nothing more is acknowledged.
     pub(crate) failed: AtomicBool,
@@ -36,6 +38,7 @@ impl App {
             rights: Rights::new(config.anonymous_publish, metrics.clone()),
             places: Places::new(config.settings.streams_per_address, metrics.clone()),
             controls: Controls::default(),
+            bodies: Bodies::default(),
             draining: watch::Sender::new(false),
             failed: AtomicBool::new(false),
             metrics,

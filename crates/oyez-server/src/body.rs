@@ -1,7 +1,5 @@
 //! Request bodies, bounded in bytes and in time.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -9,37 +7,44 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::limits::{BODY_RATE, BODY_TIME};
+use crate::bodies::{Bodies, Held};
+use crate::limits::{BODY_RATE, BODY_TIME, BODY_WINDOW};
 use crate::problem::Problem;
 
+/// A body that has been read.
+pub(crate) struct Whole<'a> {
+    pub(crate) bytes: Bytes,
+    /// It counts among all bodies for as long as this is there.
+    pub(crate) held: Held<'a>,
+}
+
 /// Reads a body of at most `max` bytes, which `what` names in a refusal. It must be there after [`BODY_TIME`], or come
-/// at [`BODY_RATE`] at least. Never holds more than `max` bytes and one chunk.
-pub(crate) async fn read(
+/// at [`BODY_RATE`] at least, and a large one so from its beginning. Never holds more than `max` bytes and one chunk.
+pub(crate) async fn read<'a>(
     mut body: Body,
     headers: &HeaderMap,
     what: &'static str,
     max: usize,
-) -> Result<Bytes, Problem> {
+    bodies: &'a Bodies,
+) -> Result<Whole<'a>, Problem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > max as u64) {
         return Err(Problem::TooLarge { what: what.to_owned(), max });
     }
-    let started = Instant::now();
+    let (mut pace, mut held) = (Pace::new(0, Instant::now()), bodies.begin());
     let mut read = Bytes::new();
     let mut gathered = BytesMut::new();
     loop {
         let length = read.len() + gathered.len();
-        let allowance = Duration::from_secs(1) * u32::try_from(length).unwrap_or(u32::MAX) / BODY_RATE;
-        let Ok(chunk) = timeout_at(started + BODY_TIME + allowance, next_chunk(&mut body)).await else {
-            return Err(Problem::TooSlow(format!(
-                "{length} bytes of the body in {} s are too slow; {BODY_RATE} bytes a second are needed",
-                started.elapsed().as_secs()
-            )));
+        let Ok(chunk) = timeout_at(pace.due(held.is_large()), next_chunk(&mut body)).await else {
+            return Err(pace.too_slow(length));
         };
         let Some(chunk) = chunk? else { break };
         if length + chunk.len() > max {
             return Err(Problem::TooLarge { what: what.to_owned(), max });
         }
+        held.set(length + chunk.len())?;
+        pace.note(length + chunk.len(), Instant::now());
         // one chunk, the usual case, is not copied
         if length == 0 {
             read = chunk;
@@ -48,7 +53,43 @@ pub(crate) async fn read(
             gathered.extend_from_slice(&chunk);
         }
     }
-    Ok(if gathered.is_empty() { read } else { gathered.freeze() })
+    Ok(Whole { bytes: if gathered.is_empty() { read } else { gathered.freeze() }, held })
+}
+
+/// How fast something comes, over a window.
+pub(crate) struct Pace {
+    started: Instant,
+    /// When the window began, and how many bytes there were.
+    window: (Instant, usize),
+}
+
+impl Pace {
+    /// So many bytes are there at its beginning.
+    pub(crate) fn new(bytes: usize, now: Instant) -> Self {
+        Self { started: now, window: (now, bytes) }
+    }
+
+    /// So many bytes are there.
+    pub(crate) fn note(&mut self, bytes: usize, now: Instant) {
+        if bytes.saturating_sub(self.window.1) >= BODY_RATE as usize * BODY_WINDOW.as_secs() as usize {
+            self.window = (now, bytes);
+        }
+    }
+
+    /// Until when more must have come.
+    pub(crate) fn due(&self, is_large: bool) -> Instant {
+        let window = self.window.0 + BODY_WINDOW;
+        if is_large { window } else { window.max(self.started + BODY_TIME) }
+    }
+
+    pub(crate) fn too_slow(&self, bytes: usize) -> Problem {
+        Problem::TooSlow(format!(
+            "{bytes} bytes of the body in {} s, {} of them in the last {}, are too slow; {BODY_RATE} bytes a second are needed",
+            self.started.elapsed().as_secs(),
+            bytes.saturating_sub(self.window.1),
+            self.window.0.elapsed().as_secs()
+        ))
+    }
 }
 
 /// The next bytes of a body; `None` at its end.
@@ -97,6 +138,7 @@ mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+    use std::time::Duration;
 
     use http_body::Frame;
     use tokio::time::{Interval, interval};
@@ -128,10 +170,32 @@ mod tests {
         }
     }
 
+    /// A body that begins with a large piece.
+    struct Fast {
+        first: Option<Bytes>,
+        then: Body,
+    }
+
+    impl http_body::Body for Fast {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            match self.first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(&mut self.then).poll_frame(cx),
+            }
+        }
+    }
+
     async fn read_trickle(piece_bytes: usize, every: Duration, pieces: usize) -> Result<usize, Problem> {
         let piece = Bytes::from(vec![b'x'; piece_bytes]);
         let body = Body::new(Trickle { clock: interval(every), piece, left: pieces });
-        read(body, &HeaderMap::new(), "the body", 1 << 20).await.map(|read| read.len())
+        let bodies = Bodies::default();
+        read(body, &HeaderMap::new(), "the body", 1 << 20, &bodies).await.map(|whole| whole.bytes.len())
     }
 
     #[tokio::test(start_paused = true)]
@@ -140,6 +204,18 @@ mod tests {
         let problem = read_trickle(1, Duration::from_secs(10), 1_000).await.unwrap_err();
         assert!(matches!(problem, Problem::TooSlow(_)), "{problem:?}");
         assert!(started.elapsed() < Duration::from_secs(31));
+        // what has come before counts for ten seconds
+        let started = Instant::now();
+        let body = Body::new(Trickle {
+            clock: interval(Duration::from_secs(9)),
+            piece: Bytes::from_static(b"x"),
+            left: 1_000,
+        });
+        let all_at_once = Body::new(Fast { first: Some(Bytes::from(vec![b'x'; 500_000])), then: body });
+        let bodies = Bodies::default();
+        let problem = read(all_at_once, &HeaderMap::new(), "the body", 1 << 20, &bodies).await.err();
+        assert!(matches!(problem, Some(Problem::TooSlow(_))), "{problem:?}");
+        assert!(started.elapsed() < Duration::from_secs(11));
         // 1,100 bytes a second for ten minutes
         assert_eq!(read_trickle(1_100, Duration::from_secs(1), 600).await, Ok(660_000));
     }

@@ -19,6 +19,7 @@
 compile_error!("oyez-server is for Unix: its signals, its limit of open files and its history on disk are");
 
 mod app;
+mod bodies;
 mod body;
 mod caller;
 mod config;

@@ -21,8 +21,19 @@ pub(crate) const URI_BYTES_MAX: usize = 8 << 10;
 /// A body has this long, and beyond it must come at [`BODY_RATE`] at least. Live lines have no such bound.
 pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Bytes per second that a body comes at on average: a dial-up line is faster, a slowloris is not.
+/// Bytes per second that a body comes at: a dial-up line is faster, a slowloris is not.
 pub(crate) const BODY_RATE: u32 = 1_024;
+
+/// Over which time that is looked at. Ten seconds: a network that stumbles recovers in less, and who has sent much before is not to
+/// hold it for an hour by a byte now and then.
+pub(crate) const BODY_WINDOW: Duration = Duration::from_secs(10);
+
+/// Bytes of all bodies that are held at once, read and not yet published. 64 MiB: eight of the largest batches. What is made of them
+/// takes as much again, twice at worst.
+pub(crate) const BODIES_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of each body that do not count there: small publishes are never refused because of large ones.
+pub(crate) const BODY_BYTES_FREE: usize = 16 << 10;
 
 /// Silence of a live stream of lines: a log that is quiet for an hour is opened again.
 pub(crate) const LINES_IDLE: Duration = Duration::from_secs(3_600);

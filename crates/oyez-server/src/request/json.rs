@@ -75,6 +75,12 @@ impl JsonPublish {
         let (text, mut names) = (without_mark(text), Names::default());
         let mut batch = Vec::with_capacity(text.lines().count().min(BATCH_EVENTS_MAX));
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            if batch.len() == BATCH_EVENTS_MAX {
+                // before the rest is read: there may be hundreds of thousands
+                return Err(Problem::invalid(format!(
+                    "the batch has more than {BATCH_EVENTS_MAX} events; send several"
+                )));
+            }
             batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
         }
         if batch.is_empty() {

@@ -14,7 +14,8 @@ use crate::problem::Problem;
 
 pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Result<Response, Problem> {
     let Asked { part: id, head, body, .. } = asked;
-    let text = body::text(body::read(body, &head.headers, "the body", CONTROL_BYTES_MAX).await?, "the body")?;
+    let read = body::read(body, &head.headers, "the body", CONTROL_BYTES_MAX, &app.bodies).await?;
+    let text = body::text(read.bytes, "the body")?;
     let Change::Drop = Change::read(&text)?;
     let control = app.controls.find(id).ok_or_else(|| Problem::NoConnection { id: id.to_owned() })?;
     control.end_at(Instant::now().into_std());

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::response::Response;
 use bytes::{Buf as _, Bytes, BytesMut};
 use oyez::{EventId, Publish};
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use super::acknowledge::publish;
 use super::asked::Asked;
 use super::json::json_answer;
 use crate::app::App;
-use crate::body::{self, BOM};
+use crate::bodies::Held;
+use crate::body::{self, BOM, Pace};
 use crate::limits::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, LINES_IDLE};
 use crate::problem::Problem;
 use crate::request::{PublishRequest, expire};
@@ -23,6 +26,9 @@ pub(super) struct Lines<'a> {
     wanted: PublishRequest,
     /// The beginning of a line whose end has not come.
     rest: BytesMut,
+    held: Held<'a>,
+    /// How fast that comes, while it is large.
+    pace: Option<Pace>,
     /// Nothing has come yet, or too little to tell whether a byte order mark is in front.
     begins: bool,
     accepted: usize,
@@ -34,7 +40,17 @@ pub(super) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(super) fn new(app: &'a App, mut wanted: PublishRequest) -> Self {
         let ttl = if wanted.end { wanted.template.ttl.take() } else { None };
-        Self { app, wanted, rest: BytesMut::new(), begins: true, accepted: 0, last: None, ttl }
+        Self {
+            app,
+            wanted,
+            rest: BytesMut::new(),
+            held: app.bodies.begin(),
+            pace: None,
+            begins: true,
+            accepted: 0,
+            last: None,
+            ttl,
+        }
     }
 
     pub(super) async fn answer(mut self, asked: Asked<'_>) -> Result<Response, Problem> {
@@ -44,7 +60,7 @@ impl<'a> Lines<'a> {
         let mut draining = self.app.draining.subscribe();
         let mut body = asked.body;
         let all = async {
-            while let Some(chunk) = body::next_chunk(&mut body).await? {
+            while let Some(chunk) = self.next_chunk(&mut body).await? {
                 self.take(chunk).await?;
             }
             Ok(())
@@ -59,6 +75,17 @@ impl<'a> Lines<'a> {
         match read {
             Ok(()) => self.finish().await,
             Err(problem) => Err(problem.after(&self.done())),
+        }
+    }
+
+    /// The next bytes. Live lines may be quiet for long, but not in the middle of a large one.
+    async fn next_chunk(&self, body: &mut Body) -> Result<Option<Bytes>, Problem> {
+        match &self.pace {
+            None => body::next_chunk(body).await,
+            Some(pace) => {
+                let chunk = timeout_at(pace.due(true), body::next_chunk(body)).await;
+                chunk.map_err(|_| pace.too_slow(self.rest.len()))?
+            }
         }
     }
 
@@ -96,6 +123,13 @@ impl<'a> Lines<'a> {
             }
         }
         self.publish(batch).await?;
+        self.held.set(self.rest.len())?;
+        if self.held.is_large() {
+            let now = Instant::now();
+            self.pace.get_or_insert_with(|| Pace::new(self.rest.len(), now)).note(self.rest.len(), now);
+        } else {
+            self.pace = None;
+        }
         if self.rest.len() > DATA_BYTES_MAX {
             return Err(Problem::TooLarge { what: format!("line {}", self.accepted + 1), max: DATA_BYTES_MAX });
         }

@@ -10,7 +10,8 @@ use super::asked::Asked;
 use super::json::json_answer;
 use super::lines::Lines;
 use crate::app::App;
-use crate::body;
+use crate::bodies::Held;
+use crate::body::{self, Whole};
 use crate::limits::{BATCH_BYTES_MAX, DATA_BYTES_MAX};
 use crate::problem::Problem;
 use crate::request::{EventTemplate, JsonPublish, MediaType, PublishRequest, expire};
@@ -23,7 +24,7 @@ pub(super) async fn data(app: &App, asked: Asked<'_>) -> Result<Response, Proble
     if wanted.lines {
         return Lines::new(app, wanted).answer(asked).await;
     }
-    let data = text(asked, DATA_BYTES_MAX).await?;
+    let (data, _held) = text(app, asked, DATA_BYTES_MAX).await?;
     if !has_topic {
         JsonPublish::refuse_as_data(&data)?;
     }
@@ -44,20 +45,24 @@ pub(super) async fn data(app: &App, asked: Asked<'_>) -> Result<Response, Proble
 /// The body says all about one event.
 pub(super) async fn object(app: &App, asked: Asked<'_>) -> Result<Response, Problem> {
     let wanted = JsonPublish::read(asked.headers())?;
-    let event = JsonPublish::object(&text(asked, DATA_BYTES_MAX).await?)?;
+    let (text, _held) = text(app, asked, DATA_BYTES_MAX).await?;
+    let event = JsonPublish::object(&text)?;
     Ok(one_id(&publish(app, vec![event], wanted.key).await?))
 }
 
 /// The body has an object a line, published together.
 pub(super) async fn batch(app: &App, asked: Asked<'_>) -> Result<Response, Problem> {
     let wanted = JsonPublish::read(asked.headers())?;
-    let batch = JsonPublish::batch(&text(asked, BATCH_BYTES_MAX).await?)?;
+    let (text, _held) = text(app, asked, BATCH_BYTES_MAX).await?;
+    let batch = JsonPublish::batch(&text)?;
     Ok(all_ids(&publish(app, batch, wanted.key).await?))
 }
 
-async fn text(asked: Asked<'_>, max: usize) -> Result<String, Problem> {
+/// The text of a body, which counts among all bodies for as long as the other part is there.
+async fn text<'a>(app: &'a App, asked: Asked<'_>, max: usize) -> Result<(String, Held<'a>), Problem> {
     let Asked { head, body, .. } = asked;
-    body::text(body::read(body, &head.headers, "the body", max).await?, "the body")
+    let Whole { bytes, held } = body::read(body, &head.headers, "the body", max, &app.bodies).await?;
+    Ok((body::text(bytes, "the body")?, held))
 }
 
 fn one_id(published: &Published) -> Response {

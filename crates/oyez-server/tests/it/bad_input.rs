@@ -199,7 +199,7 @@ async fn publishing_wrongly_names_what_is_wrong_and_publishes_nothing() {
     let many = format!("{{\"topics\":[{}],\"data\":\"\"}}", topics.join(","));
     check(&server.post("/events", &[JSON], many).await, "many topics", 400, "101 topics");
     let batch = "{\"topics\":\"a\",\"data\":\"\"}\n".repeat(1_001);
-    check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "1001 events");
+    check(&server.post("/events", &[NDJSON], batch).await, "large batch", 400, "more than 1000 events");
 
     // in Latin-1, as some callers write it
     let latin =
@@ -380,6 +380,44 @@ async fn who_sends_too_much_reads_why() {
             [400, 413].contains(&answer.status()) && answer.detail().contains(part),
             "{target} {framing}: {answer:?}"
         );
+    }
+}
+
+/// Nobody waits for anybody here: the first refusal of all comes by itself, because large bodies share a bound.
+#[tokio::test]
+async fn unfinished_bodies_share_a_bound_and_small_publishes_are_beyond_it() {
+    let server = Hosted::start().await;
+    let megabytes = vec![b' '; 7 << 20];
+    let mut senders = tokio::task::JoinSet::new();
+    // 12 batches of 7 of 8 MiB; the bound is 64
+    for _ in 0..12 {
+        let (address, megabytes) = (server.address, megabytes.clone());
+        senders.spawn(async move {
+            loop {
+                let mut caller = Caller::connect(address).await;
+                let framing = ["Content-Length: 8388608", "Content-Type: application/x-ndjson"];
+                caller.send(head("POST", "/events", &framing)).await;
+                caller.send(&megabytes).await;
+                let answer = caller.answer().await;
+                // who holds its place is cut after a while
+                if answer.status() != 408 {
+                    return answer;
+                }
+            }
+        });
+    }
+    for _ in 0..3 {
+        let refused = senders.join_next().await.unwrap().unwrap();
+        assert_eq!(refused.status(), 503, "{refused:?}");
+        assert!(refused.header("retry-after").is_some() && refused.detail().contains("67108864"), "{refused:?}");
+    }
+    assert_eq!(server.post("/events/a", &[], "small").await.status(), 200);
+    senders.shutdown().await;
+    // what they held is free when the hub has seen that they are gone
+    let batch = format!("{}{}", "\n".repeat(7 << 20), r#"{"topics":"a","data":"x"}"#);
+    let publish = || server.post("/events", &["Content-Type: application/x-ndjson"], &batch);
+    while publish().await.status() != 200 {
+        tokio::task::yield_now().await;
     }
 }
 
