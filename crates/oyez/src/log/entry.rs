@@ -126,7 +126,12 @@ impl Entry {
         };
         let payload = self.payload.as_ref().map_or(0, kept);
         let extras = self.extras.as_deref().map_or(0, Extras::cost) + self.ended_topic().map_or(0, ends::cost);
-        let index = self.topics.len() * INDEX_BYTES;
+        // the name of a deleted topic is in no index, and in a table of its own
+        let deleted = |topic: &Topic| topic.len() + DELETION_BYTES;
+        let index = match self.deletes() {
+            true => self.topics.iter().map(deleted).sum(),
+            false => self.topics.len() * INDEX_BYTES,
+        };
         size_of::<Self>() + self.frame.chunk().len() + topics_outside + ids + payload + extras + index + ENTRY_BYTES
     }
 }
@@ -139,5 +144,7 @@ const ALLOCATION_BYTES: usize = 24;
 const ENTRY_BYTES: usize = 76;
 /// A position in a topic's list, which may be half empty.
 const INDEX_BYTES: usize = 16;
+/// A name's allocation, and a slot in the table of deleted topics, which may be half empty.
+const DELETION_BYTES: usize = 140;
 /// A slot in the index of publisher ids, which may be only a quarter full when ids come and go.
 const ID_INDEX_BYTES: usize = 140;

@@ -36,6 +36,11 @@ fn topics_that_have_ended_stay_within_the_history() {
 }
 
 #[test]
+fn deletions_of_topics_that_nobody_knew_stay_within_the_history() {
+    check("memory::deletions");
+}
+
+#[test]
 fn idempotency_keys_stay_within_their_bound() {
     let [grown, _] = run("memory::keys");
     assert!(grown <= BOUND + MARGIN, "{grown} bytes of keys");
@@ -95,6 +100,20 @@ fn publisher_ids() {
 #[ignore = "a part that `check` runs in a process of its own"]
 fn ends() {
     measure(600_000, |n| Publish::end(topic(&format!("answers/{n}"))));
+}
+
+#[test]
+#[ignore = "a part that `check` runs in a process of its own"]
+fn deletions() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let hub = Hub::<Event>::new();
+        let before = peak();
+        for n in 0..150_000 {
+            hub.delete(&format!("{n:01000}")).await.unwrap();
+        }
+        println!("memory: {before} {} {}", peak(), hub.stats().history_bytes);
+    });
 }
 
 #[test]
