@@ -1,7 +1,7 @@
 // A disk that is slow, fails or is full. The hub is the finished binary; the faults are those of strace and of a small file system.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -9,9 +9,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { GONE } from '../browser/lib/server.mjs';
 import { History } from './lib/history.mjs';
-import { DurableHub, folder, LONG } from './lib/hub.mjs';
+import { DurableHub, folder, LONG, oyez } from './lib/hub.mjs';
 import { Publisher, Reader } from './lib/load.mjs';
-import { until } from './lib/process.mjs';
+import { descriptors, until } from './lib/process.mjs';
 import { calls, strace, SYNCS } from './lib/trace.mjs';
 
 const run = promisify(execFile);
@@ -192,6 +192,63 @@ describe('a disk', { concurrency: 2 }, () => {
       assert.deepEqual(reader.events.map(({ id, type }) => `${id} ${type}`), kept.map(({ id }) => `${id} message`), when);
     }
   });
+});
+
+describe('the limits of the process', { concurrency: 3 }, () => {
+  const limit = (hub, what) => run('prlimit', ['--pid', String(hub.pid), what]);
+
+  test('a file that may not grow is an answer, 507, and not the end', { timeout: 60_000 }, async (t) => {
+    const hub = await DurableHub.make(t, { through: ['prlimit', '--fsize=200000:unlimited', '--'] });
+    await hub.start();
+    const full = await hub.publish('news', 'x');
+    assert.deepEqual([full.status, hub.server.exited], [507, undefined], JSON.stringify(full));
+    assert.match(full.detail, /too large/i);
+    await limit(hub, '--fsize=unlimited:unlimited');
+    await until(async () => (await hub.publish('news', 'y')).status === 200, { what: 'it takes events again', within: 20 });
+    assert.deepEqual((await hub.read()).map(({ data }) => data), ['y']);
+  });
+
+  test('without a descriptor for the next file publishes are refused, and go on when there is one', { timeout: 60_000 }, async (t) => {
+    const hub = await DurableHub.make(t, { flags: ['--keep-bytes', '64MiB'] });
+    await hub.start();
+    const kept = [];
+    const publish = async () => {
+      const answer = await hub.publish('bulk', `${kept.length} ${'x'.repeat(500_000)}`);
+      if (answer.status === 200) kept.push(answer.id);
+      return answer;
+    };
+    await publish();
+    // one more than are open: the connection that asks has it
+    await limit(hub, `--nofile=${await descriptors(hub.pid) + 1}:1024`);
+    let refused;
+    await until(async () => (refused = await publish()).status !== 200, { what: 'a file is needed', within: 30 });
+    assert.equal(refused.status, 503, JSON.stringify(refused));
+    assert.match(refused.detail, /no descriptor for the history/);
+    assert.ok(refused.headers.get('retry-after'));
+    await limit(hub, '--nofile=1024:1024');
+    await until(async () => (await publish()).status === 200, { what: 'it takes events again', within: 20 });
+    assert.deepEqual((await hub.read()).map(({ id }) => id), kept);
+    assert.equal(hub.server.exited, undefined);
+  });
+
+  for (const name of ['store', 'dropped', 'values']) {
+    test(`a file ${name} that is larger than memory is damaged, and nothing else`, { timeout: 120_000 }, async (t) => {
+      const hub = await DurableHub.make(t);
+      await hub.start();
+      await hub.publish('news', 'x');
+      await hub.stop();
+      const file = await open(join(hub.data, name), 'a');
+      await file.truncate(2 ** 40);
+      await file.close();
+      const [verified, served] = [await oyez(['log', 'verify', hub.data]), await oyez(['serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', hub.data])];
+      assert.deepEqual([verified.code, served.code], [1, 78], `${verified.stderr}${served.stderr}`);
+      assert.match(verified.stdout + verified.stderr, new RegExp(`^${name}\\b`, 'm'));
+      const repaired = await oyez(['log', 'repair', hub.data, '--yes']);
+      assert.equal(repaired.code, 0, repaired.stderr);
+      await hub.start();
+      assert.deepEqual((await hub.read()).filter(({ type }) => type === 'message').map(({ data }) => data), ['x']);
+    });
+  }
 });
 
 /** Publishes until sync number `at` of some thread fails, and sees the hub end. */

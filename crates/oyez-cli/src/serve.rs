@@ -142,6 +142,7 @@ fn workers() -> usize {
 }
 
 async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
+    signals::survive_file_limit();
     let (banner, format) = (Banner::of(&config), config.log_format());
     let server = Server::bind(config).await.map_err(|error| match error {
         // starting again does not change what is on the disk, or whose it is

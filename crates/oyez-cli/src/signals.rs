@@ -66,6 +66,18 @@ impl Reconnect {
     }
 }
 
+/// From now on a file that would grow beyond the limit of the process (`ulimit -f`) is an error of the write, as a full disk is, and
+/// does not end the process.
+pub(crate) fn survive_file_limit() {
+    let signal = signal(SignalKind::from_raw(SIGXFSZ));
+    debug_assert!(signal.is_ok(), "it can be listened to");
+    // who listens once has it listened to for good
+    drop(signal);
+}
+
+/// The same number on Linux, macOS and the BSDs, but for MIPS, which we do not build for.
+const SIGXFSZ: i32 = 25;
+
 async fn of(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

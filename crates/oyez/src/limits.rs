@@ -264,6 +264,10 @@ pub(crate) mod disk {
     /// Bytes that one read for a pattern looks through at most, and that a check reads at a time.
     pub(crate) const SCAN_BYTES: usize = 1 << 20;
 
+    /// Bytes of a file that is read as a whole: what is known of the history, and values. 256 MiB: four times what the values take. A
+    /// longer one is damaged, and whoever looks at it is not to run out of memory.
+    pub(crate) const FILE_BYTES_MAX: usize = 256 << 20;
+
     /// Bytes of one line that is imported. 256 MiB: more than any event that a hub takes, and it is held in memory.
     pub(crate) const IMPORT_LINE_BYTES_MAX: u64 = 256 << 20;
 

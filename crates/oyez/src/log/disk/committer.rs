@@ -262,15 +262,15 @@ impl Thread {
             self.commit();
             room = self.writer.make_room(&batch.0, clock::wall_ms());
         }
+        if self.writer.head() != head {
+            // the first write after a start passes numbers by, whether or not there is room for it then
+            self.shown.skip(self.writer.head());
+        }
         if let Some(refusal) = self.failure.refusal() {
             return Err(refusal);
         }
         match room {
             Ok(_) => {
-                if self.writer.head() != head {
-                    // the first write after a start passes numbers by
-                    self.shown.skip(self.writer.head());
-                }
                 let first = self.writer.head() + 1;
                 self.writer.push(batch.0, now_ms);
                 Ok(Pushed::Pending { first })

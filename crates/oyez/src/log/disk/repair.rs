@@ -18,7 +18,7 @@ use super::values::{self, VALUES};
 use super::volume::{Volume, VolumeFile};
 use super::walk::each_record;
 use crate::Error;
-use crate::limits::disk::{SCAN_BYTES, WRITE_BYTES_MAX};
+use crate::limits::disk::{FILE_BYTES_MAX, SCAN_BYTES, WRITE_BYTES_MAX};
 use crate::log::gone::DroppedRun;
 use crate::log::gone::{DroppedSegment, Gone, GoneBounds};
 use crate::position::Epoch;
@@ -295,13 +295,15 @@ fn keep(volume: &dyn Volume, name: &str) -> io::Result<()> {
     let Some(aside) = aside.into_iter().find(|aside| !names.contains(aside)) else { return Ok(()) };
     let new = format!("{aside}.new");
     let from = volume.open(name)?;
-    copy(&*from, &*volume.create(&new, from.len()?)?)?;
+    // no file of a history is longer, and what is beyond would fill the disk
+    let len = from.len()?.min(FILE_BYTES_MAX as u64);
+    copy(&*from, &*volume.create(&new, len)?, len)?;
     volume.rename(&new, &aside)?;
     volume.sync()
 }
 
-fn copy(from: &dyn VolumeFile, to: &dyn VolumeFile) -> io::Result<()> {
-    let len = from.len()?;
+/// Copies the first `len` bytes.
+fn copy(from: &dyn VolumeFile, to: &dyn VolumeFile, len: u64) -> io::Result<()> {
     let mut piece = vec![0; SCAN_BYTES.min(usize::try_from(len).unwrap_or(SCAN_BYTES))];
     let mut at = 0;
     while at < len {

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::limits::disk::FILE_BYTES_MAX;
+
 /// The directory that a log lives in.
 pub(crate) trait Volume: Send + Sync + 'static {
     /// The names of all files.
@@ -45,9 +47,10 @@ pub(crate) trait VolumeFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Reads all of a file.
+/// Reads all of a file under a checksum. None is longer than [`FILE_BYTES_MAX`]: of one that is, only so much is read, and the
+/// checksum says that it is damaged.
 pub(crate) fn read_all(file: &dyn VolumeFile) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let len = usize::try_from(file.len()?).unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);
     let mut bytes = vec![0; len];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)

@@ -120,3 +120,53 @@ fn without_a_descriptor_nothing_is_written_and_it_goes_on_when_there_is_one() {
         }
     }
 }
+
+/// Shows entries whose numbers follow each other, as the tail does.
+struct Following(Mutex<u64>);
+
+impl Visible for Following {
+    fn admit(&self, _: &Batch, _: u64) -> Result<Admission, Error> {
+        Ok(Admission::New)
+    }
+
+    fn show(&self, entries: Vec<Arc<Entry>>) {
+        let mut head = self.0.lock();
+        for entry in entries {
+            assert_eq!(entry.sequence, *head + 1);
+            *head += 1;
+        }
+    }
+
+    fn trim(&self, _: u64) {}
+
+    fn skip(&self, sequence: u64) {
+        *self.0.lock() = sequence;
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_a_start_passes_by_are_passed_also_when_the_first_write_finds_no_room() {
+    let (_, copied, _) = written(31, true);
+    for step in 1..=8 {
+        let disk = copied.after_a_kill();
+        let store = open(&disk, 1 << 20).unwrap();
+        let shown = Following(Mutex::new(store.opened.head));
+        let (writer, failure) = (Writer::new(Arc::clone(&store), Durability::Fsync), Failure::new());
+        let committer = start(writer, shown, &failure);
+        disk.fail_at(disk.steps() + step, io::ErrorKind::StorageFull);
+        let first = committer.append(batch()).await;
+        if let Err(error) = first {
+            assert!(error.kind() == ErrorKind::Full || failure.is_told(), "step {step}: {error}");
+            disk.fail_at(0, io::ErrorKind::StorageFull); // never again
+        }
+        while !failure.is_told() {
+            match committer.append(batch()).await {
+                Ok(_) => break,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Full, "step {step}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let broken = failure.refusal().is_some_and(|refusal| refusal.to_string().contains("oyez-log"));
+        assert!(!broken, "step {step}");
+    }
+}
