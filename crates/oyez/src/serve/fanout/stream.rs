@@ -68,13 +68,20 @@ pub(crate) struct Rest {
     pub(crate) backlog: Backlog,
     /// When it is looked at next.
     pub(crate) scheduled: Option<Time>,
-    /// Whether the reader takes anything, while `stalling`.
-    pub(crate) patience: Option<Patience>,
-    /// Since when the reader could close, while [`State::Closing`].
-    pub(crate) closing_since: Option<Instant>,
+    /// What the reader is waited for.
+    pub(crate) waits: Waits,
     pub(crate) discarded: u32,
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) listed: Listed,
+}
+
+/// What a reader is waited for.
+pub(crate) enum Waits {
+    Nothing,
+    /// That it takes something, while the stream is `stalling`.
+    Taking(Box<Patience>),
+    /// That it closes, since this time.
+    Closing(Instant),
 }
 
 /// Who says what comes next.
@@ -197,7 +204,7 @@ impl Stream {
         self.blocked = true;
         if !self.stalling {
             self.stalling = true;
-            self.rest.patience = Some(Patience::begin(&self.socket, now));
+            self.rest.waits = Waits::Taking(Box::new(Patience::begin(&self.socket, now)));
         }
     }
 
@@ -205,25 +212,25 @@ impl Stream {
         if !self.stalling {
             return; // the rest is another line of the cache
         }
-        if let Some(patience) = &mut self.rest.patience {
+        if let Waits::Taking(patience) = &mut self.rest.waits {
             patience.has_written(bytes);
         }
     }
 
     /// The reader has taken something: our patience with it begins anew.
     pub(crate) fn has_been_read(&mut self, now: Instant) {
-        if let Some(patience) = &mut self.rest.patience {
+        if let Waits::Taking(patience) = &mut self.rest.waits {
             patience.has_been_read(now);
         }
     }
 
     /// Has the reader taken nothing for the stall time though there was something? Looks, if the socket was full.
     pub(crate) fn takes_nothing(&mut self, stall: Duration, now: Instant) -> bool {
-        let Some(patience) = &mut self.rest.patience else { return false };
+        let Waits::Taking(patience) = &mut self.rest.waits else { return false };
         let seen = patience.look(&self.socket, stall, now);
         if seen == Seen::Drained && !self.blocked {
             self.stalling = false;
-            self.rest.patience = None;
+            self.rest.waits = Waits::Nothing;
         }
         seen == Seen::TookNothing
     }
@@ -250,8 +257,10 @@ impl Stream {
         self.rest.discarded as usize > DISCARDED_BYTES_MAX
     }
 
-    /// Nothing more will be written.
-    pub(crate) fn finish(&mut self) {
+    /// Nothing more will be written; the reader is to close now.
+    pub(crate) fn finish(&mut self, now: Instant) {
+        self.stalling = false;
+        self.rest.waits = Waits::Closing(now);
         self.state = State::Closing;
         // a reader that has gone meanwhile has nothing to be told
         let _ = self.socket.shutdown(Shutdown::Write);

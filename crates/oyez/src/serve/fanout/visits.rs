@@ -10,7 +10,7 @@ use tracing::error;
 use super::inbox::Handed;
 use super::run::Next;
 use super::schedule::Time;
-use super::stream::{Flush, Source, State};
+use super::stream::{Flush, Source, State, Waits};
 use super::stream_id::{StreamId, StreamKey};
 use super::streams::Streams;
 use crate::clock;
@@ -221,8 +221,7 @@ impl Visits {
             self.schedule_look(key, now);
             return Ok(());
         }
-        stream.finish();
-        stream.rest.closing_since = Some(now);
+        stream.finish(now);
         self.streams.schedule(key, now.checked_add(CLOSING), now);
         Ok(())
     }
@@ -359,9 +358,11 @@ impl Visits {
             self.streams.remove(id.key);
             return;
         }
-        if stream.rest.closing_since.and_then(|since| since.checked_add(CLOSING)).is_some_and(|end| end <= now) {
-            self.streams.remove(id.key);
-            return;
+        if let Waits::Closing(since) = stream.rest.waits {
+            if since.checked_add(CLOSING).is_some_and(|end| end <= now) {
+                self.streams.remove(id.key);
+                return;
+            }
         }
         self.visit(id.key, now, Self::drive);
         if self.streams.named(id).is_some() {

@@ -1,6 +1,7 @@
 //! A log as lines, and a log of lines.
 
 use super::*;
+use crate::limits::disk::NUMBER_MAX;
 use crate::log::disk::examine::{Depth, examine};
 use crate::log::disk::export::export;
 use crate::log::disk::import::import;
@@ -186,6 +187,26 @@ fn a_wrong_line_is_named_and_what_was_begun_is_not_opened() {
     let other = format!("{other}\n{}", other.replace(&epoch.to_string(), "zzzzzzzz"));
     let error = make(&other, true).err().unwrap().to_string();
     assert!(error.starts_with("line 2: position zzzzzzzz:1 is not of the epoch"), "{error}");
+}
+
+#[test]
+fn a_number_that_no_log_comes_to_is_refused_and_the_largest_ones_go_on() {
+    let line = |number: u64| {
+        format!(
+            r#"{{"id":"e0000000:{number}","data":"x","topics":["a"],"time":"2023-11-14T22:13:20Z","position":"e0000000:{number}"}}"#
+        )
+    };
+    for number in [u64::MAX, u64::MAX - 1, NUMBER_MAX + 1] {
+        let error = make(&line(number), true).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("line 1: number {number} is above")), "{error}");
+    }
+    let imported = make(&line(NUMBER_MAX), true);
+    let error = imported.err().unwrap().to_string();
+    assert!(error.contains("no numbers left"), "{error}");
+    let disk = make(&line(NUMBER_MAX / 2), true).unwrap();
+    let store = open(&disk, 1 << 20).unwrap();
+    let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
+    assert!(writer.make_room(&Publisher::new(1).batch(), 0).unwrap());
 }
 
 #[test]
