@@ -155,6 +155,10 @@ pub(crate) const MISSED_CHECKS: usize = 65_536;
 /// without a look at all topics. At some hundred events a second it is a few seconds. Tests lose less, and need both ways.
 pub(crate) const RECENTLY_LOST: usize = if cfg!(test) { 8 } else { 1_024 };
 
+/// Topics that are asked what they have lost while the log is held, for a reader by patterns who was passed by more than that. 16,384:
+/// half a millisecond. With more topics than that none is asked, and the answer is that it may have missed something.
+pub(crate) const MISSED_WALK: usize = 16_384;
+
 /// Patterns that are tried one by one: with so few, that is cheaper than to look up what was found out before.
 pub(crate) const PATTERNS_UNREMEMBERED: usize = 4;
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use oyez_proto::Event;
 
 use crate::Topic;
-use crate::limits::{DELETIONS_KEPT, STEP_WORK};
+use crate::limits::{DELETIONS_KEPT, MISSED_WALK, RECENTLY_LOST, STEP_WORK};
 use crate::log::begin::Start;
 use crate::log::log::Log;
 use crate::log::page::{Behind, Page};
@@ -110,6 +110,25 @@ fn what_is_missed_of_many_topics_is_settled_in_bounded_steps() {
     let start = Start::Id(log.position(0).to_string());
     let (_, most, all) = steps(&log, log.begin(&start, &Arc::new(matchers), &Readable::default(), 1));
     assert!(most <= STEP_COMPARED_MAX && all > 2 * STEP_WORK, "{most} {all}");
+}
+
+#[test]
+fn with_more_topics_than_may_be_asked_a_reader_by_patterns_is_told_that_it_may_have_missed_something() {
+    for (topics, is_told) in [(MISSED_WALK - 100, false), (MISSED_WALK + 100, true)] {
+        let log = Log::new(Epoch::from_bits(1), Retention::last(topics + 1), Bounds::default(), Matchers::default());
+        for _ in 0..3 * RECENTLY_LOST {
+            append(&log, publish("other"));
+        }
+        for number in 0..topics {
+            append(&log, publish(&format!("orders/{number}")));
+        }
+        let mut matchers = Matchers::default();
+        matchers.push("rooms/*".parse().unwrap());
+        let start = Start::Id(log.position(0).to_string());
+        let (begun, ..) = steps(&log, log.begin(&start, &Arc::new(matchers), &Readable::default(), 1));
+        let gap = begun.unwrap().gap;
+        assert_eq!(gap.map(|gap| gap.missed), is_told.then_some(None), "{topics} topics");
+    }
 }
 
 #[test]

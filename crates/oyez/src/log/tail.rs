@@ -8,7 +8,8 @@ use oyez_proto::EventId;
 use crate::Topic;
 use crate::clock::LogClock;
 use crate::limits::{
-    DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, SEARCH_ENTRIES, SLACK_BYTES, SLACK_ENTRIES,
+    DROPPED_SUMMARY_BYTES, LATEST_BYTES, LATEST_VALUES, MISSED_CHECKS, MISSED_WALK, SEARCH_ENTRIES, SLACK_BYTES,
+    SLACK_ENTRIES,
 };
 use crate::log::deletions::Outlived;
 use crate::log::draft::Draft;
@@ -567,6 +568,10 @@ impl Tail {
         let recent = self.gone.as_ref().filter(|_| horizon <= self.front()).and_then(|gone| gone.recent.behind(after));
         if let Some(recent) = recent {
             loss.add_topics(recent.into_iter().filter(|topic| !self.facts.latest.compacts(topic)), most);
+            return;
+        }
+        if self.topics.len() + dropped.len() > MISSED_WALK {
+            loss.add(Missed::Unknown); // any of them may match, and may have lost something
             return;
         }
         let runs = self.topics.runs(horizon, |sequence| self.time_of(sequence));

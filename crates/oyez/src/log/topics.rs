@@ -140,6 +140,11 @@ impl Topics {
         self.slots.iter().map(move |slot| (&slot.name, slot.run(horizon, &time_of)))
     }
 
+    /// How many topics there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Topics that have entries in the history.
     pub(crate) fn in_history(&self) -> Names {
         self.history

@@ -57,6 +57,11 @@ impl Dropped {
         self.runs.iter().map(|(topic, run)| (topic, *run))
     }
 
+    /// How many topics are known.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// The topics of which something was lost behind `after`, at most so many and one more: for whoever has to find out which of
     /// them match.
     pub(crate) fn lost_behind(&self, after: After) -> impl Iterator<Item = &Topic> {
