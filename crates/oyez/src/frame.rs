@@ -107,6 +107,13 @@ pub(crate) fn retry_frame(time: Duration) -> Bytes {
     Bytes::from(format!("retry: {}\n\n", time.as_millis()))
 }
 
+/// The reconnection time as the first line of a block that follows.
+pub(crate) fn retry_line(ms: u32) -> Bytes {
+    Bytes::from(format!("retry: {ms}\n"))
+}
+
+/// A comment without a blank line: some readers take that for the end of an event, though there is none.
+pub(crate) const BARE_COMMENT: &[u8] = b":\n";
 /// Eight digits and CRLF: no event is longer.
 const CHUNK_HEAD_MAX: usize = 10;
 /// Behind the size, and behind the chunk.

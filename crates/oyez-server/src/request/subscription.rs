@@ -25,10 +25,11 @@ pub(crate) const SUBSCRIPTION: Form = Form {
         "format",
         "envelope",
         "control",
+        "bare",
         "last_event_id",
         "lastEventID",
     ],
-    not_yet: &[],
+    not_yet: &["alive"],
     others: Others::Pass,
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct SubscribeRequest {
     pub(crate) format: Format,
     /// The stream says by which id it is controlled.
     pub(crate) control: bool,
+    /// Events with data and nothing else.
+    pub(crate) bare: bool,
 }
 
 /// Where a subscription begins, unless it resumes.
@@ -74,6 +77,10 @@ impl SubscribeRequest {
         now: SystemTime,
     ) -> Result<Self, Problem> {
         let poll = query.truth("poll")?;
+        let (format, control, bare) = (format(query, headers)?, query.truth("control")?, query.truth("bare")?);
+        if bare {
+            check_bare(format, control)?;
+        }
         Ok(Self {
             matchers: matchers(path_topic, query)?,
             resume,
@@ -82,8 +89,9 @@ impl SubscribeRequest {
             limit: query.number("limit")?,
             poll,
             on_gap: on_gap(query)?,
-            format: format(query, headers)?,
-            control: query.truth("control")?,
+            format,
+            control,
+            bare,
         })
     }
 }
@@ -105,6 +113,21 @@ fn start(query: &Query<'_>, poll: bool, now: SystemTime) -> Result<Start, Proble
         (None, None, false) => Ok(Start::Live),
         _ => Err(Problem::invalid("since, last and snapshot exclude each other")),
     }
+}
+
+/// Can what it asks for be said in events with data and nothing else?
+fn check_bare(format: Format, control: bool) -> Result<(), Problem> {
+    if control {
+        return Err(Problem::invalid(
+            "bare=1 has no oyez.open that could tell the id of control=1; leave one of them away",
+        ));
+    }
+    if format == Format::Ndjson {
+        return Err(Problem::invalid(
+            "bare=1 is for event streams: NDJSON has no comment that keeps one open; leave it away",
+        ));
+    }
+    Ok(())
 }
 
 fn on_gap(query: &Query<'_>) -> Result<OnGap, Problem> {

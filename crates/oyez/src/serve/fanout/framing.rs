@@ -14,6 +14,8 @@ pub(crate) struct Framing {
     pub(crate) format: Format,
     /// HTTP/1.1; else the end of the connection is the end of the stream.
     pub(crate) chunked: bool,
+    /// Its readers take events with data and nothing else.
+    pub(crate) bare: bool,
 }
 
 impl Framing {
@@ -32,11 +34,16 @@ impl Framing {
         Bytes::from_static(if self.chunked { b"0\r\n\r\n" } else { b"" })
     }
 
+    /// Is the entry nothing that these readers are sent?
+    pub(crate) fn leaves_out(self, entry: &Entry) -> bool {
+        self.bare && entry.ended_topic().is_some()
+    }
+
     /// `entry` as it goes to the socket of a reader that may have these private entries.
     pub(crate) fn entry(self, entry: &Entry, readable: &Readable, log: &Log) -> Bytes {
         match self {
-            Self { format: Format::Sse, chunked: true } => entry.frame().chunk().clone(),
-            Self { format: Format::Sse, chunked: false } => entry.frame().bytes(),
+            Self { format: Format::Sse, chunked: true, .. } => entry.frame().chunk().clone(),
+            Self { format: Format::Sse, chunked: false, .. } => entry.frame().bytes(),
             Self { format: Format::Envelope, .. } => self.wrap(log.envelope(entry, readable)),
             Self { format: Format::Ndjson, .. } => self.wrap(log.line(entry, readable)),
         }
@@ -59,7 +66,7 @@ mod tests {
 
     #[test]
     fn pieces_become_chunks_for_those_who_read_chunks() {
-        let framing = Framing { format: Format::Sse, chunked: true };
+        let framing = Framing { format: Format::Sse, chunked: true, bare: false };
         assert_eq!(framing.wrap(Bytes::from_static(b"0123456789abcdef")), "10\r\n0123456789abcdef\r\n");
         assert_eq!(Framing { chunked: false, ..framing }.wrap(Bytes::from_static(b"ab")), "ab");
         assert_eq!(
