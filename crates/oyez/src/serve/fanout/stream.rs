@@ -71,10 +71,10 @@ pub(crate) struct Rest {
     pub(crate) backlog: Backlog,
     /// When it is looked at next.
     pub(crate) scheduled: Option<Time>,
-    /// Whether the reader takes anything, while `stalling`.
-    pub(crate) patience: Option<Patience>,
+    /// Whether the reader takes anything, while `stalling`. Few streams have it, or the next one.
+    pub(crate) patience: Option<Box<Patience>>,
     /// Since when the reader could close, while [`State::Closing`].
-    pub(crate) closing_since: Option<Instant>,
+    pub(crate) closing_since: Option<Box<Instant>>,
     pub(crate) discarded: u32,
     #[expect(dead_code, reason = "it is there to be dropped")]
     pub(crate) listed: Listed,
@@ -215,7 +215,7 @@ impl Stream {
         self.blocked = true;
         if !self.stalling {
             self.stalling = true;
-            self.rest.patience = Some(Patience::begin(&self.socket, now));
+            self.rest.patience = Some(Box::new(Patience::begin(&self.socket, now)));
         }
     }
 

@@ -222,7 +222,7 @@ impl Visits {
             return Ok(());
         }
         stream.finish();
-        stream.rest.closing_since = Some(now);
+        stream.rest.closing_since = Some(Box::new(now));
         self.streams.schedule(key, now.checked_add(CLOSING), now);
         Ok(())
     }
@@ -359,7 +359,13 @@ impl Visits {
             self.streams.remove(id.key);
             return;
         }
-        if stream.rest.closing_since.and_then(|since| since.checked_add(CLOSING)).is_some_and(|end| end <= now) {
+        if stream
+            .rest
+            .closing_since
+            .as_deref()
+            .and_then(|since| since.checked_add(CLOSING))
+            .is_some_and(|end| end <= now)
+        {
             self.streams.remove(id.key);
             return;
         }
