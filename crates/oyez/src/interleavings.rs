@@ -294,7 +294,8 @@ impl Reader {
                 self.last = Some(up_to);
                 self.steps.push(Step::Gap { up_to, missed: gap.missed });
             }
-            Output::KeepAlive(_) => panic!("keep-alives are off"),
+            Output::KeepAlive(_) | Output::BareKeepAlive => panic!("keep-alives are off"),
+            Output::Retry(_) => panic!("it is not bare"),
         }
     }
 }
