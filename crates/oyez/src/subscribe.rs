@@ -251,6 +251,9 @@ impl<T: Payload> Subscribe<T> {
     /// - The end of its topics: the stream ends. Where only ends are left to read there is no stream:
     ///   [`Ended`](ErrorKind::Ended), which is 204, found out as the header is. That one topic of several has ended is not said.
     ///
+    /// So the head of the response waits until the first event is found, or that there is none yet, and the stream counts as open from
+    /// then on.
+    ///
     /// A refusal is a status, for a browser as well: `Sse::refusal(&error, &LastEventId::none())` where you answer with it. A reader that is
     /// cut off before its first event has no id and begins where it began before, so it may miss something without a word.
     ///
