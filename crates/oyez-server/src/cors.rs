@@ -29,4 +29,4 @@ pub(crate) fn layer(cors: &Cors) -> Option<CorsLayer> {
 
 const REQUEST_HEADERS: [&str; 7] =
     ["authorization", "cache-control", "content-type", "event-id", "event-type", "idempotency-key", "last-event-id"];
-const ANSWER_HEADERS: [&str; 4] = ["idempotent-replayed", "last-event-id", "oyez", "retry-after"];
+const ANSWER_HEADERS: [&str; 5] = ["idempotent-replayed", "last-event-id", "oyez", "oyez-gap", "retry-after"];

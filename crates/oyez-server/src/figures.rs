@@ -55,6 +55,7 @@ struct Ended {
     panic: u64,
     storage: u64,
     expired: u64,
+    gap: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,8 +120,9 @@ impl Sums {
 
 impl Ended {
     fn of(ended: &oyez::Ended) -> Self {
-        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, .. } = *ended;
-        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired }
+        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, gap, .. } =
+            *ended;
+        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, gap }
     }
 }
 

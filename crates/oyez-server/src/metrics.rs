@@ -138,6 +138,7 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
         ("panic", hub.ended.panic),
         ("storage", hub.ended.storage),
         ("expired", hub.ended.expired),
+        ("gap", hub.ended.gap),
     ];
     for (reason, value) in reasons {
         ended.get_or_create(&[("reason", reason)]).inc_by(value);

@@ -13,6 +13,8 @@ pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Why something is missing before it: there is no stream to say so.
+    gap: Option<&'static str>,
 }
 
 /// What a caller can do about an [`Error`].
@@ -74,7 +76,7 @@ impl ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), cause: None }
+        Self { kind, message: message.into(), cause: None, gap: None }
     }
 
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -91,7 +93,7 @@ impl Error {
 
     /// An [`ErrorKind::Internal`] of the storage; `message` says the cause as well.
     pub(crate) fn storage(message: impl Into<Cow<'static, str>>, cause: std::io::Error) -> Self {
-        Self { kind: ErrorKind::Internal, message: message.into(), cause: Some(cause.into()) }
+        Self { kind: ErrorKind::Internal, message: message.into(), cause: Some(cause.into()), gap: None }
     }
 
     /// An [`ErrorKind::Full`].
@@ -101,7 +103,17 @@ impl Error {
 
     /// The same for another caller, without its cause.
     pub(crate) fn again(&self) -> Self {
-        Self { kind: self.kind, message: self.message.clone(), cause: None }
+        Self { kind: self.kind, message: self.message.clone(), cause: None, gap: self.gap }
+    }
+
+    /// The same error, before which something is missing for this reason.
+    pub(crate) fn after_gap(self, gap: Option<&'static str>) -> Self {
+        Self { gap, ..self }
+    }
+
+    /// Why something is missing before it.
+    pub(crate) fn gap(&self) -> Option<&'static str> {
+        self.gap
     }
 
     /// The same error in other words.
@@ -118,7 +130,7 @@ impl Error {
     pub fn payload(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let cause = cause.into();
         let message = format!("payload cannot be converted: {cause}").into();
-        Self { kind: ErrorKind::Invalid, message, cause: Some(cause) }
+        Self { kind: ErrorKind::Invalid, message, cause: Some(cause), gap: None }
     }
 
     /// What the caller can do about it.

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use oyez_proto::{Event, EventType, encode_comment};
 
-use crate::frame::{comment, retry_frame};
+use crate::frame::{comment, retry_frame, retry_line};
 use crate::gap::Gap;
 use crate::json_line::JsonLine;
 use crate::limits::GATHER_BYTES;
@@ -84,6 +84,7 @@ impl Format {
                     None => start,
                 }
             }
+            (_, Output::Retry(ms)) => retry_line(*ms),
             (_, Output::KeepAlive(Some(cursor))) => log.place_frame(*cursor),
             (_, Output::KeepAlive(None)) => comment(),
         }

@@ -118,6 +118,11 @@ pub(crate) fn retry_frame(time: Duration) -> Bytes {
     Bytes::from(format!("retry: {}\n\n", time.as_millis()))
 }
 
+/// The reconnection time as the first line of a block that follows.
+pub(crate) fn retry_line(ms: u32) -> Bytes {
+    Bytes::from(format!("retry: {ms}\n"))
+}
+
 /// Eight digits and CRLF: no event is longer.
 const CHUNK_HEAD_MAX: usize = 10;
 /// Behind the size, and behind the chunk.

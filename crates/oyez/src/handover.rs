@@ -14,23 +14,28 @@ use crate::sync::Mutex;
 /// The stream of a response, for whoever takes it first. It keeps nothing alive: an answer whose body was dropped or
 /// replaced cannot be taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Handover(Weak<Mutex<Option<Live>>>);
+pub(crate) struct Handover {
+    live: Weak<Mutex<Option<Live>>>,
+    /// Its reader takes events with data and nothing else, and refusals as they are.
+    pub(crate) bare: bool,
+}
 
 impl Handover {
-    pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>) -> Self {
-        Self(Arc::downgrade(live))
+    pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>, bare: bool) -> Self {
+        Self { live: Arc::downgrade(live), bare }
     }
 
-    /// Waits until the stream has its place: what fails before its first byte is a status still.
+    /// Waits until the stream has its place: what fails before its first byte is a status still, and the gap of a bare stream,
+    /// whose reason is given, a header.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) async fn begun(&self) -> Result<(), Error> {
+    pub(crate) async fn begun(&self) -> Result<Option<&'static str>, Error> {
         poll_fn(|cx| {
-            let Some(shared) = self.0.upgrade() else { return Poll::Ready(Ok(())) };
+            let Some(shared) = self.live.upgrade() else { return Poll::Ready(Ok(None)) };
             match &mut *shared.lock() {
                 Some(Live::Subscriber(pump)) => pump.poll_begun(clock::now(), cx),
-                _ => Poll::Ready(Ok(())),
+                _ => Poll::Ready(Ok(None)),
             }
         })
         .await
@@ -38,14 +43,14 @@ impl Handover {
 
     /// Says this in place of the stream, which has no place to begin.
     pub(crate) fn refuse(&self, bytes: Bytes) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.live.upgrade() {
             *shared.lock() = Some(Live::Refused(Some(bytes)));
         }
     }
 
     /// The stream, unless somebody has taken it, its answer is gone, or it has an end.
     pub(crate) fn take(&self) -> Option<Live> {
-        let shared = self.0.upgrade()?;
+        let shared = self.live.upgrade()?;
         let mut live = shared.lock();
         match &*live {
             // a stream with an end leaves its connection to the next request

@@ -295,6 +295,7 @@ impl Reader {
                 self.steps.push(Step::Gap { up_to, missed: gap.missed });
             }
             Output::KeepAlive(_) => panic!("keep-alives are off"),
+            Output::Retry(_) => panic!("it is not bare"),
         }
     }
 }

@@ -110,7 +110,7 @@ pub use limits::Limits;
 pub use log::{Published, Retention};
 pub use matcher::Matcher;
 pub use once::IdempotencyKey;
-pub use options::SlowPolicy;
+pub use options::{OnGap, SlowPolicy};
 pub use position::{Epoch, Position};
 pub use publish::Publish;
 pub use response::{Sse, SseBody};
@@ -129,6 +129,6 @@ pub use stored_log::{
 
 pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem, Topics};
-pub use subscribe::{OnGap, Subscribe};
+pub use subscribe::Subscribe;
 pub use topic::Topic;
 pub use typed::{JsonPayload, Payload};

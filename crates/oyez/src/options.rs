@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::checks::Checks;
+use crate::gap::Reason;
 use crate::matcher::Matchers;
 use crate::readable::Readable;
 
@@ -26,12 +27,25 @@ pub(crate) struct Options {
 pub(crate) struct Rare {
     pub(crate) checks: Option<Checks>,
     pub(crate) until: Option<Until>,
+    pub(crate) bare: Option<Bare>,
+}
+
+/// What a stream whose reader takes events with data, and nothing else, has to say elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct Bare {
+    /// The head of its response is not written: what is missing before the first event is said there.
+    pub(crate) looks_ahead: bool,
+    /// Why something is missing there, until it is said.
+    pub(crate) missing: Option<Reason>,
+    /// What its first event begins with, until that is sent.
+    pub(crate) retry_ms: Option<u32>,
 }
 
 impl Rare {
     /// `None` when nothing of it was asked for, as usual.
-    pub(crate) fn of(checks: Option<Checks>, until: Option<Until>) -> Option<Box<Self>> {
-        (checks.is_some() || until.is_some()).then(|| Box::new(Self { checks, until }))
+    pub(crate) fn of(checks: Option<Checks>, until: Option<Until>, bare: Option<Bare>) -> Option<Box<Self>> {
+        let is_any = checks.is_some() || until.is_some() || bare.is_some();
+        is_any.then(|| Box::new(Self { checks, until, bare }))
     }
 }
 
@@ -44,6 +58,16 @@ impl Options {
     /// Where the stream ends by itself.
     pub(crate) fn until(&self) -> Option<Until> {
         self.rare.as_ref()?.until
+    }
+
+    /// What it has to say elsewhere, if it is bare.
+    pub(crate) fn bare(&self) -> Option<&Bare> {
+        self.rare.as_ref()?.bare.as_ref()
+    }
+
+    /// The same, to change it.
+    pub(crate) fn bare_mut(&mut self) -> Option<&mut Bare> {
+        self.rare.as_mut()?.bare.as_mut()
     }
 }
 
@@ -72,6 +96,18 @@ impl UntilTime {
     pub(crate) fn has_come(self, now: Instant) -> bool {
         self.at.is_some_and(|at| at <= now)
     }
+}
+
+/// What happens when a resume cannot be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnGap {
+    /// The stream says so with an `oyez.gap` event, a [bare](crate::Subscribe::bare) one with a header, and goes on with what is
+    /// kept.
+    #[default]
+    Announce,
+    /// There is no stream: [`ErrorKind::Gone`](crate::ErrorKind::Gone), which is 410 over HTTP.
+    Fail,
 }
 
 /// What happens to a reader that takes bytes, but so slowly that entries it has not read leave the memory.

@@ -20,6 +20,8 @@ pub(crate) enum Output {
     Gap(Gap),
     /// Nothing has been said for a while. With a cursor: what is unsaid up to here did not concern the reader.
     KeepAlive(Option<u64>),
+    /// The first line of the first event of a strict reader: it is to come back after so many milliseconds.
+    Retry(u32),
 }
 
 /// What the driver of a stream does next.

@@ -1,12 +1,14 @@
 //! Drives a subscriber for a body: turns in, bytes out.
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::format::Format;
+use crate::gap::Reason;
+use crate::options::OnGap;
 use crate::output::{Output, Turn};
 use crate::seeker::Seeker;
 #[cfg(feature = "serve")]
@@ -22,12 +24,15 @@ pub(crate) struct Pump {
     /// What the last turn said and the reader has not taken yet: at most a page.
     pieces: VecDeque<Bytes>,
     told_refusal: bool,
+    /// The stream is bare, and nobody knows yet what the head of its response says of a gap.
+    ahead: Option<OnGap>,
 }
 
 impl Pump {
-    pub(crate) fn new(seeker: Seeker, format: Format) -> Self {
+    /// `bare` says what a bare stream does about a gap at its start; `None` for others.
+    pub(crate) fn new(seeker: Seeker, format: Format, bare: Option<OnGap>) -> Self {
         let (timer, turn, pieces) = (Timer::default(), Vec::new(), VecDeque::new());
-        Self { seeker, format, timer, turn, pieces, told_refusal: false }
+        Self { seeker, format, timer, turn, pieces, told_refusal: false, ahead: bare }
     }
 
     /// Does the stream end by itself? Until it has its place that is not known.
@@ -36,25 +41,59 @@ impl Pump {
         self.seeker.found().is_none_or(Subscriber::is_bounded)
     }
 
-    /// Lets somebody else drive the stream, before it has been polled; `None` while it looks for its place.
+    /// Lets somebody else drive the stream, before it has been polled, and send what it has said already; `None` while it looks
+    /// for its place.
     #[cfg(feature = "serve")]
-    pub(crate) fn into_parts(self) -> Option<(Subscriber, Format)> {
+    pub(crate) fn into_parts(self) -> Option<(Subscriber, Format, VecDeque<Bytes>)> {
         match self.seeker {
-            Seeker::Found(subscriber) => Some((subscriber, self.format)),
+            Seeker::Found(subscriber) => Some((subscriber, self.format, self.pieces)),
             Seeker::Seeking(..) | Seeker::Refused(_) => None,
         }
     }
 
-    /// Waits until the stream has its place.
+    /// Waits until the stream has its place, and a bare one until it is known what is missing before its first event: the reason
+    /// is for the head of its response.
     ///
     /// # Errors
-    /// Why there is none.
-    #[cfg(feature = "serve")]
-    pub(crate) fn poll_begun(&mut self, now: Instant, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+    /// Why there is no place. A bare stream has none either where only the ends of its topics are left, or where it is to fail at a
+    /// gap.
+    pub(crate) fn poll_begun(&mut self, now: Instant, cx: &Context<'_>) -> Poll<Result<Option<&'static str>, Error>> {
         match self.seeker.seek(now, cx.waker()) {
-            Some(Turn::Wait(_)) => Poll::Pending,
-            _ => Poll::Ready(self.seeker.refusal().map_or(Ok(()), |error| Err(error.again()))),
+            Some(Turn::Wait(_)) => return Poll::Pending,
+            Some(_) => return Poll::Ready(Ok(None)),
+            None => {}
         }
+        if let Some(error) = self.seeker.refusal() {
+            return Poll::Ready(Err(error.again()));
+        }
+        let (Some(on_gap), Seeker::Found(subscriber)) = (self.ahead, &mut self.seeker) else {
+            return Poll::Ready(Ok(None));
+        };
+        ready!(subscriber.look_ahead(now, cx, &mut self.turn));
+        self.ahead = None;
+        if subscriber.is_broken() {
+            return Poll::Ready(Err(unreadable()));
+        }
+        let missing = subscriber.take_missing().map(Reason::as_str);
+        if let Some(reason) = missing.filter(|_| on_gap == OnGap::Fail) {
+            let error = Error::new(ErrorKind::Gone, format!("cannot resume: entries are missing: {reason}"));
+            return Poll::Ready(Err(error));
+        }
+        if subscriber.has_ended_silently() {
+            let error =
+                Error::new(ErrorKind::Ended, "the topics have ended, and nothing but their ends is left to read");
+            return Poll::Ready(Err(error.after_gap(missing)));
+        }
+        self.write_turn();
+        Poll::Ready(Ok(missing))
+    }
+
+    /// Makes pieces of what the last turn said.
+    fn write_turn(&mut self) {
+        let Self { seeker, format, turn, pieces, .. } = self;
+        let Some(subscriber) = seeker.found() else { return };
+        let (log, readable) = (subscriber.log(), subscriber.readable());
+        format.write(turn, readable, log, clock::wall_ms(), |piece| pieces.push_back(piece));
     }
 
     /// The next bytes; `None` when the stream has ended, an error when it was broken off.
@@ -64,12 +103,7 @@ impl Pump {
                 return Poll::Ready(Some(Ok(piece)));
             }
             match self.seeker.poll(now, cx.waker(), &mut self.turn) {
-                Turn::Deliver => {
-                    let Self { seeker, format, turn, pieces, .. } = self;
-                    let subscriber = seeker.found().expect("who says something has begun");
-                    let (log, readable) = (subscriber.log(), subscriber.readable());
-                    format.write(turn, readable, log, clock::wall_ms(), |piece| pieces.push_back(piece));
-                }
+                Turn::Deliver => self.write_turn(),
                 Turn::Yield => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

@@ -23,7 +23,6 @@ use crate::limits::RETRY_MS;
 use crate::live::Live;
 use crate::pump::Pump;
 use crate::random::Random;
-use crate::seeker::Seeker;
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
@@ -42,19 +41,28 @@ pub struct Sse {
 }
 
 impl Sse {
-    pub(crate) fn stream(seeker: Seeker, control: StreamControl, format: Format) -> Self {
-        Self::live(format, control, Live::Subscriber(Box::new(Pump::new(seeker, format))))
+    pub(crate) fn stream(pump: Box<Pump>, control: StreamControl, format: Format, bare: bool) -> Self {
+        Self::live(format, control, Live::Subscriber(pump), bare)
     }
 
     pub(crate) fn feed(feed: Feed) -> Self {
         let control = feed.control().clone();
-        Self::live(Format::Sse, control, Live::Feed(Box::new(feed)))
+        Self::live(Format::Sse, control, Live::Feed(Box::new(feed)), false)
     }
 
-    fn live(format: Format, control: StreamControl, live: Live) -> Self {
+    /// Says in the head that something is missing at the start, if there is a reason.
+    pub(crate) fn after_gap(mut self, reason: Option<&'static str>) -> Self {
+        if let Some(reason) = reason {
+            self.headers_mut().insert(OYEZ_GAP, HeaderValue::from_static(reason));
+        }
+        self
+    }
+
+    #[cfg_attr(not(feature = "serve"), expect(unused_variables, reason = "nobody else hands a stream over"))]
+    fn live(format: Format, control: StreamControl, live: Live, bare: bool) -> Self {
         let live = Arc::new(Mutex::new(Some(live)));
         #[cfg(feature = "serve")]
-        let handover = Handover::new(&live);
+        let handover = Handover::new(&live, bare);
         let mut sse = Self::open(format, Source::Live(live));
         sse.response.extensions_mut().insert(control);
         #[cfg(feature = "serve")]
@@ -72,7 +80,7 @@ impl Sse {
             return Self::come_back(retry);
         }
         if error.kind() == ErrorKind::Ended {
-            return Self::complete();
+            return Self::complete().after_gap(error.gap());
         }
         let problem = serde_json::json!({ "status": status.as_u16(), "title": status.canonical_reason(), "detail": error.to_string() });
         let mut response = Response::new(SseBody(Source::Once(Some(problem.to_string().into()))));
@@ -212,6 +220,8 @@ mod axum {
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Says that event types which begin with `oyez.` are the hub's own.
 const OYEZ: HeaderName = HeaderName::from_static("oyez");
+/// Says of a bare stream why events are missing before its first.
+pub(crate) const OYEZ_GAP: HeaderName = HeaderName::from_static("oyez-gap");
 
 #[cfg(test)]
 mod tests {

@@ -115,6 +115,8 @@ pub struct Ended {
     pub storage: u64,
     /// Its [`Grant`](crate::Grant) expired.
     pub expired: u64,
+    /// It was [bare](crate::Subscribe::bare) and came to a gap, of which its reader is told when it comes back.
+    pub gap: u64,
 }
 
 /// Why a stream ended.
@@ -130,6 +132,7 @@ pub(crate) enum EndReason {
     Panic,
     Storage,
     Expired,
+    Gap,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +146,7 @@ pub(crate) struct Counters {
 }
 
 impl EndReason {
-    const NUMBER: usize = Self::Expired as usize + 1;
+    const NUMBER: usize = Self::Gap as usize + 1;
 }
 
 impl Counters {
@@ -164,6 +167,7 @@ impl Counters {
             panic: of(EndReason::Panic),
             storage: of(EndReason::Storage),
             expired: of(EndReason::Expired),
+            gap: of(EndReason::Gap),
         }
     }
 }

@@ -174,7 +174,7 @@ fn item<T: Payload>(output: Output, readable: &Readable, core: &Core) -> Option<
     match output {
         Output::Entry(entry) => Some(delivery(&entry, readable, core)),
         Output::Gap(gap) => Some(StreamItem::Gap(gap)),
-        Output::Open { .. } | Output::KeepAlive(_) => None,
+        Output::Open { .. } | Output::KeepAlive(_) | Output::Retry(_) => None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! A subscription before it is a stream.
 
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::Access;
@@ -17,9 +19,10 @@ use crate::last_event_id::LastEventId;
 use crate::limits::{EXPIRY_LEAD, KEEP_ALIVE, RETRY_MS, at_most};
 use crate::log::{Begin, Entry, Search, Start};
 use crate::matcher::{Matcher, Matchers};
-use crate::options::{Held, Options, Rare, SlowPolicy, Until, UntilTime};
+use crate::options::{Bare, Held, OnGap, Options, Rare, SlowPolicy, Until, UntilTime};
 use crate::output::Opening;
 use crate::position::EARLIEST;
+use crate::pump::Pump;
 use crate::response::Sse;
 use crate::seeker::Seeker;
 use crate::stats::Reader;
@@ -67,21 +70,11 @@ pub struct Subscribe<T> {
     retry: Option<Duration>,
     format: Format,
     opening: Option<String>,
+    bare: bool,
     control: StreamControl,
     peer: Option<SocketAddr>,
     held: Option<Held>,
     payload: PhantomData<fn(T) -> T>,
-}
-
-/// What happens when a resume cannot be complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OnGap {
-    /// The stream says so with an `oyez.gap` event and goes on with what is kept.
-    #[default]
-    Announce,
-    /// There is no stream: [`ErrorKind::Gone`], which is 410 over HTTP.
-    Fail,
 }
 
 impl<T: Payload> Subscribe<T> {
@@ -105,6 +98,7 @@ impl<T: Payload> Subscribe<T> {
             retry: None,
             format: Format::default(),
             opening: None,
+            bare: false,
             control: StreamControl::new(),
             peer: None,
             held: None,
@@ -245,6 +239,50 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
+    /// Sends events with data and nothing else, for readers that take every block for an event and parse its data, as the clients
+    /// of some APIs do: no opening block, no `oyez.*` event, an id only with data, and `:` with one line end as the keep-alive. The
+    /// reconnection time comes with the first event. What has no place in such a stream is said elsewhere:
+    ///
+    /// - What is missing before the first event: by the header `Oyez-Gap` with the [reason](crate::Reason) as its value; with
+    ///   [`OnGap::Fail`] there is no stream. It is known when the response comes from [`respond`](Self::respond), and under
+    ///   [`serve`](crate::serve()). Elsewhere it is known where the history is in memory and little of it has to be looked through; where it
+    ///   is not, the stream ends before its first event, and a reader that comes back finds the same: take `respond`.
+    /// - What is missing later: the stream ends before it, whatever the [`SlowPolicy`], and the head of the next one says it.
+    /// - The end of its topics: the stream ends. Where only ends are left to read there is no stream:
+    ///   [`Ended`](ErrorKind::Ended), which is 204, found out as the header is. That one topic of several has ended is not said.
+    ///
+    /// So the head of the response waits until the first event is found, or that there is none yet, and the stream counts as open from
+    /// then on.
+    ///
+    /// A refusal is a status, for a browser as well: `Sse::refusal(&error, &LastEventId::none())` where you answer with it. A reader that is
+    /// cut off before its first event has no id and begins where it began before, so it may miss something without a word.
+    ///
+    /// Not for [`Format::Ndjson`], which has no comments, and not with [`opening`](Self::opening). On
+    /// [`into_stream`](Self::into_stream) it has no effect.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use http_body_util::BodyExt;
+    /// use oyez::{Event, Hub, LastEventId};
+    /// let hub = Hub::<Event>::new();
+    /// let id = hub.publish("answer", Event::data(r#"{"token":"Hello"}"#)).await?;
+    /// hub.end("answer").await?;
+    /// let retry = std::time::Duration::from_secs(2);
+    /// let response = hub.subscribe("answer").bare().retry(retry).respond().await?.into_http();
+    /// let body = response.into_body().collect().await.unwrap().to_bytes();
+    /// assert_eq!(body, format!("retry: 2000\nid: {id}\ndata: {{\"token\":\"Hello\"}}\n\n"));
+    ///
+    /// // it comes back with that id: only the end is left
+    /// let again = hub.subscribe("answer").resume(LastEventId::new(&*id)).bare().into_response().into_http();
+    /// assert_eq!(again.status(), 204);
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
     /// The handle that ends this stream and no other, made beforehand.
     pub fn control(mut self, control: StreamControl) -> Self {
         self.control = control;
@@ -275,7 +313,7 @@ impl<T: Payload> Subscribe<T> {
     /// its body is read first. A refusal becomes a response of its own; see [`Subscribe::try_into_response`].
     #[must_use]
     pub fn into_response(self) -> Sse {
-        let resume = self.resume.clone();
+        let resume = if self.bare { LastEventId::none() } else { self.resume.clone() };
         self.try_into_response().unwrap_or_else(|error| Sse::refusal(&error, &resume))
     }
 
@@ -289,8 +327,19 @@ impl<T: Payload> Subscribe<T> {
     /// set, or the topics have ended and their end has left the history; [`Unavailable`](ErrorKind::Unavailable): all places are taken;
     /// [`Closed`](ErrorKind::Closed): the hub drains.
     pub fn try_into_response(self) -> Result<Sse, Error> {
-        let (format, control) = (self.format, self.control.clone());
-        Ok(Sse::stream(self.seek()?, control, format))
+        let (format, control, bare) = (self.format, self.control.clone(), self.ahead());
+        let core = Arc::clone(&self.core);
+        let mut pump = Box::new(Pump::new(self.seek()?, format, bare));
+        // what can be known of a bare stream's head at once
+        let begun = match bare {
+            Some(_) => pump.poll_begun(clock::now(), &Context::from_waker(Waker::noop())),
+            None => Poll::Pending,
+        };
+        let missing = match begun {
+            Poll::Ready(begun) => begun.inspect_err(|error| count_refusal(&core, error))?,
+            Poll::Pending => None,
+        };
+        Ok(Sse::stream(pump, control, format, bare.is_some()).after_gap(missing))
     }
 
     /// [`Subscribe::try_into_response`] that waits until the stream has its place, so that all that can be wrong is an error.
@@ -310,11 +359,16 @@ impl<T: Payload> Subscribe<T> {
     /// # drop(response) });
     /// ```
     pub async fn respond(self) -> Result<Sse, Error> {
-        let (format, control) = (self.format, self.control.clone());
+        let (format, control, bare) = (self.format, self.control.clone(), self.ahead());
         let counted = Arc::clone(&self.core);
-        let begun = async { self.begin_at(clock::now(), clock::wall_ms())?.await }.await;
-        let subscriber = begun.inspect_err(|error| count_refusal(&counted, error))?;
-        Ok(Sse::stream(Seeker::Found(subscriber), control, format))
+        let begun = async {
+            let subscriber = self.begin_at(clock::now(), clock::wall_ms())?.await?;
+            let mut pump = Box::new(Pump::new(Seeker::Found(subscriber), format, bare));
+            let missing = poll_fn(|cx| pump.poll_begun(clock::now(), cx)).await?;
+            Ok((pump, missing))
+        };
+        let (pump, missing) = begun.await.inspect_err(|error| count_refusal(&counted, error))?;
+        Ok(Sse::stream(pump, control, format, bare.is_some()).after_gap(missing))
     }
 
     /// The same subscription inside this process: a stream of values, without keep-alives.
@@ -323,7 +377,13 @@ impl<T: Payload> Subscribe<T> {
     /// As [`Subscribe::try_into_response`]; what is found out later is [`EventStream::error`].
     pub fn into_stream(mut self) -> Result<EventStream<T>, Error> {
         self.keep_alive = None;
+        self.bare = false;
         Ok(EventStream::new(Arc::clone(&self.core), self.seek()?))
+    }
+
+    /// What a bare stream does about a gap at its start.
+    fn ahead(&self) -> Option<OnGap> {
+        self.bare.then_some(self.on_gap)
     }
 
     fn seek(self) -> Result<Seeker, Error> {
@@ -339,6 +399,7 @@ impl<T: Payload> Subscribe<T> {
         let matchers = matchers.as_ref().map_err(Error::again)?;
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
         at_most("matchers in one grant", grant.readable.len(), core.limits.grant_matchers_max)?;
+        self.check_bare()?;
         if let Some(time) = grant.expires {
             self.expire_at(time, now, now_ms)?;
         }
@@ -350,6 +411,17 @@ impl<T: Payload> Subscribe<T> {
         let ticket = core.take_place()?;
         let log = Arc::clone(&core.log);
         Ok(log.search(self.place(ticket, now, now_ms)))
+    }
+
+    /// Can what it says be said to a strict reader?
+    fn check_bare(&self) -> Result<(), Error> {
+        if self.bare && self.format == Format::Ndjson {
+            return Err(Error::invalid("NDJSON has no comment that keeps a bare stream open; take an event stream"));
+        }
+        if self.bare && self.opening.is_some() {
+            return Err(Error::invalid("a bare stream has no oyez.open; leave its opening away"));
+        }
+        Ok(())
     }
 
     /// The stream ends, or its search for its place, when its grant expires.
@@ -404,7 +476,11 @@ impl<T: Payload> Subscribe<T> {
         let options = Options {
             matchers,
             readable,
-            rare: Rare::of(checks, Some(until).filter(|until| *until != Until::default())),
+            rare: Rare::of(
+                checks,
+                Some(until).filter(|until| *until != Until::default()),
+                self.bare.then(Bare::default),
+            ),
             slow: self.slow,
             keep_alive_ms: self.keep_alive.map_or(0, milliseconds),
             held: self.held,

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tracing::error;
@@ -139,6 +139,27 @@ impl Subscriber {
         self.broken
     }
 
+    /// Have all its topics ended, and is it so far without an event?
+    pub(crate) fn has_ended_silently(&self) -> bool {
+        self.state == State::Ended && self.sent == 0 && !self.broken && self.is_finished(self.cursor)
+    }
+
+    /// Why something is missing before the first event of a bare stream: the head of the response says it.
+    pub(crate) fn take_missing(&mut self) -> Option<Reason> {
+        self.options.bare_mut()?.missing.take()
+    }
+
+    /// Does its first event still come, which tells when to come back?
+    #[cfg(feature = "serve")]
+    pub(crate) fn owes_retry(&self) -> bool {
+        self.options.bare().is_some_and(|bare| bare.retry_ms.is_some())
+    }
+
+    /// What stands before its first event, which its driver sends.
+    pub(crate) fn take_retry(&mut self) -> Option<u32> {
+        self.options.bare_mut()?.retry_ms.take()
+    }
+
     #[cfg(feature = "serve")]
     pub(crate) fn control(&self) -> &StreamControl {
         &self.control
@@ -146,6 +167,11 @@ impl Subscriber {
 
     pub(crate) fn log(&self) -> &Log {
         &self.hub.log
+    }
+
+    /// Does its reader take events with data and nothing else?
+    pub(crate) fn is_bare(&self) -> bool {
+        self.options.bare().is_some()
     }
 
     /// Which private entries its reader may have.
@@ -241,23 +267,14 @@ impl Subscriber {
         if let Some(end) = self.is_over(now, waker) {
             return self.end(end);
         }
+        if let Some(bare) = self.options.bare_mut() {
+            bare.looks_ahead = false;
+            if bare.missing.is_some() {
+                return self.end(EndReason::Gap); // there was no head to say it in
+            }
+        }
         for _ in 0..TURN_ROUNDS {
-            let turn = match std::mem::replace(&mut self.state, State::Reading) {
-                State::Opening(opening) => Some(self.open(*opening, now, out)),
-                State::Values(snapshot) => self.read_values(*snapshot, now, out),
-                State::Passing(hole) => self.read(*hole, now, out),
-                State::Awaiting(awaited) => self.go_on(*awaited, now, waker, out),
-                State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
-                    self.read(Hole::default(), now, out)
-                }
-                State::Reading | State::AtTail if self.fed => {
-                    self.state = State::AtTail;
-                    Some(Turn::Wait(self.next_time(waker)))
-                }
-                State::Reading | State::AtTail => self.wait(now, waker),
-                State::Ended => return self.end(EndReason::Complete),
-            };
-            match turn {
+            match self.step(now, waker, out) {
                 Some(turn) if !matches!(turn, Turn::Deliver | Turn::End) && self.is_silent(now) => {
                     return self.keep_alive(now, out);
                 }
@@ -269,6 +286,57 @@ impl Subscriber {
         if self.is_silent(now) { self.keep_alive(now, out) } else { Turn::Yield }
     }
 
+    /// Opens a bare stream before the head of its response is written, and goes on to its first event or to the tail: what is
+    /// missing before that is for the head. Ready when it has come there, or has ended.
+    pub(crate) fn look_ahead(&mut self, now: Instant, cx: &Context<'_>, out: &mut Vec<Output>) -> Poll<()> {
+        self.set_looks_ahead(true);
+        let mut came = self.is_over(now, cx.waker()).is_some();
+        for _ in 0..TURN_ROUNDS {
+            came |= !out.is_empty() || matches!(self.state, State::AtTail | State::Ended);
+            if came {
+                break;
+            }
+            if let Some(Turn::Wait(_)) = self.step(now, cx.waker(), out) {
+                return Poll::Pending;
+            }
+        }
+        if !came {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.set_looks_ahead(false);
+        Poll::Ready(())
+    }
+
+    fn set_looks_ahead(&mut self, looks_ahead: bool) {
+        if let Some(bare) = self.options.bare_mut() {
+            bare.looks_ahead = looks_ahead;
+        }
+    }
+
+    fn looks_ahead(&self) -> bool {
+        self.options.bare().is_some_and(|bare| bare.looks_ahead)
+    }
+
+    /// Does what is next; `None` when there is more to do at once.
+    fn step(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Option<Turn> {
+        match std::mem::replace(&mut self.state, State::Reading) {
+            State::Opening(opening) => self.open(*opening, now, out),
+            State::Values(snapshot) => self.read_values(*snapshot, now, out),
+            State::Passing(hole) => self.read(*hole, now, out),
+            State::Awaiting(awaited) => self.go_on(*awaited, now, waker, out),
+            State::Reading if !self.fed || self.lost || self.cursor < self.conflate_until => {
+                self.read(Hole::default(), now, out)
+            }
+            State::Reading | State::AtTail if self.fed => {
+                self.state = State::AtTail;
+                Some(Turn::Wait(self.next_time(waker)))
+            }
+            State::Reading | State::AtTail => self.wait(now, waker),
+            State::Ended => Some(self.end(EndReason::Complete)),
+        }
+    }
+
     fn is_over(&self, now: Instant, waker: &Waker) -> Option<EndReason> {
         if self.state == State::Ended {
             return None;
@@ -278,7 +346,7 @@ impl Subscriber {
         [told, life].into_iter().flatten().find(|(time, _)| *time <= now).map(|(_, why)| why)
     }
 
-    fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Turn {
+    fn open(&mut self, opening: Opening, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let Opening { gap, values, is_snapshot, retry, life, said, reader, .. } = opening;
         if let Some(values) = values {
             self.state = State::Values(Box::new(values));
@@ -288,6 +356,14 @@ impl Subscriber {
             self.control.drain_at(now); // it was not among those that the drain has told
         }
         self.ends_at = life.and_then(|life| now.checked_add(life));
+        if let Some(bare) = self.options.bare_mut() {
+            bare.retry_ms = Some(u32::try_from(retry.as_millis()).unwrap_or(u32::MAX));
+            self.has_sent(now);
+            if let Some(gap) = gap {
+                self.tell_gap(gap, out);
+            }
+            return None;
+        }
         // a reader that has the id of the gap's end without the gap would never hear of it, and one that has the head's
         // without the snapshot would not ask for it again
         let cursor = (gap.is_none() && !is_snapshot).then_some(self.cursor);
@@ -296,7 +372,7 @@ impl Subscriber {
             self.tell_gap(gap, out);
         }
         self.has_sent(now);
-        Turn::Deliver
+        Some(Turn::Deliver)
     }
 
     /// Goes on when the page that was asked for is there.
@@ -369,6 +445,9 @@ impl Subscriber {
             Page::Read { entries, cursor, more, gap } => (entries, cursor, more, gap),
             Page::Lost { gap, values, drops } => {
                 self.tell_hole(&mut hole, self.cursor, None, out);
+                if self.state == State::Ended {
+                    return Some(Turn::End);
+                }
                 self.drops = u32::try_from(drops).unwrap_or(u32::MAX);
                 return Some(self.fall_behind(gap, values, now, out));
             }
@@ -389,8 +468,7 @@ impl Subscriber {
         let mut told_something = self.tell(entries, PageEnd { cursor: end, more: more_wanted }, &mut hole, out);
         if let Some(gap) = gap.filter(|_| self.state != State::Ended && !self.limit_is_reached()) {
             self.cursor = cursor;
-            self.tell_gap(self.veiled(gap), out);
-            told_something = true;
+            told_something |= self.tell_gap(self.veiled(gap), out);
         }
         if self.state != State::Ended {
             self.state = match more {
@@ -439,7 +517,7 @@ impl Subscriber {
             };
         }
         if told_something {
-            if self.state == State::Reading && self.cursor > self.told {
+            if self.state == State::Reading && self.cursor > self.told && !self.is_bare() {
                 // the reader is to come back here, not to the last value that was of any concern
                 out.push(Output::KeepAlive(Some(self.cursor)));
                 self.told = self.cursor;
@@ -469,21 +547,27 @@ impl Subscriber {
                 _ => self.judge(&entry),
             };
             match verdict {
+                // who reads a bare stream learns of the last one as it ends
+                Ok(Verdict::Pass) if ends && self.is_bare() => {}
                 Ok(Verdict::Pass) => {
                     self.tell_hole(hole, sequence - 1, Some(&entry), out);
-                    self.sent += 1;
-                    self.told = sequence;
-                    out.push(Output::Entry(entry));
+                    if self.state != State::Ended {
+                        self.tell_entry(entry, out);
+                    }
                 }
                 Ok(Verdict::Skip) => {}
                 Ok(Verdict::Undecodable) => {
                     self.tell_hole(hole, sequence - 1, None, out);
-                    self.tell_gap(Gap::undecodable(self.hub.log.position(sequence)), out);
+                    if self.state != State::Ended {
+                        self.tell_gap(Gap::undecodable(self.hub.log.position(sequence)), out);
+                    }
                 }
                 Err(Panicked) => {
                     self.end(EndReason::Panic);
-                    break;
                 }
+            }
+            if self.state == State::Ended {
+                break;
             }
             if ends && self.is_finished(sequence) {
                 self.state = State::Ended;
@@ -526,11 +610,16 @@ impl Subscriber {
     }
 
     fn keep_alive(&mut self, now: Instant, out: &mut Vec<Output>) -> Turn {
+        self.has_sent(now);
+        if self.is_bare() {
+            // without an id it takes the reader past nothing
+            out.push(Output::KeepAlive(None));
+            return Turn::Deliver;
+        }
         if let State::Awaiting(awaited) = &mut self.state {
             let mut hole = std::mem::take(&mut awaited.hole);
             if hole.missed > 0 {
                 self.tell_hole(&mut hole, self.cursor, None, out);
-                self.has_sent(now);
                 return Turn::Deliver;
             }
         }
@@ -539,13 +628,11 @@ impl Subscriber {
             let mut hole = **hole;
             self.state = State::Reading;
             self.tell_hole(&mut hole, self.cursor, None, out);
-            self.has_sent(now);
             return Turn::Deliver;
         }
         let passed = self.cursor > self.told;
         out.push(Output::KeepAlive(passed.then_some(self.cursor)));
         self.told = self.told.max(self.cursor);
-        self.has_sent(now);
         Turn::Deliver
     }
 
@@ -555,6 +642,8 @@ impl Subscriber {
         match self.options.slow {
             // its reader could do nothing about it
             _ if gap.reason == Reason::Deleted => {}
+            // it has not begun
+            SlowPolicy::Disconnect if self.looks_ahead() => {}
             SlowPolicy::Disconnect => return self.end(EndReason::Behind),
             SlowPolicy::Skip => {}
             SlowPolicy::Latest => {
@@ -563,11 +652,17 @@ impl Subscriber {
             }
         }
         self.cursor = gap.position.sequence;
-        self.tell_gap(gap, out);
+        let is_told = self.tell_gap(gap, out);
+        if self.state == State::Ended {
+            return Turn::End;
+        }
         if let Some(values) = values {
             self.state = State::Values(Box::new(values));
         } else if self.is_finished(self.cursor) {
             self.state = State::Ended; // what is gone was the end
+        }
+        if !is_told {
+            return Turn::Yield;
         }
         self.has_sent(now);
         Turn::Deliver
@@ -651,10 +746,28 @@ impl Subscriber {
         if may_have_all { gap } else { gap.veiled() }
     }
 
-    fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) {
-        self.told = gap.position.sequence;
+    fn tell_entry(&mut self, entry: Arc<Entry>, out: &mut Vec<Output>) {
+        out.extend(self.take_retry().map(Output::Retry));
+        self.sent += 1;
+        self.told = entry.sequence;
+        out.push(Output::Entry(entry));
+    }
+
+    /// Tells a gap; false where that is not said in the stream. A bare one has no place for it: before the first event the head
+    /// of the response says it, and later the stream ends, so that the next one's head does.
+    fn tell_gap(&mut self, gap: Gap, out: &mut Vec<Output>) -> bool {
+        if self.is_bare() && !(self.looks_ahead() && out.is_empty()) {
+            self.end(EndReason::Gap);
+            return false;
+        }
         self.hub.counters.gaps.fetch_add(1, Relaxed);
+        if let Some(bare) = self.options.bare_mut() {
+            bare.missing.get_or_insert(gap.reason);
+            return false;
+        }
+        self.told = gap.position.sequence;
         out.push(Output::Gap(gap));
+        true
     }
 
     fn has_sent(&mut self, now: Instant) {

@@ -25,6 +25,7 @@ pub(crate) const SUBSCRIPTION: Form = Form {
         "format",
         "envelope",
         "control",
+        "bare",
         "last_event_id",
     ],
     not_yet: &["alive"],
@@ -44,6 +45,8 @@ pub(crate) struct SubscribeRequest {
     pub(crate) format: Format,
     /// The stream says by which id it is controlled.
     pub(crate) control: bool,
+    /// Events with data and nothing else.
+    pub(crate) bare: bool,
 }
 
 /// Where a subscription begins, unless it resumes.
@@ -66,6 +69,10 @@ impl SubscribeRequest {
         now: SystemTime,
     ) -> Result<Self, Problem> {
         let poll = query.truth("poll")?;
+        let (format, control, bare) = (format(query, headers)?, query.truth("control")?, query.truth("bare")?);
+        if bare {
+            check_bare(format, control)?;
+        }
         Ok(Self {
             matchers: matchers(path_topic, query)?,
             resume,
@@ -74,8 +81,9 @@ impl SubscribeRequest {
             limit: query.number("limit")?,
             poll,
             on_gap: on_gap(query)?,
-            format: format(query, headers)?,
-            control: query.truth("control")?,
+            format,
+            control,
+            bare,
         })
     }
 }
@@ -106,6 +114,21 @@ fn since(text: &str, now: SystemTime) -> Result<Start, Problem> {
         "none" => Ok(Start::Live),
         text => Ok(Start::Since(Bound::read("since", text, now)?, text.to_owned())),
     }
+}
+
+/// Can what it asks for be said in events with data and nothing else?
+fn check_bare(format: Format, control: bool) -> Result<(), Problem> {
+    if control {
+        return Err(Problem::invalid(
+            "bare=1 has no oyez.open that could tell the id of control=1; leave one of them away",
+        ));
+    }
+    if format == Format::Ndjson {
+        return Err(Problem::invalid(
+            "bare=1 is for event streams: NDJSON has no comment that keeps one open; leave it away",
+        ));
+    }
+    Ok(())
 }
 
 fn on_gap(query: &Query<'_>) -> Result<OnGap, Problem> {

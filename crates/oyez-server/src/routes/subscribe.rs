@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
-use oyez::{Event, LastEventId, StreamControl, Subscribe};
+use oyez::{ErrorKind, Event, LastEventId, Sse, StreamControl, Subscribe};
 use serde_json::json;
 
 use super::asked::Asked;
@@ -14,9 +14,17 @@ use crate::retry::retry;
 
 /// Answers when the stream has its place: what is wrong with it is a status, however long the history is looked through.
 pub(super) async fn answer(app: &App, asked: Asked<'_>) -> Response {
-    let reader = asked.reader();
+    let mut reader = asked.reader();
+    if asked.query.truth("bare") == Ok(true) {
+        // a refusal is a status to it, though it may be a browser
+        reader = LastEventId::new(reader.id().unwrap_or_default());
+    }
     let begun = match subscription(app, &asked, reader.clone()) {
-        Ok(subscribe) => subscribe.respond().await.map_err(|error| Problem::from_hub(&error, retry())),
+        Ok(subscribe) => match subscribe.respond().await {
+            // no failure: the reader has everything, and perhaps its head says what it has missed
+            Err(error) if error.kind() == ErrorKind::Ended => return Sse::refusal(&error, &reader).into_response(),
+            begun => begun.map_err(|error| Problem::from_hub(&error, retry())),
+        },
         Err(problem) => Err(problem),
     };
     match begun {
@@ -76,6 +84,9 @@ impl SubscribeRequest {
         }
         if !settings.stream_life.is_zero() {
             subscribe = subscribe.life(settings.stream_life);
+        }
+        if self.bare {
+            subscribe = subscribe.bare();
         }
         subscribe
             .resume(self.resume)

@@ -49,6 +49,7 @@ impl<E: Engine> World<E> {
                 self.told(reader, self.oracle.position(cursor));
             }
             Output::KeepAlive(None) => {}
+            Output::Retry(_) => panic!("it is not bare"),
         }
     }
 

@@ -371,6 +371,7 @@ impl<E: Engine> World<E> {
                 reader.last_id = cursor;
             }
             Output::KeepAlive(None) => {}
+            Output::Retry(_) => panic!("it is not bare"),
         }
     }
 

@@ -7,14 +7,14 @@ use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::{HeaderName, Method, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use crate::format::Format;
 use crate::handover::Handover;
 use crate::last_event_id::LastEventId;
 use crate::live::Live;
-use crate::response::Sse;
+use crate::response::{OYEZ_GAP, Sse};
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,16 @@ impl Asked {
 /// Waits until the stream of `response` has its place: what fails before its first byte is said with a status still.
 pub(crate) async fn begun<B>(response: &mut Response<B>, reader: &LastEventId) {
     let Some(handover) = response.extensions().get::<Handover>().cloned() else { return };
-    let Err(error) = handover.begun().await else { return };
+    let error = match handover.begun().await {
+        Ok(Some(reason)) => {
+            response.headers_mut().insert(OYEZ_GAP, HeaderValue::from_static(reason));
+            return;
+        }
+        Ok(None) => return,
+        Err(error) => error,
+    };
+    let none = LastEventId::none();
+    let reader = if handover.bare { &none } else { reader };
     let (parts, body) = Sse::refusal(&error, reader).into_http().into_parts();
     *response.status_mut() = parts.status;
     response.headers_mut().extend(parts.headers);

@@ -1,6 +1,7 @@
 //! The library as its users see it.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // tests may fail, and read the clock
 
+mod bare;
 mod child;
 mod connection;
 mod deletion;

@@ -14,6 +14,8 @@ pub(crate) struct Framing {
     pub(crate) format: Format,
     /// HTTP/1.1; else the end of the connection is the end of the stream.
     pub(crate) chunked: bool,
+    /// Its readers take events with data and nothing else.
+    pub(crate) bare: bool,
 }
 
 impl Framing {
@@ -33,6 +35,11 @@ impl Framing {
     /// The end of a stream.
     pub(crate) fn end(self) -> Bytes {
         Bytes::from_static(if self.chunked { b"0\r\n\r\n" } else { b"" })
+    }
+
+    /// Is the entry nothing that these readers are sent?
+    pub(crate) fn leaves_out(self, entry: &Entry) -> bool {
+        self.bare && entry.ended_topic().is_some()
     }
 
     /// `entry` as it goes to the socket of a reader that may have these private entries.
@@ -56,7 +63,7 @@ mod tests {
 
     #[track_caller]
     fn check(chunked: bool, piece: &Bytes, expected: &[u8]) {
-        let framing = Framing { format: Format::Sse, chunked };
+        let framing = Framing { format: Format::Sse, chunked, bare: false };
         let mut pieces = Vec::new();
         framing.pass(piece.clone(), |piece| pieces.push(piece));
         assert_eq!(pieces.concat(), expected);
@@ -70,7 +77,7 @@ mod tests {
         check(false, &Bytes::from_static(b"ab"), b"ab");
         let large = vec![b'x'; 0x1_0000];
         check(true, &large.clone().into(), &[b"10000\r\n", &large[..], b"\r\n"].concat());
-        let framing = Framing { format: Format::Sse, chunked: true };
+        let framing = Framing { format: Format::Sse, chunked: true, bare: false };
         assert_eq!((framing.end(), Framing { chunked: false, ..framing }.end()), ("0\r\n\r\n".into(), "".into()));
     }
 }

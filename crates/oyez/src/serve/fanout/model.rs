@@ -138,7 +138,8 @@ impl World {
             matchers.push(text.parse::<Matcher>().unwrap());
         }
         let format = *[Format::Envelope, Format::Ndjson].get(self.below(8)).unwrap_or(&Format::Sse);
-        let framing = Framing { format, chunked: self.below(3) > 0 };
+        let bare = format != Format::Ndjson && self.below(3) == 0;
+        let framing = Framing { format, chunked: self.below(3) > 0, bare };
         let grant = self.below(GRANTS.len());
         let readable = Readable::of(GRANTS[grant].iter().map(|text| text.parse().unwrap()));
         let group = self.groups.enter(&Arc::new(matchers), framing);
@@ -263,7 +264,7 @@ impl World {
         let upto = upto.unwrap_or(member.cursor);
         let due = |entry: &&Arc<Entry>| {
             let matches = entry.topics.iter().any(|topic| member.matchers.matches(topic));
-            let passes = member.may_have(entry);
+            let passes = member.is_sent(entry);
             matches && passes && entry.sequence > member.begun && entry.sequence <= upto
         };
         let mut expected = Vec::new();
@@ -295,6 +296,11 @@ impl Member {
 
     fn may_have(&self, entry: &Entry) -> bool {
         !entry.private || entry.topics.iter().any(|topic| self.may_know(topic))
+    }
+
+    /// Is it to get the entry? Who reads a bare stream gets no end.
+    fn is_sent(&self, entry: &Entry) -> bool {
+        self.may_have(entry) && !(self.framing.bare && entry.ended_topic().is_some())
     }
 
     /// What it is to be told of an entry's topics.
@@ -332,7 +338,7 @@ impl Member {
                 let Some(Read { entries, cursor, .. }) = read else { panic!("nothing is dropped here") };
                 let expired = log.expired(&entries, &self.matchers);
                 assert!(expired.contains(&true), "nothing has expired here");
-                let told = entries.iter().zip(expired).filter(|(entry, expired)| !expired && self.may_have(entry));
+                let told = entries.iter().zip(expired).filter(|(entry, expired)| !expired && self.is_sent(entry));
                 let told: Vec<_> = told
                     .map(|(entry, _)| (bytes(entry, &self.topics_of(entry), self.framing), entry.sequence))
                     .collect();
@@ -398,7 +404,7 @@ fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
     let mut world = World::new(1);
     let mut matchers = Matchers::default();
     matchers.push("a".parse().unwrap());
-    let group = world.groups.enter(&Arc::new(matchers), Framing { format: Format::Sse, chunked: true });
+    let group = world.groups.enter(&Arc::new(matchers), Framing { format: Format::Sse, chunked: true, bare: false });
     let publish = |world: &World, name: &str| {
         let publish = Publish::new(Topic::new(name).unwrap(), Event::data("x"));
         world.groups.core.append(vec![publish], 0).unwrap();

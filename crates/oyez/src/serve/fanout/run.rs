@@ -25,6 +25,7 @@ pub(crate) struct Run {
 }
 
 /// Entries that go into one run: all that match between two cursors.
+#[derive(Clone, Copy)]
 pub(crate) struct Stretch<'a> {
     pub(crate) from: u64,
     pub(crate) upto: u64,

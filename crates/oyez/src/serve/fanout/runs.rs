@@ -49,12 +49,20 @@ impl Runs {
         readable: impl FnOnce() -> &'r Readable,
         log: &Log,
     ) -> Which {
-        if !stretch.holds_private() {
+        let is_sent = |entry: &&Arc<Entry>| !name.framing.leaves_out(entry);
+        let sends_all = stretch.entries.iter().all(|entry| is_sent(&entry));
+        if sends_all && !stretch.holds_private() {
             self.shared = Some(made(stretch, name, &PUBLIC, log));
             return Which::Shared;
         }
+        let sent = stretch.entries.iter().filter(is_sent);
+        if !stretch.holds_private() {
+            let entries: Vec<Arc<Entry>> = sent.cloned().collect();
+            self.shared = Some(made(&Stretch { entries: &entries, ..*stretch }, name, &PUBLIC, log));
+            return Which::Shared;
+        }
         let readable = readable();
-        let entries: Vec<Arc<Entry>> = stretch.entries.iter().filter(|entry| entry.is_for(readable)).cloned().collect();
+        let entries: Vec<Arc<Entry>> = sent.filter(|entry| entry.is_for(readable)).cloned().collect();
         let run = made(&Stretch { entries: &entries, ..*stretch }, name, readable, log);
         self.apart.retain(|(of, _)| of != readable);
         if self.apart.len() == RUNS_APART {

@@ -15,6 +15,7 @@ use super::stream_id::StreamId;
 use crate::clock;
 use crate::control::StreamControl;
 use crate::feed::{Feed, FeedTurn};
+use crate::frame::retry_line;
 use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
 use crate::output::{Output, Turn};
 use crate::readable::{PUBLIC, Readable};
@@ -30,6 +31,8 @@ pub(crate) struct Stream {
     pub(crate) blocked: bool,
     /// The socket was blocked, and not all has been sent since: `rest` knows what the reader takes.
     pub(crate) stalling: bool,
+    /// Its first event still comes, and something stands before that.
+    pub(crate) has_preface: bool,
     pub(crate) state: State,
     /// The place of its hub on the thread, and of its group there; [`NO_HUB`] when somebody writes it by hand.
     pub(crate) hub: u32,
@@ -124,7 +127,17 @@ impl Stream {
         let mut push = |piece| backlog.push(piece);
         framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| framing.pass(piece, &mut push));
         self.fed = subscriber.place();
+        self.has_preface = subscriber.owes_retry();
         turn
+    }
+
+    /// Lets what stands before the first event wait, which its group brings now.
+    fn push_preface(&mut self) {
+        self.has_preface = false;
+        let Rest { source: Source::Subscriber(subscriber), framing, backlog, .. } = &mut *self.rest else { return };
+        if let Some(ms) = subscriber.take_retry() {
+            framing.pass(retry_line(ms), |piece| backlog.push(piece));
+        }
     }
 
     /// Takes what was written by hand, which then waits: as much as goes with one call, so that whoever writes waits for the
@@ -161,8 +174,11 @@ impl Stream {
         Ok(Flush::Done)
     }
 
-    /// Writes some of `bytes`, to a socket that is not blocked; tells how many it took.
+    /// Writes some of `bytes`, a run of entries, to a socket that is not blocked; tells how many it took.
     pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
+        if self.has_preface {
+            return self.write_on(bytes, now);
+        }
         let written = write(|| (&self.socket).write(bytes))?.unwrap_or_default();
         self.has_written(written);
         if written < bytes.len() {
@@ -171,8 +187,11 @@ impl Stream {
         Ok(written)
     }
 
-    /// Writes what waits and some of `bytes` behind it; tells how many of those the socket took.
+    /// Writes what waits and some of `bytes`, a run of entries, behind it; tells how many of those the socket took.
     pub(crate) fn write_on(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
+        if self.has_preface {
+            self.push_preface();
+        }
         let waiting = self.rest.backlog.bytes();
         let mut slices = self.rest.backlog.slices();
         if waiting == 0 || slices.len() == PIECES_MAX {

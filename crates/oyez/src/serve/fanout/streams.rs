@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -104,11 +105,12 @@ impl Streams {
             self.inbox.streams().end();
             return None;
         }
-        let Some((mut source, format)) = source_of(live) else {
+        let Some((mut source, format, pieces)) = source_of(live) else {
             self.inbox.streams().end(); // only what has begun is handed over
             return None;
         };
-        let framing = Framing { format, chunked };
+        let bare = matches!(&source, Source::Subscriber(subscriber) if subscriber.is_bare());
+        let framing = Framing { format, chunked, bare };
         let (hub, group) = match &mut source {
             Source::Feed(_) => (NO_HUB, 0),
             Source::Subscriber(subscriber) => self.enter(subscriber, framing),
@@ -120,12 +122,13 @@ impl Streams {
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
         let mut backlog = Backlog::default();
         backlog.push(head);
+        pieces.into_iter().for_each(|piece| framing.pass(piece, |piece| backlog.push(piece)));
         let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
         let (scheduled, waits) = (None, Waits::Nothing);
         let rest = Rest { id, source, framing, waker, backlog, scheduled, waits, discarded, listed };
         let rest = Box::new(rest);
-        let state = State::Driven;
-        self.streams.insert(Stream { socket, blocked: false, stalling: false, state, hub, group, fed, control, rest });
+        let (blocked, stalling, has_preface, state) = (false, false, false, State::Driven);
+        self.streams.insert(Stream { socket, blocked, stalling, has_preface, state, hub, group, fed, control, rest });
         Some(key)
     }
 
@@ -242,12 +245,13 @@ impl Streams {
     }
 }
 
-/// Who says what comes next, and in which format.
-fn source_of(live: Live) -> Option<(Source, Format)> {
+/// Who says what comes next, in which format, and what was said already.
+fn source_of(live: Live) -> Option<(Source, Format, VecDeque<Bytes>)> {
     match live {
-        Live::Feed(feed) => Some((Source::Feed(feed), Format::Sse)),
+        Live::Feed(feed) => Some((Source::Feed(feed), Format::Sse, VecDeque::new())),
         Live::Subscriber(pump) => {
-            pump.into_parts().map(|(subscriber, format)| (Source::Subscriber(subscriber), format))
+            let (subscriber, format, pieces) = pump.into_parts()?;
+            Some((Source::Subscriber(subscriber), format, pieces))
         }
         Live::Refused(_) => None,
     }
