@@ -62,9 +62,9 @@ impl Retention {
         self
     }
 
-    /// Must the oldest entry, which is so many milliseconds old, go?
-    pub(crate) fn is_exceeded(&self, kept: Retained, oldest_ms: u64) -> bool {
-        let too_old = self.age.is_some_and(|age| u128::from(oldest_ms) > age.as_millis());
+    /// Must the oldest entry go? `age_ms` says how many milliseconds old it is, where that matters.
+    pub(crate) fn is_exceeded(&self, kept: Retained, age_ms: impl Fn() -> u64) -> bool {
+        let too_old = self.age.is_some_and(|age| u128::from(age_ms()) > age.as_millis());
         kept.entries > self.events || kept.bytes > self.bytes || too_old
     }
 }

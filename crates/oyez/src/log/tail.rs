@@ -329,7 +329,7 @@ impl Tail {
             self.trim_slack();
             let Some(oldest) = self.oldest().cloned() else { return };
             let kept = Retained { bytes: self.bytes(), ..self.history };
-            if !self.retention.is_exceeded(kept, self.clock().age_ms(oldest.time_ms, now_ms)) {
+            if !self.retention.is_exceeded(kept, || self.clock().age_ms(oldest.time_ms, now_ms)) {
                 return;
             }
             self.leave_history(&oldest);
