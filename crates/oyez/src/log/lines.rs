@@ -29,8 +29,8 @@ impl Lines {
                 return line.clone();
             }
         }
-        // what is made is never shorter by much
-        let may_be_large = Large::is_one(2 * entry.frame().chunk().len());
+        // JSON makes six bytes of one at worst
+        let may_be_large = Large::is_one(6 * entry.frame().chunk().len());
         if let Some(chunk) = may_be_large.then(|| self.large.find(entry.sequence)).flatten() {
             return Frame::of_whole_chunk(chunk);
         }
