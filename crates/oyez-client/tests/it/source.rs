@@ -267,7 +267,7 @@ fn redirects_are_followed_and_credentials_stay_with_their_origin() {
 fn cookies_are_kept_for_their_origin_if_asked_for() {
     let (server, other) = (Server::new(), Server::new());
     let own = builder(&server.url("/x")).cookies(true).header("Cookie", "mine=1").unwrap();
-    let _reader = Reader::start(own);
+    let reader = Reader::start(own);
     server.accept().answer("503 Service Unavailable", "set-cookie: node=a; Path=/\r\nretry-after: 0\r\n", "");
     let mut connection = server.accept();
     assert_eq!(connection.header("cookie"), Some("mine=1; node=a"));
@@ -281,11 +281,15 @@ fn cookies_are_kept_for_their_origin_if_asked_for() {
     connection.open_with("content-type: text/event-stream\r\nset-cookie: theirs=1\r\n");
     drop(connection);
     assert_eq!(server.accept().header("cookie"), Some("mine=1; node=b"));
+    drop(reader);
+}
 
-    let reader = Reader::start(builder(&server.url("/x")));
+#[test]
+fn cookies_are_not_kept_unless_asked_for() {
+    let server = Server::new();
+    let _reader = Reader::start(builder(&server.url("/x")));
     server.accept().open_with("content-type: text/event-stream\r\nset-cookie: node=a\r\n");
     assert_eq!(server.accept().header("cookie"), None);
-    drop(reader);
 }
 
 #[test]
