@@ -18,7 +18,7 @@ use axum::extract::{Json, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use oyez::{Error, Event, Hub, LastEventId, Publish, Retention, Topic};
+use oyez::{Error, Event, Hub, LastEventId, Retention, Sse};
 use serde::Deserialize;
 
 #[tokio::main]
@@ -59,28 +59,32 @@ async fn ask(State(answers): State<Answers>, Json(ask): Json<Ask>) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, format!("/answers/{answer}"))]).into_response()
 }
 
-/// The model knows nothing of readers: there may be none or many. One that fails in the middle returns before the end, and
-/// its readers can tell.
+/// The model knows nothing of readers: there may be none or many. One that fails in the middle drops its writer, and that
+/// says so and ends the topic.
 async fn write(hub: Hub, answer: u64, question: String) -> Result<(), Error> {
-    let topic = Topic::new(&format!("answers/{answer}"))?;
+    let writer = hub.writer(format!("answers/{answer}"))?;
     for token in tokens(&question) {
-        hub.publish(&topic, Event::data(token)).await?;
+        writer.publish(token).await?;
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     // an hour later nobody needs it any more
-    hub.publish_batch(vec![Publish::end(topic).ttl(Duration::from_secs(3_600))?]).await?;
+    writer.end_with_ttl(Duration::from_secs(3_600)).await?;
     Ok(())
 }
 
 /// From the first word for a page that is new, behind the last one for an `EventSource` that was cut off. When all has been
 /// read the stream ends, and who comes back behind its end is answered 204: an `EventSource` stays away then.
-async fn follow(State(answers): State<Answers>, Path(answer): Path<u64>, resume: LastEventId) -> Response {
+async fn follow(
+    State(answers): State<Answers>,
+    Path(answer): Path<u64>,
+    resume: LastEventId,
+) -> Result<Sse, StatusCode> {
     if !(1..=answers.begun.load(Ordering::Relaxed)).contains(&answer) {
-        return StatusCode::NOT_FOUND.into_response();
+        return Err(StatusCode::NOT_FOUND);
     }
     let topic = format!("answers/{answer}");
     let retry = Duration::from_millis(500); // one answer at a time: nobody comes back in crowds
-    answers.hub.subscribe(&topic).earliest().resume(resume).retry(retry).into_response().into_response()
+    Ok(answers.hub.subscribe(topic).earliest().resume(resume).retry(retry).into_response())
 }
 
 /// The same words for the same question, as from a model without temperature. The white space is part of a token.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::{Json, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use oyez::{Access, Hub, JsonPayload, LastEventId, Limits, Matcher, Retention, Sse, Topic};
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,7 @@ struct Wanted {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut limits = Limits::default();
-    limits.subscribers_max = 10_000;
+    let limits = Limits::default().subscribers_max(10_000);
     let hub = Hub::<Order>::builder().history(Retention::last(10_000)).limits(limits).build();
     let app = Router::new()
         .route("/orders/{region}", get(subscribe).post(publish))
@@ -54,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `/orders/eu` is one region, `/orders/*` all that the caller may read.
+/// `/orders/eu` is one region, `/orders/*` all that the caller may read: a pattern is asked for by name.
 async fn subscribe(
     State(hub): State<Hub<Order>>,
     Path(region): Path<String>,
@@ -62,7 +61,7 @@ async fn subscribe(
     resume: LastEventId,
     headers: HeaderMap,
 ) -> Sse {
-    hub.subscribe(&format!("orders/{region}"))
+    hub.subscribe_pattern(format!("orders/{region}"))
         .last(wanted.last)
         .resume(resume) // beats `last`: an EventSource comes back with the same query
         .access(Caller::of(&headers))
@@ -76,13 +75,14 @@ async fn publish(
     Path(region): Path<String>,
     headers: HeaderMap,
     Json(order): Json<Order>,
-) -> Result<String, (StatusCode, String)> {
+) -> Result<String, Response> {
     let topic = format!("orders/{region}");
     if !Caller::of(&headers).may(&topic) {
-        return Err((StatusCode::FORBIDDEN, format!("not allowed to publish to {topic}")));
+        return Err((StatusCode::FORBIDDEN, format!("not allowed to publish to {topic}")).into_response());
     }
-    let id = hub.publish(&topic, order).await;
-    id.map(|id| id.to_string()).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+    // an error of the hub is a response with the status of its kind
+    let id = hub.publish(topic, order).await.map_err(IntoResponse::into_response)?;
+    Ok(id.to_string())
 }
 
 /// What one caller may read and write. It is asked for every event, replayed or live, so that `*` shows nobody too much.
@@ -119,20 +119,7 @@ impl Access for Caller {
 
 /// The text format of Prometheus. Topics and ids are never labels: there is no bound to them.
 async fn metrics(State(hub): State<Hub<Order>>) -> impl IntoResponse {
-    let stats = hub.stats();
-    let page: String = [
-        ("oyez_subscribers", "gauge", stats.subscribers),
-        ("oyez_published_total", "counter", stats.published),
-        ("oyez_delivered_total", "counter", stats.delivered),
-        ("oyez_refused_total", "counter", stats.refused),
-        ("oyez_gaps_total", "counter", stats.gaps),
-        ("oyez_history_entries", "gauge", stats.history_entries),
-        ("oyez_history_bytes", "gauge", stats.history_bytes),
-    ]
-    .iter()
-    .map(|(name, kind, value)| format!("# TYPE {name} {kind}\n{name} {value}\n"))
-    .collect();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page)
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], hub.stats().to_prometheus())
 }
 
 /// Ctrl-C, or what systemd, Docker and Kubernetes send.

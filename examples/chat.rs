@@ -54,15 +54,12 @@ struct Chat {
     people: Arc<Mutex<HashMap<Topic, usize>>>,
 }
 
-async fn listen(State(chat): State<Chat>, Path(room): Path<String>, resume: LastEventId) -> Sse {
+async fn listen(State(chat): State<Chat>, Path(room): Path<String>, resume: LastEventId) -> Result<Sse, Error> {
     // a topic and not a pattern: `/rooms/*` is not a way to listen everywhere
-    let room = match Topic::new(&format!("rooms/{room}")) {
-        Ok(room) => room,
-        Err(error) => return Sse::refusal(&error, &resume),
-    };
+    let room = Topic::new(&format!("rooms/{room}"))?;
     let place = chat.enter(&room);
-    // a reader that comes back with its last id begins behind that, and not 50 lines back
-    chat.hub.subscribe(room).last(50).resume(resume).hold(place).into_response()
+    // a reader that comes back with its last id begins after that, and not 50 lines back
+    Ok(chat.hub.subscribe(room).last(50).resume(resume).hold(place).into_response())
 }
 
 /// Only `application/json` is taken, which no other site's page can send here unasked.
@@ -70,9 +67,9 @@ async fn say(
     State(chat): State<Chat>,
     Path(room): Path<String>,
     Json(message): Json<Message>,
-) -> Result<StatusCode, (StatusCode, String)> {
-    let published = chat.hub.publish(&format!("rooms/{room}"), Line::Said(message)).await;
-    published.map(|_| StatusCode::NO_CONTENT).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+) -> Result<StatusCode, Error> {
+    chat.hub.publish(format!("rooms/{room}"), Line::Said(message)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Somebody in a room. Dropped with the stream that holds it, however that ends.

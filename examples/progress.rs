@@ -17,7 +17,7 @@ use axum::extract::{Json, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use oyez::{Error, Event, Hub, LastEventId, Publish, Retention, Topic};
+use oyez::{Error, Event, Hub, LastEventId, Retention, Sse};
 use serde::Deserialize;
 
 #[tokio::main]
@@ -58,25 +58,26 @@ async fn start(State(jobs): State<Jobs>, Json(order): Json<Order>) -> Response {
     (StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{job}"))]).into_response()
 }
 
-/// The job knows nothing of readers: there may be none or many.
+/// The job knows nothing of readers: there may be none or many. One that fails in the middle drops its writer, which says
+/// so and ends the topic.
 async fn work(hub: Hub, job: u64, pages: u32) -> Result<(), Error> {
-    let topic = Topic::new(&format!("jobs/{job}"))?;
+    let writer = hub.writer(format!("jobs/{job}"))?;
     for page in 0..pages {
-        hub.publish(&topic, Event::data((100 * page / pages).to_string())).await?;
+        writer.publish((100 * page / pages).to_string()).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let done = Event::data(format!("{pages} pages")).event("done")?;
-    hub.publish_batch(vec![Publish::new(topic.clone(), done), Publish::end(topic)]).await?;
+    writer.publish(format!("{pages} pages")).event("done").await?;
+    writer.end().await?;
     Ok(())
 }
 
 /// From the start for a page that is new, behind the last id for an `EventSource` that was cut off. To one that comes back behind
 /// the end this answers 204: stay away.
-async fn follow(State(jobs): State<Jobs>, Path(job): Path<u64>, resume: LastEventId) -> Response {
+async fn follow(State(jobs): State<Jobs>, Path(job): Path<u64>, resume: LastEventId) -> Result<Sse, StatusCode> {
     if !(1..=jobs.started.load(Ordering::Relaxed)).contains(&job) {
-        return StatusCode::NOT_FOUND.into_response();
+        return Err(StatusCode::NOT_FOUND);
     }
-    jobs.hub.subscribe(&format!("jobs/{job}")).earliest().resume(resume).into_response().into_response()
+    Ok(jobs.hub.subscribe(format!("jobs/{job}")).earliest().resume(resume).into_response())
 }
 
 const PAGE: &str = r#"<!doctype html>

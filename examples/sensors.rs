@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Json, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use axum::{Router, routing::get};
 use oyez::{Error, Event, EventId, Hub, LastEventId, Retention, Sse};
 use serde::Serialize;
@@ -37,8 +37,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// `*` is all sensors: a pattern is asked for by name.
 async fn subscribe(State(hub): State<Hub>, Path(name): Path<String>, resume: LastEventId) -> Sse {
-    hub.subscribe(&format!("sensors/{name}")).last(2).resume(resume).into_response()
+    hub.subscribe_pattern(format!("sensors/{name}")).last(2).resume(resume).into_response()
 }
 
 /// Only a content type that forms cannot have: no other site's page can send it here unasked.
@@ -47,17 +48,17 @@ async fn publish(
     Path(name): Path<String>,
     headers: HeaderMap,
     reading: Bytes,
-) -> Result<String, (StatusCode, String)> {
+) -> Result<String, Response> {
     if headers.get(header::CONTENT_TYPE).is_none_or(|is| is != "application/octet-stream") {
-        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/octet-stream".to_owned()));
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/octet-stream").into_response());
     }
-    let id = send(&hub, &name, &reading).await;
-    id.map(|id| id.to_string()).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+    let id = send(&hub, &name, &reading).await.map_err(IntoResponse::into_response)?;
+    Ok(id.to_string())
 }
 
 /// The type of the event is the sensor's name, so that a page can tell them apart on one connection.
 async fn send(hub: &Hub, name: &str, reading: &[u8]) -> Result<EventId, Error> {
-    hub.publish(&format!("sensors/{name}"), Event::base64(reading).event(name)?).await
+    hub.publish(format!("sensors/{name}"), Event::base64(reading)).event(name).await
 }
 
 /// Bytes of the readings that are kept, and what they became.
@@ -74,7 +75,7 @@ struct Overhead {
 
 /// Reads the stream as anybody would, up to now, and counts.
 async fn overhead(State(hub): State<Hub>, Path(name): Path<String>) -> Result<Json<Overhead>, StatusCode> {
-    let stream = hub.subscribe(&format!("sensors/{name}")).earliest().poll().into_response();
+    let stream = hub.subscribe_pattern(format!("sensors/{name}")).earliest().poll().into_response();
     let body = to_bytes(stream.into_response().into_body(), usize::MAX).await;
     let stream = String::from_utf8(body.map(Vec::from).unwrap_or_default()).unwrap_or_default();
     let mut sum = Overhead::default();

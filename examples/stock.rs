@@ -57,7 +57,7 @@ async fn quotes(
     if symbol != "*" && SHARES.iter().all(|(share, _)| *share != symbol) {
         return Err(StatusCode::NOT_FOUND);
     }
-    let subscribe = hub.subscribe(&format!("quotes/{symbol}")).last(200).resume(resume);
+    let subscribe = hub.subscribe_pattern(format!("quotes/{symbol}")).last(200).resume(resume);
     Ok(subscribe.filter(move |quote: &Quote| quote.change.abs() >= wanted.change).into_response())
 }
 
@@ -70,7 +70,7 @@ async fn trade(hub: Hub<Quote>) -> Result<(), Box<dyn std::error::Error + Send +
             *price = (*price + first * step / 100.0).max(0.01);
             let change = two_digits((*price / first - 1.0) * 100.0);
             let quote = Quote { symbol: (*symbol).to_owned(), price: two_digits(*price), change };
-            hub.publish(&format!("quotes/{symbol}"), quote).await?;
+            hub.publish(format!("quotes/{symbol}"), quote).await?;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -50,7 +50,7 @@ fn decode(mut bytes: &[u8]) -> Vec<Item> {
 /// `event` as its reader sees it: line ends are LF.
 fn read(event: &Event) -> Item {
     let mut read = Event::data(event.data_str().replace("\r\n", "\n").replace('\r', "\n"));
-    read = event.event_type().cloned().into_iter().fold(read, Event::with_type);
+    read = event.event_type().map(|name| EventType::new(name).unwrap()).into_iter().fold(read, Event::with_type);
     read = event.event_id().cloned().into_iter().fold(read, Event::with_id);
     Item::Event(event.reconnection_time().into_iter().fold(read, Event::retry))
 }

@@ -80,7 +80,7 @@ fn any_last_event_id_is_read() {
 }
 
 fn read_one(hub: &Hub, from: LastEventId) -> Option<String> {
-    let mut stream = hub.subscribe("*").resume(from).poll().into_stream().expect("a stream");
+    let mut stream = hub.subscribe_pattern("*").resume(from).poll().into_stream().expect("a stream");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(stream.next())?.event().map(|delivery| delivery.value.data_str().to_owned())
 }

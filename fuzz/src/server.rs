@@ -159,7 +159,7 @@ impl World {
 
     fn newest(&self, number: u64) -> Vec<String> {
         let number = usize::try_from(number).expect("a small number");
-        let mut stream = self.hub.subscribe("*").last(number).poll().into_stream().expect("a stream");
+        let mut stream = self.hub.subscribe_pattern("*").last(number).poll().into_stream().expect("a stream");
         let mut found = Vec::new();
         self.runtime.block_on(async {
             while let Some(item) = stream.next().await {

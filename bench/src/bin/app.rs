@@ -24,9 +24,7 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn subscribe(State(hub): State<Hub<String>>, Path(topics): Path<String>, resume: LastEventId) -> Sse {
-    let mut topics = topics.split(',');
-    let first = hub.subscribe(topics.next().unwrap_or_default());
-    topics.fold(first, |subscription, topic| subscription.and(topic)).resume(resume).into_response()
+    hub.subscribe_all(topics.split(',')).resume(resume).into_response()
 }
 
 async fn publish(
@@ -34,6 +32,6 @@ async fn publish(
     Path(topic): Path<String>,
     body: String,
 ) -> Result<String, (StatusCode, String)> {
-    let id = hub.publish(&topic, body).await.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    let id = hub.publish(topic, body).await.map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
     Ok(id.to_string())
 }

@@ -229,7 +229,7 @@ async fn open(directory: &Path) -> Outcome {
     println!("open in {:.3} s: {} entries", started.elapsed().as_secs_f64(), hub.stats().history_entries);
     for matcher in ["*", "quiet", "busy/7", "*/7"] {
         let started = Instant::now();
-        let mut stream = hub.subscribe(matcher).earliest().poll().into_stream()?;
+        let mut stream = hub.subscribe_pattern(matcher).earliest().poll().into_stream()?;
         let mut events = 0;
         while let Some(item) = stream.next().await {
             if let StreamItem::Event(_) = item {

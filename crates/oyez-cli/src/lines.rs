@@ -256,14 +256,7 @@ fn certain(lines: u64) -> String {
 }
 
 fn like(template: &Event, data: String) -> Event {
-    let mut event = Event::data(data);
-    if let Some(event_type) = template.event_type() {
-        event = event.with_type(event_type.clone());
-    }
-    if let Some(time) = template.reconnection_time() {
-        event = event.retry(time);
-    }
-    event
+    template.clone().without_id().with_data(data)
 }
 
 /// No less than `text` has as a JSON string.

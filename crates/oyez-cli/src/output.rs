@@ -54,7 +54,7 @@ pub(crate) enum Line<'a> {
 impl<'a> Line<'a> {
     pub(crate) fn event(event: &'a Event, last_event_id: Option<&'a EventId>) -> Self {
         Self::Event {
-            event_type: event.event_type().map_or("message", |event_type| event_type),
+            event_type: event.event_type().unwrap_or("message"),
             data: event.data_str(),
             id: last_event_id.map_or("", |id| id),
             retry: event.reconnection_time().map(milliseconds),

@@ -33,7 +33,7 @@ impl Batch {
         let line = Line {
             topics: topic,
             data: event.data_str(),
-            event: event.event_type().map(|event_type| &**event_type),
+            event: event.event_type(),
             id: event.event_id().map(|id| &**id),
             retry: event.reconnection_time().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };

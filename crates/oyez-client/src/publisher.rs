@@ -116,11 +116,8 @@ impl Publisher {
     pub async fn publish(&self, event: &Event) -> Result<EventId, Error> {
         let mut request = self.request.clone();
         let retry = event.reconnection_time().map(|time| time.as_millis().to_string());
-        let parameters = [
-            ("event", event.event_type().map(|event_type| &**event_type)),
-            ("id", event.event_id().map(|id| &**id)),
-            ("retry", retry.as_deref()),
-        ];
+        let parameters =
+            [("event", event.event_type()), ("id", event.event_id().map(|id| &**id)), ("retry", retry.as_deref())];
         for (name, value) in parameters {
             if let Some(value) = value {
                 request.url.query_pairs_mut().append_pair(name, value);

@@ -123,8 +123,8 @@ impl Event {
 
     /// The type that was set; `None` is the default type `message`.
     #[must_use]
-    pub fn event_type(&self) -> Option<&EventType> {
-        self.event_type.as_ref()
+    pub fn event_type(&self) -> Option<&str> {
+        self.event_type.as_deref()
     }
 
     /// The id that this event itself carries. The last event id in force may come from an earlier one.

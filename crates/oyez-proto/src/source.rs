@@ -286,7 +286,7 @@ impl Default for EventSource {
 }
 
 fn hub_word(event: Event) -> Delivery {
-    match event.event_type().map(|event_type| &**event_type) {
+    match event.event_type() {
         Some("oyez.gap") => Delivery::Gap(event),
         Some("oyez.end") => Delivery::End(event),
         Some("oyez.open") => Delivery::Session(event),

@@ -1,9 +1,11 @@
 //! The page for Prometheus: what the server counts, and the figures of its hub.
 
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::StatusCode;
-use oyez::HubStats;
+use oyez::{Figure, FigureKind, HubStats};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -86,64 +88,38 @@ impl Default for Metrics {
 }
 
 fn register_hub(registry: &mut Registry, hub: &HubStats) {
-    let gauges = [
-        ("subscribers", "Streams that are open", hub.subscribers),
-        ("lag_max", "Most entries that an open stream has still to read", hub.lag_max),
-        ("history_entries", "Entries that a resume can still reach", hub.history_entries),
-        ("topics", "Topics that have entries in the history", hub.topics),
-        ("latest_values", "Values kept: the newest entry of each topic and key", hub.latest_values),
-    ];
-    for (name, help, value) in gauges {
-        registry.register(name, help, ConstGauge::new(gauge(value)));
-    }
-    let bytes = ConstGauge::new(gauge(hub.history_bytes));
-    registry.register_with_unit("history", "Memory of the history, index and topic names counted", Unit::Bytes, bytes);
-    let bytes = ConstGauge::new(gauge(hub.latest_bytes));
-    let help = "Memory of the table of values, and of those that the history does not hold any more";
-    registry.register_with_unit("latest", help, Unit::Bytes, bytes);
-
-    let ahead = ConstGauge::new(hub.clock_ahead_ms as f64 / 1_000.0);
-    let help = "How far the log's own time is ahead of this machine's, after a clock that was wrong";
-    registry.register_with_unit("clock_ahead", help, Unit::Seconds, ahead);
-
-    let positions = [
-        ("head_sequence", "Sequence of the newest entry; starts again when the log is new", Some(&*hub.head)),
-        ("oldest_sequence", "Sequence of the oldest entry kept", hub.oldest.as_deref()),
-    ];
-    for (name, help, id) in positions {
-        if let Some(sequence) = id.and_then(sequence) {
-            registry.register(name, help, ConstGauge::new(gauge(sequence)));
+    let mut families: HashMap<&str, LabelledCounter> = HashMap::new();
+    for Figure { name, kind, help, label, value, .. } in hub.figures() {
+        let name = name.strip_prefix("oyez_").expect("figures of a hub are ours");
+        match (kind, label) {
+            (FigureKind::Counter, None) => registry.register(counter_name(name), help, ConstCounter::new(value)),
+            (FigureKind::Counter, Some(label)) => {
+                let family = families.entry(name).or_insert_with(|| {
+                    let family = LabelledCounter::default();
+                    registry.register(counter_name(name), help, family.clone());
+                    family
+                });
+                family.get_or_create(&[label]).inc_by(value);
+            }
+            (FigureKind::Gauge, _) => register_gauge(registry, name, help, value),
         }
     }
+}
 
-    let counters = [
-        ("published", "Entries appended", hub.published),
-        ("delivered", "Events handed to streams, replayed ones included", hub.delivered),
-        ("gaps", "Gaps told to streams", hub.gaps),
-        ("refused", "Subscriptions refused because of a bound, a drain or a missing right", hub.refused),
-        ("torn_writes", "Writes that had been cut off when the history was opened", hub.torn_writes),
-    ];
-    for (name, help, value) in counters {
-        registry.register(name, help, ConstCounter::new(value));
+fn register_gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
+    let gauge = ConstGauge::new(value);
+    if let Some(name) = name.strip_suffix("_bytes") {
+        registry.register_with_unit(name, help, Unit::Bytes, gauge);
+    } else if let Some(name) = name.strip_suffix("_seconds") {
+        registry.register_with_unit(name, help, Unit::Seconds, gauge);
+    } else {
+        registry.register(name, help, gauge);
     }
-    let ended = Family::<[Label; 1], Counter>::default();
-    let reasons = [
-        ("left", hub.ended.left),
-        ("complete", hub.ended.complete),
-        ("life", hub.ended.life),
-        ("drain", hub.ended.drain),
-        ("dropped", hub.ended.dropped),
-        ("behind", hub.ended.behind),
-        ("stalled", hub.ended.stalled),
-        ("panic", hub.ended.panic),
-        ("storage", hub.ended.storage),
-        ("expired", hub.ended.expired),
-        ("gap", hub.ended.gap),
-    ];
-    for (reason, value) in reasons {
-        ended.get_or_create(&[("reason", reason)]).inc_by(value);
-    }
-    registry.register("streams_ended", "Streams that have ended, by reason", ended);
+}
+
+/// The registry gives a counter its ending.
+fn counter_name(name: &str) -> &str {
+    name.strip_suffix("_total").unwrap_or(name)
 }
 
 /// Nothing where there is no `/proc`.
@@ -155,11 +131,6 @@ fn register_process(registry: &mut Registry) {
         let help = "Memory that is resident";
         registry.register_with_unit("resident_memory", help, Unit::Bytes, ConstGauge::new(gauge(resident)));
     }
-}
-
-/// The number in an id `EPOCH:SEQUENCE`.
-fn sequence(id: &str) -> Option<u64> {
-    id.rsplit_once(':')?.1.parse().ok()
 }
 
 fn class(status: StatusCode) -> &'static str {
@@ -178,14 +149,13 @@ fn gauge(value: u64) -> i64 {
 
 /// Name and value.
 type Label = (&'static str, &'static str);
+type LabelledCounter = Family<[Label; 1], Counter<f64, AtomicU64>>;
 
 /// From what memory takes to what a slow disk takes.
 const PUBLISH_SECONDS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use oyez::{Event, Hub};
 
     use super::*;
@@ -231,7 +201,7 @@ mod tests {
     async fn page_has_the_figures_of_server_and_hub() {
         let hub = Hub::<Event>::new();
         hub.publish("a\"b", Event::data("x")).await.unwrap();
-        let mut stream = hub.subscribe("*").earliest().into_stream().unwrap();
+        let mut stream = hub.subscribe_pattern("*").earliest().into_stream().unwrap();
         stream.next().await.unwrap();
         let metrics = Metrics::new();
         metrics.answered("publish", StatusCode::OK);

@@ -1,8 +1,11 @@
 //! One reader and one writer, without a hub.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
 use oyez_proto::{Event, encode_comment};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -80,6 +83,40 @@ impl Connection {
         self.send_frame(frame.freeze()).await
     }
 
+    /// Sends each event of `stream`, as fast as its reader takes them, and closes the connection when that ends. The stream
+    /// is dropped when the reader has gone.
+    ///
+    /// # Errors
+    /// The first error of the stream, at which the connection is closed.
+    ///
+    /// ```
+    /// # use futures_core::Stream;
+    /// # use std::convert::Infallible;
+    /// use oyez::{Connection, Sse};
+    /// fn progress(percents: impl Stream<Item = Result<String, Infallible>> + Send + 'static) -> Sse {
+    ///     let (connection, response) = Connection::open();
+    ///     tokio::spawn(connection.forward(percents));
+    ///     response
+    /// }
+    /// ```
+    pub async fn forward<S, V, E>(self, stream: S) -> Result<(), E>
+    where
+        S: Stream<Item = Result<V, E>>,
+        V: Into<Event>,
+    {
+        let mut stream = std::pin::pin!(stream);
+        loop {
+            let event = tokio::select! {
+                event = poll_fn(|cx| stream.as_mut().poll_next(cx)) => event,
+                () = self.closed() => return Ok(()),
+            };
+            let Some(event) = event.transpose()? else { return Ok(()) };
+            if self.send(event).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Resolves when the reader has gone or the connection was closed.
     pub async fn closed(&self) {
         // the sender is ours and lives: an error cannot be
@@ -99,5 +136,39 @@ impl Connection {
             sent = frames.send(frame) => sent.map_err(|_| closed()),
             () = self.closed() => Err(closed()),
         }
+    }
+}
+
+impl Sse {
+    /// The response that streams `stream`, to this reader only: what axum's own `Sse::new` takes. A [`Connection`] with its
+    /// keep-alives, its place in a drain and its bound on what waits; the stream is read by a task of its own, and dropped
+    /// when the reader has gone. At an error the response ends, and an `EventSource` comes back.
+    ///
+    /// For a stream without errors: `stream.map(Ok::<_, std::convert::Infallible>)`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// # use futures_core::Stream;
+    /// use oyez::{Event, Sse};
+    /// async fn counts(counts: impl Stream<Item = Result<Event, std::io::Error>> + Send + 'static) -> Sse {
+    ///     Sse::from_stream(counts)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn from_stream<S, V, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<V, E>> + Send + 'static,
+        V: Into<Event> + Send,
+        E: fmt::Display + Send,
+    {
+        let (connection, response) = Connection::open();
+        tokio::spawn(async move {
+            if let Err(error) = connection.forward(stream).await {
+                tracing::debug!(%error, "a stream ended by an error of its own");
+            }
+        });
+        response
     }
 }

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use crate::limits::{Limits, at_most};
 use crate::log::{Admission, Appender, Batch, Departure, Entry, Log, OnDrop, Published, Remains, Visible};
 use crate::once::IdempotencyKey;
-use crate::publish::Publish;
 use crate::random::Random;
 use crate::shard::Shard;
 use crate::stats::{Counters, HubStats};
+use crate::submission::Submission;
 use crate::sync::RwLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::{Error, ErrorKind, Topic};
@@ -85,23 +85,22 @@ impl Core {
         started.map(|()| core)
     }
 
-    /// [`Core::append_once`], which waits until the batch is as durable as configured.
-    pub(crate) async fn publish(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Published, Error> {
+    /// [`Core::append`], which waits until the batch is as durable as configured.
+    pub(crate) async fn publish(
+        &self,
+        batch: Vec<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Published, Error> {
         match &self.appends {
-            Appends::Here => self.append_once(batch, key, self.log.clock.ms()),
+            Appends::Here => self.append(batch, key, self.log.clock.ms()),
             Appends::By(appender) => appender.append(self.checked(batch, key)?).await,
         }
     }
 
-    /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns.
-    pub(crate) fn append(&self, batch: Vec<Publish>, now_ms: u64) -> Result<Vec<EventId>, Error> {
-        self.append_once(batch, None, now_ms).map(|published| published.ids)
-    }
-
-    /// [`Core::append`], but with a key only once.
-    pub(crate) fn append_once(
+    /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns. With a key only once. For logs in memory.
+    pub(crate) fn append(
         &self,
-        batch: Vec<Publish>,
+        batch: Vec<Submission>,
         key: Option<IdempotencyKey>,
         now_ms: u64,
     ) -> Result<Published, Error> {
@@ -115,7 +114,7 @@ impl Core {
         Ok(published)
     }
 
-    fn checked(&self, batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
+    fn checked(&self, batch: Vec<Submission>, key: Option<IdempotencyKey>) -> Result<Batch, Error> {
         self.check_open()?;
         at_most("events in one batch", batch.len(), self.limits.batch_events_max)?;
         let single = batch.len() == 1;

@@ -128,9 +128,18 @@ impl Error {
 
     /// An [`ErrorKind::Invalid`] for a [`Payload`](crate::Payload) of your own that cannot be encoded or decoded.
     pub fn payload(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::caused(ErrorKind::Invalid, "payload cannot be converted", cause)
+    }
+
+    /// An error with its cause, which its text ends with.
+    pub(crate) fn caused(
+        kind: ErrorKind,
+        what: &str,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         let cause = cause.into();
-        let message = format!("payload cannot be converted: {cause}").into();
-        Self { kind: ErrorKind::Invalid, message, cause: Some(cause), gap: None }
+        let message = format!("{what}: {cause}").into();
+        Self { kind, message, cause: Some(cause), gap: None }
     }
 
     /// What the caller can do about it.

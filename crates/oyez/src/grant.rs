@@ -16,17 +16,16 @@ use crate::{Matcher, Topic};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use oyez::{Event, Grant, Hub, Publish, Topic};
+/// use oyez::{Event, Grant, Hub};
 ///
 /// let hub = Hub::<Event>::new();
 /// for user in ["ada", "bob"] {
-///     let topic = Topic::new(&format!("users/{user}"))?;
-///     hub.publish_batch(vec![Publish::new(topic, Event::data(format!("for {user}"))).private()]).await?;
+///     hub.publish(format!("users/{user}"), format!("for {user}")).private().await?;
 /// }
-/// hub.publish("users/all", Event::data("for everyone")).await?;
+/// hub.publish("users/all", "for everyone").await?;
 ///
 /// let grant = Grant::reading(["users/bob".parse()?]);
-/// let mut stream = hub.subscribe("users/*").grant(grant).earliest().poll().into_stream()?;
+/// let mut stream = hub.subscribe_pattern("users/*").grant(grant).earliest().poll().into_stream()?;
 /// let mut got = Vec::new();
 /// while let Some(item) = stream.next().await {
 ///     got.extend(item.event().map(|event| event.value.data_str().to_owned()));

@@ -13,10 +13,12 @@ use crate::log::Published;
 use crate::matcher::Matcher;
 use crate::once::IdempotencyKey;
 use crate::publish::Publish;
+use crate::publishing::Publishing;
 use crate::stats::{HubStats, StreamStats};
 use crate::subscribe::Subscribe;
 use crate::sync::atomic::Ordering;
-use crate::typed::Payload;
+use crate::typed::{IntoPayload, Payload};
+use crate::writer::Writer;
 use crate::{Error, Position, Topic};
 
 /// An ordered log that many publish to and many read, each at a cursor of its own. Cheap to clone; all clones are the
@@ -33,7 +35,7 @@ use crate::{Error, Position, Topic};
 /// use oyez::{Event, Hub, Retention};
 ///
 /// let hub = Hub::<Event>::builder().history(Retention::last(10_000)).build();
-/// let id = hub.publish("news", Event::data("hello")).await?;
+/// let id = hub.publish("news", "hello").await?;
 ///
 /// let mut stream = hub.subscribe("news").earliest().into_stream()?;
 /// let item = stream.next().await.and_then(|item| item.event()).expect("one event is there");
@@ -71,43 +73,55 @@ impl<T: Payload> Hub<T> {
         }
     }
 
-    /// Appends `value` to the log. When this returns, the entry is as durable as configured, and every subscriber of
-    /// `topic` can read it. Cancel-safe: a call that is dropped has either published or not, never in part.
+    /// Publishes `value` to `topic`, when what it returns is awaited; more can be said of it first:
+    /// [`also`](Publishing::also) to another topic, [`event`](Publishing::event) for its type, [`key`](Publishing::key),
+    /// [`ttl`](Publishing::ttl), [`id`](Publishing::id), [`private`](Publishing::private), [`once`](Publishing::once).
+    ///
+    /// When it resolves, the event is as durable as configured, and every subscriber of `topic` can read it. Cancel-safe:
+    /// a call that is dropped has either published or not, never in part.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when the topic or the event is not allowed or too large, or `value` cannot be
-    /// encoded; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
-    pub async fn publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
-        let publish = Self::one(topic, value.into())?;
-        let published = self.core.publish(vec![publish], None).await?;
-        Ok(published.ids.into_iter().next().expect("one entry has one id"))
+    /// encoded; [`Conflict`](crate::ErrorKind::Conflict) when the topic has ended;
+    /// [`Full`](crate::ErrorKind::Full) when the disk has no room; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use oyez::{Event, Hub};
+    ///
+    /// let hub = Hub::<Event>::new();
+    /// hub.publish("news", "hello").await?;
+    /// let room = 7;
+    /// hub.publish(format!("rooms/{room}"), "hello").also("rooms").event("message").await?;
+    /// # Ok::<(), oyez::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn publish<N>(&self, topic: N, value: impl IntoPayload<T>) -> Publishing<'_, T>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        Publishing::new(&self.core, Publish::new(topic, value))
     }
 
-    /// [`Hub::publish`] without waiting, for logs in memory.
+    /// [`Hub::publish`] without waiting, for logs in memory; the same as its [`now`](Publishing::now).
     ///
     /// # Errors
     /// As [`Hub::publish`], and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk.
-    pub fn try_publish(&self, topic: &str, value: impl Into<Arc<T>>) -> Result<EventId, Error> {
-        let ids = self.core.append(vec![Self::one(topic, value.into())?], self.core.log.clock.ms())?;
-        Ok(ids.into_iter().next().expect("one entry has one id"))
-    }
-
-    fn one(topic: &str, value: Arc<T>) -> Result<Publish, Error> {
-        let mut publish = Publish::new(Topic::new(topic)?, value.encode()?);
-        if T::KEPT {
-            publish.payload = Some(value);
-        }
-        Ok(publish)
+    pub fn try_publish<N>(&self, topic: N, value: impl IntoPayload<T>) -> Result<EventId, Error>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        self.publish(topic, value).now()
     }
 
     /// Appends a batch: all of it, in order and without anything in between, or nothing. Returns the ids in order.
     ///
-    /// The events are published as they are; a filter of a typed hub decodes them.
-    ///
     /// # Errors
     /// As [`Hub::publish`]; then nothing is published, and the error names what was wrong.
-    pub async fn publish_batch(&self, batch: Vec<Publish>) -> Result<Vec<EventId>, Error> {
-        Ok(self.core.publish(batch, None).await?.ids)
+    pub async fn publish_batch(&self, batch: Vec<Publish<T>>) -> Result<Vec<EventId>, Error> {
+        Ok(self.core.publish(Publish::submissions(batch)?, None).await?.ids)
     }
 
     /// [`Hub::publish_batch`] that can be sent again: within ten minutes, the same batch under the same key appends nothing and
@@ -121,24 +135,24 @@ impl<T: Payload> Hub<T> {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use oyez::{Event, Hub, IdempotencyKey, Publish, Topic};
+    /// use oyez::{Event, Hub, IdempotencyKey, Publish};
     /// let hub = Hub::<Event>::new();
     /// let key = IdempotencyKey::new("order-7/paid")?;
-    /// let paid = vec![Publish::new(Topic::new("orders/7")?, Event::data("paid"))];
+    /// let paid = vec![Publish::new("orders/7", "paid")];
     /// let first = hub.publish_once(key.clone(), paid.clone()).await?;
     /// let again = hub.publish_once(key, paid).await?;
     /// assert!(again.replayed && again.ids == first.ids);
     /// # Ok::<(), oyez::Error>(())
     /// # }).unwrap();
     /// ```
-    pub async fn publish_once(&self, key: IdempotencyKey, batch: Vec<Publish>) -> Result<Published, Error> {
-        self.core.publish(batch, Some(key)).await
+    pub async fn publish_once(&self, key: IdempotencyKey, batch: Vec<Publish<T>>) -> Result<Published, Error> {
+        self.core.publish(Publish::submissions(batch)?, Some(key)).await
     }
 
     /// Ends `topic`: an event `oyez.end` is its last one. Readers of this topic, or of several that have all ended, get what is
     /// left, and then their streams end; an `EventSource` that comes back behind the end is answered 204 and stops. Who
     /// comes without an id gets the topic from its start, for as long as the history has its end. Patterns go on. To end it
-    /// together with its last event, put [`Publish::end`] behind it in a batch.
+    /// together with its last event, put [`Publish::end`] after it in a batch.
     ///
     /// # Errors
     /// As [`Hub::publish`]; and [`Conflict`](crate::ErrorKind::Conflict) when it has ended before, which is also the answer to
@@ -147,7 +161,7 @@ impl<T: Payload> Hub<T> {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let hub = oyez::Hub::<String>::new();
-    /// hub.publish("answers/7", "All is well".to_owned()).await?;
+    /// hub.publish("answers/7", "All is well").await?;
     /// hub.end("answers/7").await?;
     /// let mut stream = hub.subscribe("answers/7").into_stream()?;
     /// while let Some(item) = stream.next().await {
@@ -156,9 +170,24 @@ impl<T: Payload> Hub<T> {
     /// # Ok::<(), oyez::Error>(())
     /// # }).unwrap();
     /// ```
-    pub async fn end(&self, topic: &str) -> Result<EventId, Error> {
-        let published = self.core.publish(vec![Publish::end(Topic::new(topic)?)], None).await?;
-        Ok(published.ids.into_iter().next().expect("one entry has one id"))
+    pub async fn end<N>(&self, topic: N) -> Result<EventId, Error>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        Publishing::new(&self.core, Publish::<T>::end(topic)).await
+    }
+
+    /// A writer of `topic`, which is to come to its end: one that is dropped before says so and ends it. See [`Writer`].
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic.
+    pub fn writer<N>(&self, topic: N) -> Result<Writer<T>, Error>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        Ok(Writer::new(Arc::clone(&self.core), topic.try_into().map_err(Into::into)?))
     }
 
     /// Deletes `topic`: all that was published to it is hidden at once, from readers that are to come and from those that
@@ -172,18 +201,69 @@ impl<T: Payload> Hub<T> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
-    pub async fn delete(&self, topic: &str) -> Result<EventId, Error> {
-        self.core.delete(Topic::new(topic)?).await
+    pub async fn delete<N>(&self, topic: N) -> Result<EventId, Error>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        self.core.delete(topic.try_into().map_err(Into::into)?).await
     }
 
-    /// Begins a subscription to what `matcher` selects: an exact topic, `*` for all, or a pattern. Nothing happens
-    /// until it is turned into a response or a stream; an invalid matcher is reported then.
-    pub fn subscribe<M>(&self, matcher: M) -> Subscribe<T>
+    /// Begins a subscription to `topic`, and to no other: a name that came from outside opens nothing else. For patterns
+    /// there is [`subscribe_pattern`](Self::subscribe_pattern).
+    ///
+    /// Nothing happens until it is turned into a response or a stream. What is no topic is reported then, as an error of
+    /// kind [`Invalid`](crate::ErrorKind::Invalid), which is 400.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let hub = oyez::Hub::<oyez::Event>::new();
+    /// for (room, status) in [("7", 200), ("*", 400)] {
+    ///     let response = hub.subscribe(format!("rooms/{room}")).into_response().into_http();
+    ///     assert_eq!(response.status(), status);
+    /// }
+    /// # });
+    /// ```
+    pub fn subscribe<N>(&self, topic: N) -> Subscribe<T>
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        self.subscription().and(topic)
+    }
+
+    /// Begins a subscription to each of these topics. An event of several of them comes once.
+    ///
+    /// ```
+    /// # let hub = oyez::Hub::<oyez::Event>::new();
+    /// let rooms = [7, 8, 9];
+    /// let response = hub.subscribe_all(rooms.map(|room| format!("rooms/{room}"))).into_response();
+    /// ```
+    pub fn subscribe_all<I>(&self, topics: I) -> Subscribe<T>
+    where
+        I: IntoIterator,
+        I::Item: TryInto<Topic, Error: Into<Error>>,
+    {
+        topics.into_iter().fold(self.subscription(), Subscribe::and)
+    }
+
+    /// Begins a subscription to what `pattern` selects: `rooms/*`, `*` for all topics, or an exact name. See [`Matcher`].
+    pub fn subscribe_pattern<M>(&self, pattern: M) -> Subscribe<T>
     where
         M: TryInto<Matcher>,
         M::Error: Into<Error>,
     {
-        Subscribe::new(Arc::clone(&self.core)).and(matcher)
+        self.subscription().and_pattern(pattern)
+    }
+
+    fn subscription(&self) -> Subscribe<T> {
+        Subscribe::new(Arc::clone(&self.core))
+    }
+
+    /// Ends the open streams of `user`, as their [label](Subscribe::user) has it, and says how many they were. Each ends
+    /// at a frame border, and its reader comes back: refuse it then.
+    pub fn disconnect_user(&self, user: &str) -> usize {
+        self.core.shard.end_streams_of(user, clock::now())
     }
 
     /// The place of the newest entry: what is published from now on comes behind it.

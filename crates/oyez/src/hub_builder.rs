@@ -51,14 +51,13 @@ impl<T: Payload> HubBuilder<T> {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// use oyez::{Event, Hub, Publish, Retention, Topic};
+    /// use oyez::{Event, Hub, Retention};
     ///
     /// let hub = Hub::<Event>::builder().history(Retention::none()).compact("sensors/*".parse()?).build();
     /// for (key, degrees) in [("roof", "19"), ("cellar", "12"), ("roof", "20")] {
-    ///     let reading = Publish::new(Topic::new("sensors/temperature")?, Event::data(degrees)).key(key)?;
-    ///     hub.publish_batch(vec![reading]).await?;
+    ///     hub.publish("sensors/temperature", degrees).key(key).await?;
     /// }
-    /// let mut stream = hub.subscribe("sensors/*").snapshot().into_stream()?;
+    /// let mut stream = hub.subscribe_pattern("sensors/*").snapshot().into_stream()?;
     /// for expected in ["12", "20"] {
     ///     let item = stream.next().await.and_then(|item| item.event()).expect("two values are there");
     ///     assert_eq!(item.value.data_str(), expected);
@@ -122,8 +121,7 @@ impl<T: Payload> Hub<T> {
     ///
     /// ```
     /// use oyez::{Event, Hub, Limits, Retention};
-    /// let mut limits = Limits::default();
-    /// limits.subscribers_max = 10_000;
+    /// let limits = Limits::default().subscribers_max(10_000);
     /// let hub = Hub::<Event>::builder().history(Retention::last(1_000)).limits(limits).build();
     /// ```
     pub fn builder() -> HubBuilder<T> {

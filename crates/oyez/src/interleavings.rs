@@ -23,9 +23,9 @@ use crate::matcher::Matchers;
 use crate::options::SlowPolicy;
 use crate::output::{Output, Turn};
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
 use crate::random::Random;
 use crate::sleep_flag::SleepFlag;
+use crate::submission::Submission;
 use crate::subscribe::Subscribe;
 use crate::subscriber::Subscriber;
 
@@ -133,7 +133,7 @@ fn end_while_beginning() {
     let core = core(Retention::default(), Bounds::default());
     let enders = ["a", "b"].map(|topic| {
         let core = Arc::clone(&core);
-        thread::spawn(move || core.append(vec![Publish::end(Topic::new(topic).unwrap())], 0).unwrap())
+        thread::spawn(move || core.append(vec![Submission::end(Topic::new(topic).unwrap())], None, 0).unwrap())
     });
     let subscribe = Subscribe::<Event>::new(Arc::clone(&core)).and("a").and("b").keep_alive(Duration::ZERO);
     let mut subscriber = subscribe.begin(crate::clock::now(), 0).unwrap();
@@ -174,7 +174,7 @@ fn core(retention: Retention, bounds: Bounds) -> Arc<Core> {
 
 fn append(core: &Core, publisher: u64) -> u64 {
     let topic = Topic::new(&format!("a/{publisher}")).unwrap();
-    let ids = core.append(vec![Publish::new(topic, Event::data("x"))], 0).unwrap();
+    let ids = core.append(vec![Submission::new(topic, Event::data("x"))], None, 0).unwrap().ids;
     Position::parse(&ids[0]).unwrap().sequence
 }
 
@@ -255,7 +255,7 @@ impl Reader {
     }
 
     fn subscribe(&self) -> Subscriber {
-        let subscribe = Subscribe::<Event>::new(Arc::clone(&self.core)).and(self.matcher);
+        let subscribe = Subscribe::<Event>::new(Arc::clone(&self.core)).and_pattern(self.matcher);
         let subscribe = subscribe.slow(SlowPolicy::Skip).keep_alive(Duration::ZERO);
         let id = self.core.log.position(self.last.unwrap_or(0)).to_string();
         subscribe.since_id(&id).begin(self.now, 0).unwrap()

@@ -3,17 +3,17 @@
 //!
 //! ```no_run
 //! use axum::{Router, extract::State, routing::get};
-//! use oyez::{Event, Hub, LastEventId, Sse};
+//! use oyez::{Hub, LastEventId, Sse};
 //!
 //! async fn news(State(hub): State<Hub>, resume: LastEventId) -> Sse {
-//!     hub.subscribe("news").resume(resume).into_response()
+//!     hub.subscribe("news").last(1).resume(resume).into_response()
 //! }
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let hub = Hub::<Event>::new();
+//!     let hub = Hub::new();
 //!     let app = Router::new().route("/news", get(news)).with_state(hub.clone());
-//!     hub.publish("news", Event::data("hello")).await?;
+//!     hub.publish("news", "hello").await?;
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //!     oyez::serve(listener, app).await?;
 //!     Ok(())
@@ -41,8 +41,10 @@ mod control;
 mod core;
 mod digits;
 mod error;
+mod event_reader;
 mod extras;
 mod feed;
+mod figure;
 mod format;
 mod frame;
 mod gap;
@@ -70,6 +72,7 @@ mod output;
 mod patterns;
 mod position;
 mod publish;
+mod publishing;
 mod pump;
 mod random;
 mod readable;
@@ -86,12 +89,14 @@ mod storage;
 #[cfg(unix)]
 mod stored_log;
 mod stream;
+mod submission;
 mod subscribe;
 mod subscriber;
 mod sync;
 mod timer;
 mod topic;
 mod typed;
+mod writer;
 
 pub use oyez_proto::{Event, EventId, EventType};
 
@@ -99,6 +104,8 @@ pub use access::Access;
 pub use connection::Connection;
 pub use control::StreamControl;
 pub use error::{Error, ErrorKind};
+pub use event_reader::EventReader;
+pub use figure::{Figure, FigureKind};
 pub use format::Format;
 pub use gap::{Gap, Reason};
 pub use grant::Grant;
@@ -113,6 +120,7 @@ pub use once::IdempotencyKey;
 pub use options::{OnGap, SlowPolicy};
 pub use position::{Epoch, Position};
 pub use publish::Publish;
+pub use publishing::{PublishFuture, Publishing};
 pub use response::{Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
@@ -131,4 +139,5 @@ pub use stats::{Ended, HubStats, StreamStats};
 pub use stream::{Delivery, EventStream, StreamItem, Topics};
 pub use subscribe::Subscribe;
 pub use topic::Topic;
-pub use typed::{JsonPayload, Payload};
+pub use typed::{IntoPayload, Json, JsonPayload, Payload};
+pub use writer::Writer;

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// The bounds of a [`Hub`](crate::Hub). Start from [`Limits::default`] and change fields.
+/// The bounds of a [`Hub`](crate::Hub): [`Limits::default`], and what you set.
+///
+/// ```
+/// let limits = oyez::Limits::default().subscribers_max(2).data_bytes_max(64 << 10);
+/// assert_eq!(limits.subscribers_max, 2);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
@@ -35,6 +40,50 @@ impl Default for Limits {
             grant_matchers_max: 1_000,
             batch_events_max: 1_000,
         }
+    }
+}
+
+impl Limits {
+    /// Sets [`subscribers_max`](field@Self::subscribers_max).
+    #[must_use]
+    pub fn subscribers_max(mut self, max: usize) -> Self {
+        self.subscribers_max = max;
+        self
+    }
+
+    /// Sets [`data_bytes_max`](field@Self::data_bytes_max).
+    #[must_use]
+    pub fn data_bytes_max(mut self, max: usize) -> Self {
+        self.data_bytes_max = max;
+        self
+    }
+
+    /// Sets [`publish_topics_max`](field@Self::publish_topics_max).
+    #[must_use]
+    pub fn publish_topics_max(mut self, max: usize) -> Self {
+        self.publish_topics_max = max;
+        self
+    }
+
+    /// Sets [`matchers_max`](field@Self::matchers_max).
+    #[must_use]
+    pub fn matchers_max(mut self, max: usize) -> Self {
+        self.matchers_max = max;
+        self
+    }
+
+    /// Sets [`grant_matchers_max`](field@Self::grant_matchers_max).
+    #[must_use]
+    pub fn grant_matchers_max(mut self, max: usize) -> Self {
+        self.grant_matchers_max = max;
+        self
+    }
+
+    /// Sets [`batch_events_max`](field@Self::batch_events_max).
+    #[must_use]
+    pub fn batch_events_max(mut self, max: usize) -> Self {
+        self.batch_events_max = max;
+        self
     }
 }
 

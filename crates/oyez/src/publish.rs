@@ -1,53 +1,128 @@
 //! What a publisher hands to the hub.
 
-use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use oyez_proto::{Event, EventId, EventType};
-use smallvec::{SmallVec, smallvec};
+use oyez_proto::{EventId, EventType};
 
-use crate::extras::Extras;
-use crate::limits::{EVENT_ID_BYTES_MAX, EVENT_TYPE_BYTES_MAX, KEY_BYTES_MAX, Limits, RECONNECTION_TIME_MAX, at_most};
-use crate::position::{EARLIEST, is_shaped_like_a_position};
-use crate::topic::check_text;
+use crate::submission::Submission;
+use crate::typed::{IntoPayload, Payload};
 use crate::{Error, Topic};
 
-/// One event and the topics it is published to. An id that the event carries is the publisher's own: it is kept
-/// verbatim and can be resumed from like any other for as long as its entry is in the history. Ids are to be unique: one
-/// that is used again stands for the first entry that had it, until all of them have left the history.
+/// One event and the topics it is published to: an item of a batch. [`Hub::publish`](crate::Hub::publish) makes one and
+/// publishes it.
+///
+/// `T` is what the hub carries, so a `Hub<Order>` takes orders and nothing else. What is wrong with a topic, a type or a
+/// key is told when it is published, or by [`Publish::checked`]; then nothing is published.
 ///
 /// ```
-/// use oyez::{Event, Publish, Topic};
-/// let event = Event::data("{}").event("order")?.id("order-7")?;
-/// let publish = Publish::new(Topic::new("orders/7")?, event).topic(Topic::new("orders")?);
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use oyez::{Hub, Publish};
+///
+/// let hub = Hub::<String>::new();
+/// let batch = vec![
+///     Publish::new("orders/7", "paid").also("orders").event("status").key("7"),
+///     Publish::end("orders/7"),
+/// ];
+/// assert_eq!(hub.publish_batch(batch).await?.len(), 2);
+///
+/// let error = hub.publish_batch(vec![Publish::new("orders/*", "paid")]).await.unwrap_err();
+/// assert!(error.to_string().contains("orders/*"));
 /// # Ok::<(), oyez::Error>(())
+/// # }).unwrap();
 /// ```
-#[derive(Clone)]
-pub struct Publish {
-    pub(crate) topics: SmallVec<[Topic; 1]>,
-    pub(crate) event: Event,
-    pub(crate) payload: Option<Arc<dyn Any + Send + Sync>>,
-    pub(crate) private: bool,
-    /// Apart, because few have any: a batch is moved more than once.
-    pub(crate) extras: Option<Box<Extras>>,
+#[must_use = "nothing is published until a hub is given it"]
+pub struct Publish<T = oyez_proto::Event> {
+    submission: Result<Submission, Error>,
+    payload: PhantomData<fn(T)>,
 }
 
-impl Publish {
-    /// `event` to `topic`.
-    #[must_use]
-    pub fn new(topic: Topic, event: Event) -> Self {
-        Self { topics: smallvec![topic], event, payload: None, private: false, extras: None }
+impl<T: Payload> Publish<T> {
+    /// `value` to `topic`.
+    pub fn new<N>(topic: N, value: impl IntoPayload<T>) -> Self
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        let submission = topic.try_into().map_err(Into::into).and_then(|topic| {
+            let value = value.into_payload();
+            let mut submission = Submission::new(topic, value.encode()?);
+            if T::KEPT {
+                submission.payload = Some(value);
+            }
+            Ok(submission)
+        });
+        Self::of(submission)
     }
 
-    /// The same event to one topic more. A subscriber of several of its topics gets it once. An end is that of one topic, and stays so.
-    #[must_use]
-    pub fn topic(mut self, topic: Topic) -> Self {
-        if !self.topics.contains(&topic) && !self.is_end() {
-            self.topics.push(topic);
-        }
-        self
+    /// The end of `topic`: an event `oyez.end`, after which nothing can be appended to it. Readers of the topic and of
+    /// nothing else are done with it; see [`Hub::end`](crate::Hub::end). As the last of a batch it ends the topic
+    /// together with what goes before.
+    pub fn end<N>(topic: N) -> Self
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        Self::of(topic.try_into().map_err(Into::into).map(Submission::end))
+    }
+
+    /// The same event to one topic more. A subscriber of several of its topics gets it once. An end is that of one
+    /// topic, and stays so.
+    pub fn also<N>(self, topic: N) -> Self
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        self.then(|submission| Ok(submission.topic(topic.try_into().map_err(Into::into)?)))
+    }
+
+    /// The type that the event is dispatched as, in place of the one that its value has.
+    /// Types that begin with `oyez.` are the hub's own.
+    pub fn event<E>(self, event_type: E) -> Self
+    where
+        E: TryInto<EventType>,
+        E::Error: Into<Error>,
+    {
+        self.then(|mut submission| {
+            submission.event = submission.event.with_type(event_type.try_into().map_err(Into::into)?);
+            Ok(submission)
+        })
+    }
+
+    /// An id of the publisher's own, in place of one that the hub gives. It is kept verbatim and can be resumed from
+    /// like any other for as long as its entry is in the history. Ids are to be unique: one that is used again stands
+    /// for the first entry that had it, until all of them have left the history.
+    pub fn id<I>(self, id: I) -> Self
+    where
+        I: TryInto<EventId>,
+        I::Error: Into<Error>,
+    {
+        self.then(|mut submission| {
+            submission.event = submission.event.with_id(id.try_into().map_err(Into::into)?);
+            Ok(submission)
+        })
+    }
+
+    /// The reconnection time of whoever reads the event, in whole milliseconds. At most an hour.
+    pub fn retry(self, time: Duration) -> Self {
+        self.then(|mut submission| {
+            submission.event = submission.event.retry(time);
+            Ok(submission)
+        })
+    }
+
+    /// The event is the new value of `key` in its topics: of several events with one key the newest is the one that
+    /// counts. A [snapshot](crate::Subscribe::snapshot) has it alone. 1 to 256 bytes without control characters.
+    pub fn key(self, key: impl AsRef<str>) -> Self {
+        self.then(|submission| submission.key(key.as_ref()))
+    }
+
+    /// The event may be read for so long, at least a millisecond, and is hidden from then on from whoever has not got
+    /// it yet. A reader that resumes past it, or was on its way to it, is told that something is missing. For an
+    /// [end](Publish::end) it is how long the whole topic can be read from then on.
+    pub fn ttl(self, time: Duration) -> Self {
+        self.then(|submission| submission.ttl(time))
     }
 
     /// The event is for those readers only whose [`Grant`](crate::Grant) selects one of its topics: for all others it is as if
@@ -58,142 +133,57 @@ impl Publish {
     /// without a number. The newest values of snapshots and of [`SlowPolicy::Latest`](crate::SlowPolicy::Latest) are those of
     /// all entries, of which a reader gets those that it may have. That a topic has ended is told to everyone who reads it by
     /// name; the event of an end that is private is not.
-    #[must_use]
-    pub fn private(mut self) -> Self {
-        self.private = true;
-        self
+    pub fn private(self) -> Self {
+        self.then(|submission| Ok(submission.private()))
     }
 
-    /// The event is the new value of `key` in its topics: of several events with one key the newest is the one that
-    /// counts. A [snapshot](crate::Subscribe::snapshot) has it alone. 1 to 256 bytes without control characters.
+    /// The same, if all that was said of it is right so far. What the hub's own [`Limits`](crate::Limits) refuse is
+    /// told when it is published.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when `key` is empty, too long or holds a control character.
-    pub fn key(mut self, key: &str) -> Result<Self, Error> {
-        check_text("key", key, KEY_BYTES_MAX)?;
-        self.extras_mut().key = Some(key.into());
-        Ok(self)
+    /// [`Invalid`](crate::ErrorKind::Invalid) names the first thing that is wrong: the topic, the type, the id, the
+    /// key, the time, or a value that cannot be encoded.
+    pub fn checked(self) -> Result<Self, Error> {
+        self.submission.map(|submission| Self::of(Ok(submission)))
     }
 
-    /// The event may be read for so long, and is hidden from then on, from whoever has not got it yet. A reader that resumes
-    /// past it, or was on its way to it, is told that something is missing. For an [end](Publish::end) it is how long the whole topic can be
-    /// read from then on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when `time` is less than a millisecond.
-    pub fn ttl(mut self, time: Duration) -> Result<Self, Error> {
-        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        if ms == 0 {
-            return Err(Error::invalid(format!("ttl {time:?} is less than a millisecond, so nobody could read it")));
-        }
-        self.extras_mut().ttl_ms = Some(ms);
-        Ok(self)
-    }
-
-    /// The end of `topic`: an event `oyez.end`, behind which nothing can be appended to it. Readers of the topic and of nothing else
-    /// are done with it; see [`Hub::end`](crate::Hub::end). As the last of a batch it ends the topic together with what goes before.
-    #[must_use]
-    pub fn end(topic: Topic) -> Self {
-        let data = serde_json::json!({ "topic": &*topic }).to_string();
-        let event = Event::data(data).with_type(EventType::new(END).expect("a type of ours is one"));
-        let mut publish = Self::new(topic, event);
-        publish.extras_mut().end = true;
-        publish
-    }
-
-    pub(crate) fn extras(&self) -> Option<&Extras> {
-        self.extras.as_deref()
-    }
-
-    pub(crate) fn extras_mut(&mut self) -> &mut Extras {
-        self.extras.get_or_insert_default()
-    }
-
-    pub(crate) fn is_end(&self) -> bool {
-        self.extras().is_some_and(|extras| extras.end)
-    }
-
-    pub(crate) fn check(&self, limits: &Limits) -> Result<(), Error> {
-        at_most("topics", self.topics.len(), limits.publish_topics_max)?;
-        at_most("bytes of data", self.event.data_str().len(), limits.data_bytes_max)?;
-        if let Some(event_type) = self.event.event_type() {
-            at_most("bytes of event type", event_type.len(), EVENT_TYPE_BYTES_MAX)?;
-            if event_type.starts_with(RESERVED) && !self.is_end() {
-                return Err(Error::invalid(format!("event type {event_type:?} is reserved for the hub: oyez.*")));
-            }
-        }
-        if let Some(id) = self.event.event_id() {
-            check_publisher_id(id)?;
-        }
-        if let Some(time) = self.event.reconnection_time().filter(|time| *time > RECONNECTION_TIME_MAX) {
-            return Err(Error::invalid(format!(
-                "retry {} ms is more than {} ms, an hour: readers would stay away for so long",
-                time.as_millis(),
-                RECONNECTION_TIME_MAX.as_millis()
-            )));
-        }
-        Ok(())
+    /// Goes on while nothing is wrong.
+    fn then(self, next: impl FnOnce(Submission) -> Result<Submission, Error>) -> Self {
+        Self::of(self.submission.and_then(next))
     }
 }
 
-fn check_publisher_id(id: &EventId) -> Result<(), Error> {
-    at_most("bytes of event id", id.len(), EVENT_ID_BYTES_MAX)?;
-    if id.is_empty() {
-        return Err(Error::invalid("event id is empty; leave it out and the hub gives one"));
+impl<T> Publish<T> {
+    pub(crate) fn of(submission: Result<Submission, Error>) -> Self {
+        Self { submission, payload: PhantomData }
     }
-    if !id.comes_back() {
-        // one that another server gave: it was decoded
-        return Err(Error::invalid(format!("event id {:?} holds what cannot come back in a Last-Event-ID", &**id)));
+
+    pub(crate) fn into_submission(self) -> Result<Submission, Error> {
+        self.submission
     }
-    if &**id == EARLIEST {
-        return Err(Error::invalid("event id \"earliest\" is reserved: it means the start of the history"));
+
+    /// All of a batch, or what is wrong with the first that is.
+    pub(crate) fn submissions(batch: Vec<Self>) -> Result<Vec<Submission>, Error> {
+        let single = batch.len() == 1;
+        let number = |index: usize, error: Error| if single { error } else { error.at(index) };
+        let proven = |(index, publish): (usize, Self)| publish.submission.map_err(|error| number(index, error));
+        batch.into_iter().enumerate().map(proven).collect()
     }
-    if is_shaped_like_a_position(id) {
-        return Err(Error::invalid(format!("event id {id:?} has the shape of the hub's own ids, EPOCH:SEQUENCE")));
-    }
-    Ok(())
 }
 
-impl fmt::Debug for Publish {
+impl<T> Clone for Publish<T> {
+    fn clone(&self) -> Self {
+        let submission = self.submission.as_ref().map(Clone::clone).map_err(Error::again);
+        Self { submission, payload: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Publish<T> {
     /// Without the data: it belongs in no log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publish").field("topics", &self.topics).finish_non_exhaustive()
-    }
-}
-
-/// The type of an end.
-const END: &str = "oyez.end";
-/// Types that begin so are the hub's own.
-const RESERVED: &str = "oyez.";
-
-#[cfg(test)]
-mod tests {
-    use oyez_proto::{Decoder, Item};
-
-    use super::*;
-
-    fn check(event: Event) -> Result<(), String> {
-        Publish::new(Topic::new("a").unwrap(), event).check(&Limits::default()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn an_id_of_another_server_that_cannot_come_back_is_refused() {
-        let decoded = |stream: &str| {
-            let (mut decoder, mut bytes) = (Decoder::new(), stream.as_bytes());
-            let Some(Item::Event(event)) = decoder.next(&mut bytes).unwrap() else { panic!("{stream:?} is an event") };
-            check(event)
-        };
-        assert_eq!(decoded("id: a b\ndata: x\n\n"), Ok(()));
-        for id in ["é", "a\u{1b}", "a\t", " a"] {
-            let refused = decoded(&format!("id: {id}\ndata: x\n\n")).expect_err(id);
-            assert!(refused.contains("cannot come back"), "{refused}");
+        match &self.submission {
+            Ok(submission) => submission.fmt(f),
+            Err(error) => f.debug_tuple("Publish").field(error).finish(),
         }
-    }
-
-    #[test]
-    fn a_reconnection_time_keeps_nobody_away_for_good() {
-        let after = |seconds| check(Event::data("x").retry(Duration::from_secs(seconds)));
-        assert_eq!(after(3_600), Ok(()));
-        assert!(after(3_601).unwrap_err().contains("an hour") && after(u64::MAX).is_err());
     }
 }

@@ -209,10 +209,18 @@ mod axum {
     use axum_core::response::{IntoResponse, Response};
 
     use super::Sse;
+    use crate::{Error, LastEventId};
 
     impl IntoResponse for Sse {
         fn into_response(self) -> Response {
             self.into_http().map(Body::new)
+        }
+    }
+
+    /// What [`Sse::refusal`] makes of it for anybody but a browser's `EventSource`: its status, and a problem document.
+    impl IntoResponse for Error {
+        fn into_response(self) -> Response {
+            Sse::refusal(&self, &LastEventId::none()).into_response()
         }
     }
 }

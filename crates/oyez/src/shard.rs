@@ -151,6 +151,18 @@ impl Shard {
         StreamControl::drain_all(&controls, now, window);
     }
 
+    /// Ends the streams of this reader at once, and says how many they are. Looks at every stream.
+    pub(crate) fn end_streams_of(&self, user: &str, now: Instant) -> usize {
+        let controls: Vec<_> = {
+            let state = self.state.lock();
+            let theirs = state.slots.iter().filter(|(_, slot)| slot.reader.user.as_deref() == Some(user));
+            theirs.map(|(_, slot)| slot.control.clone()).collect()
+        };
+        // not under the lock: a stream may leave as soon as it hears of it
+        controls.iter().for_each(|control| control.end_at(now));
+        controls.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.state.lock().slots.len()
     }
@@ -193,7 +205,7 @@ impl Slot {
             topics: self.matchers.iter().take(STATS_TOPICS).map(|matcher| matcher.to_string()).collect(),
             topics_total: self.matchers.len(),
             peer: self.reader.peer,
-            subject: self.reader.subject.clone(),
+            user: self.reader.user.clone(),
             since: UNIX_EPOCH + Duration::from_millis(self.reader.since_ms),
             position: log.position(head - lag),
             lag,

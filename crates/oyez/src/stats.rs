@@ -9,14 +9,9 @@ use oyez_proto::EventId;
 use crate::Position;
 use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The figures of a hub at one moment: counters since it was made, and gauges. Ready for a Prometheus page:
-///
-/// ```
-/// # let hub = oyez::Hub::<String>::new();
-/// let stats = hub.stats();
-/// let page = format!("oyez_subscribers {}\noyez_published_total {}\n", stats.subscribers, stats.published);
-/// # assert!(page.starts_with("oyez_subscribers 0\n"));
-/// ```
+/// The figures of a hub at one moment: counters since it was made, and gauges. As a page for Prometheus they are
+/// [`to_prometheus`](Self::to_prometheus); for another exporter, [`figures`](Self::figures) has each with its name, its
+/// kind and a line of help.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HubStats {
@@ -68,8 +63,8 @@ pub struct StreamStats {
     pub topics_total: usize,
     /// Who reads it, where [`Subscribe::peer`](crate::Subscribe::peer) was told.
     pub peer: Option<SocketAddr>,
-    /// Who reads it, where its [`Grant`](crate::Grant) says so.
-    pub subject: Option<Arc<str>>,
+    /// Who reads it, where [`Subscribe::user`](crate::Subscribe::user) or its [`Grant`](crate::Grant) says so.
+    pub user: Option<Arc<str>>,
     /// When it opened.
     pub since: SystemTime,
     /// Everything up to here was handed to the reader's connection, or does not concern it.
@@ -85,7 +80,7 @@ pub struct StreamStats {
 /// Who reads a stream, for those who look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reader {
-    pub(crate) subject: Option<Arc<str>>,
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) peer: Option<SocketAddr>,
     /// When the stream began, in milliseconds since 1970.
     pub(crate) since_ms: u64,
@@ -117,6 +112,26 @@ pub struct Ended {
     pub expired: u64,
     /// It was [bare](crate::Subscribe::bare) and came to a gap, of which its reader is told when it comes back.
     pub gap: u64,
+}
+
+impl Ended {
+    /// Each reason in one word, and its figure.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("left", self.left),
+            ("complete", self.complete),
+            ("life", self.life),
+            ("drain", self.drain),
+            ("dropped", self.dropped),
+            ("behind", self.behind),
+            ("stalled", self.stalled),
+            ("panic", self.panic),
+            ("storage", self.storage),
+            ("expired", self.expired),
+            ("gap", self.gap),
+        ]
+        .into_iter()
+    }
 }
 
 /// Why a stream ended.

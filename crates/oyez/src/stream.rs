@@ -32,8 +32,8 @@ use crate::{Error, Position, Topic};
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use oyez::{Hub, StreamItem};
 /// let hub = Hub::<String>::new();
-/// let mut stream = hub.subscribe("log/*").into_stream()?;
-/// hub.publish("log/web", "started".to_owned()).await?;
+/// let mut stream = hub.subscribe_pattern("log/*").into_stream()?;
+/// hub.publish("log/web", "started").await?;
 /// match stream.next().await {
 ///     Some(StreamItem::Event(event)) => assert_eq!(*event.value, "started"),
 ///     Some(StreamItem::Gap(gap)) => println!("{:?} events missed: {}", gap.missed, gap.reason),

@@ -30,7 +30,7 @@ use crate::stream::EventStream;
 use crate::subscriber::Subscriber;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::typed::Payload;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Topic};
 
 /// A subscription being set up: what it selects, where it begins, how it is told. Made by
 /// [`Hub::subscribe`](crate::Hub::subscribe); turned into a stream by [`into_response`](Subscribe::into_response) or
@@ -42,8 +42,8 @@ use crate::{Error, ErrorKind};
 /// use std::time::Duration;
 /// use oyez::SlowPolicy;
 /// let response = hub
-///     .subscribe("orders/*")
-///     .and("news")
+///     .subscribe("news")
+///     .and_pattern("orders/*")
 ///     .resume(resume)
 ///     .filter(|order| order["total"].as_u64() > Some(100))
 ///     .keep_alive(Duration::from_secs(20))
@@ -60,6 +60,8 @@ pub struct Subscribe<T> {
     filters: Vec<Filter>,
     access: Option<Arc<dyn Access>>,
     grant: Grant,
+    expires_at: Option<SystemTime>,
+    user: Option<Arc<str>>,
     slow: SlowPolicy,
     until: Option<SystemTime>,
     until_id: Option<String>,
@@ -88,6 +90,8 @@ impl<T: Payload> Subscribe<T> {
             filters: Vec::new(),
             access: None,
             grant: Grant::public(),
+            expires_at: None,
+            user: None,
             slow: SlowPolicy::default(),
             until: None,
             until_id: None,
@@ -106,15 +110,28 @@ impl<T: Payload> Subscribe<T> {
         }
     }
 
-    /// Selects what `matcher` selects as well. An event of several topics comes once.
-    pub fn and<M>(mut self, matcher: M) -> Self
+    /// Selects `topic` as well. An event of several topics comes once.
+    pub fn and<N>(self, topic: N) -> Self
+    where
+        N: TryInto<Topic>,
+        N::Error: Into<Error>,
+    {
+        self.select(topic.try_into().map(Matcher::from).map_err(Into::into))
+    }
+
+    /// Selects what `pattern` selects as well: see [`Hub::subscribe_pattern`](crate::Hub::subscribe_pattern).
+    pub fn and_pattern<M>(self, pattern: M) -> Self
     where
         M: TryInto<Matcher>,
         M::Error: Into<Error>,
     {
-        match (&mut self.matchers, matcher.try_into()) {
+        self.select(pattern.try_into().map_err(Into::into))
+    }
+
+    fn select(mut self, matcher: Result<Matcher, Error>) -> Self {
+        match (&mut self.matchers, matcher) {
             (Ok(matchers), Ok(matcher)) => matchers.push(matcher),
-            (Ok(_), Err(error)) => self.matchers = Err(error.into()),
+            (Ok(_), Err(error)) => self.matchers = Err(error),
             (Err(_), _) => {}
         }
         self
@@ -206,6 +223,28 @@ impl<T: Payload> Subscribe<T> {
     /// Which private entries the reader may have, until when, and who it is. Without it: the public ones.
     pub fn grant(mut self, grant: Grant) -> Self {
         self.grant = grant;
+        self
+    }
+
+    /// Ends the stream at this time: never later, and less than a second before. A subscription after it is refused with
+    /// [`Denied`](ErrorKind::Denied). The earlier of this and the time of the [`Grant`] counts. For the end of a token take this
+    /// and not [`life`](Self::life), which varies so that readers do not come back all at once.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let hub = oyez::Hub::<String>::new();
+    /// # let exp = 4_102_444_800;
+    /// let response = hub.subscribe("news").expires_at(SystemTime::UNIX_EPOCH + Duration::from_secs(exp)).into_response();
+    /// ```
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        self.expires_at = Some(time);
+        self
+    }
+
+    /// Who reads: a label for [`Hub::streams`](crate::Hub::streams) and
+    /// [`Hub::disconnect_user`](crate::Hub::disconnect_user), in place of the subject of the [`Grant`].
+    pub fn user(mut self, label: impl Into<Arc<str>>) -> Self {
+        self.user = Some(label.into());
         self
     }
 
@@ -352,7 +391,7 @@ impl<T: Payload> Subscribe<T> {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # let hub = oyez::Hub::<String>::new();
     /// # let resume = oyez::LastEventId::none();
-    /// let response = match hub.subscribe("orders/*").resume(resume.clone()).respond().await {
+    /// let response = match hub.subscribe("orders").resume(resume.clone()).respond().await {
     ///     Ok(response) => response,
     ///     Err(error) => oyez::Sse::refusal(&error, &resume),
     /// };
@@ -400,7 +439,10 @@ impl<T: Payload> Subscribe<T> {
         at_most("matchers in one subscription", matchers.len(), core.limits.matchers_max)?;
         at_most("matchers in one grant", grant.readable.len(), core.limits.grant_matchers_max)?;
         self.check_bare()?;
-        if let Some(time) = grant.expires {
+        if matchers.len() == 0 {
+            return Err(Error::invalid("no topic to subscribe to; name at least one"));
+        }
+        if let Some(time) = grant.expires.into_iter().chain(self.expires_at).min() {
             self.expire_at(time, now, now_ms)?;
         }
         if let Some(access) = &self.access {
@@ -428,7 +470,7 @@ impl<T: Payload> Subscribe<T> {
     fn expire_at(&self, time: SystemTime, now: Instant, now_ms: u64) -> Result<(), Error> {
         let left = Duration::from_millis(unix_ms(time).saturating_sub(now_ms));
         if left.is_zero() {
-            return Err(Error::new(ErrorKind::Denied, "the grant has expired"));
+            return Err(Error::new(ErrorKind::Denied, "the time is over until which it may be read"));
         }
         // what no clock reaches never comes
         if let Some(time) = now.checked_add(left.saturating_sub(EXPIRY_LEAD)) {
@@ -498,9 +540,17 @@ impl<T: Payload> Subscribe<T> {
             retry: self.retry.unwrap_or_else(|| Duration::from_millis(core.random.within(RETRY_MS))),
             life: self.life.map(|life| core.random.about(life, 200)),
             said: self.opening,
-            reader: Reader { subject, peer: self.peer, since_ms: now_ms },
+            reader: Reader { user: self.user.or(subject), peer: self.peer, since_ms: now_ms },
         };
         Ok(Subscriber::new(core, options, opening, self.control, (begin.cursor, begin.drops), ticket))
+    }
+}
+
+/// As [`Subscribe::into_response`](Subscribe::into_response).
+#[cfg(feature = "axum")]
+impl<T: Payload> axum_core::response::IntoResponse for Subscribe<T> {
+    fn into_response(self) -> axum_core::response::Response {
+        Self::into_response(self).into_response()
     }
 }
 

@@ -36,7 +36,7 @@ impl Topic {
         check_text("topic", name, TOPIC_BYTES_MAX)?;
         if name.contains('*') {
             return Err(Error::invalid(format!(
-                "topic {name:?} holds '*', which only a subscription may (it is a pattern there)"
+                "topic {name:?} holds '*', which only a pattern of a subscription may"
             )));
         }
         Ok(Self::known(name))
@@ -129,6 +129,38 @@ impl TryFrom<&str> for Topic {
     type Error = Error;
     fn try_from(name: &str) -> Result<Self, Error> {
         Self::new(name)
+    }
+}
+
+impl TryFrom<&String> for Topic {
+    type Error = Error;
+    fn try_from(name: &String) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<std::borrow::Cow<'_, str>> for Topic {
+    type Error = Error;
+    fn try_from(name: std::borrow::Cow<'_, str>) -> Result<Self, Error> {
+        Self::new(&name)
+    }
+}
+
+impl From<&Self> for Topic {
+    fn from(topic: &Self) -> Self {
+        topic.clone()
+    }
+}
+
+impl PartialEq<str> for Topic {
+    fn eq(&self, other: &str) -> bool {
+        *self.name == *other
+    }
+}
+
+impl PartialEq<&str> for Topic {
+    fn eq(&self, other: &&str) -> bool {
+        *self.name == **other
     }
 }
 

@@ -44,7 +44,7 @@ impl Blocks {
             while let Some(item) = self.decoder.next(&mut part)? {
                 if let Item::Event(event) = item {
                     take(Found {
-                        event_type: event.event_type().map_or(b"", |event_type| event_type.as_bytes()),
+                        event_type: event.event_type().unwrap_or_default().as_bytes(),
                         id: event.event_id().map_or(b"", |id| id.as_bytes()),
                         data: event.data_str().as_bytes(),
                     });

@@ -47,7 +47,7 @@ pub(crate) fn say(item: &Result<Item, Error>) -> String {
     match item {
         Ok(Item::Open { status }) => format!("open {status}"),
         Ok(Item::Event { event, last_event_id }) => {
-            let event_type = event.event_type().map_or("message", |event_type| event_type);
+            let event_type = event.event_type().unwrap_or("message");
             format!("{event_type} {:?} {}", event.data_str(), last_event_id.as_deref().unwrap_or("-"))
         }
         Ok(Item::Comment(text)) => format!("comment {text:?}"),

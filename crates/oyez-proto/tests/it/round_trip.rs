@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oyez_proto::{Decoder, Event, EventId, Item, encode_comment, encode_cursor};
+use oyez_proto::{Decoder, Event, EventId, EventType, Item, encode_comment, encode_cursor};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn with_lf(text: &str) -> String {
 /// The items that the frame of `event` is read as.
 fn items(event: &Event) -> Vec<Item> {
     let mut read = Event::data(with_lf(event.data_str()));
-    read = event.event_type().cloned().into_iter().fold(read, Event::with_type);
+    read = event.event_type().map(|name| EventType::new(name).unwrap()).into_iter().fold(read, Event::with_type);
     read = event.event_id().cloned().into_iter().fold(read, Event::with_id);
     read = event.reconnection_time().into_iter().fold(read, Event::retry);
     event.reconnection_time().map(Item::Retry).into_iter().chain([Item::Event(read)]).collect()

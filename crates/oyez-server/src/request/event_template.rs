@@ -25,7 +25,7 @@ impl EventTemplate {
         let (key, ttl) = (self.key.take(), self.ttl.take());
         let mut publish = Publish::new(topic, self.with_data(data));
         if let Some(key) = key {
-            publish = publish.key(&key).map_err(Problem::refused)?;
+            publish = publish.key(key);
         }
         expire(publish, ttl)
     }
@@ -57,8 +57,9 @@ pub(crate) fn ttl(text: &str) -> Result<Duration, Problem> {
 
 /// The publish, to be read for so long if that is said.
 pub(crate) fn expire(publish: Publish, ttl: Option<Duration>) -> Result<Publish, Problem> {
-    match ttl {
-        Some(ttl) => publish.ttl(ttl).map_err(Problem::refused),
-        None => Ok(publish),
-    }
+    let publish = match ttl {
+        Some(ttl) => publish.ttl(ttl),
+        None => publish,
+    };
+    publish.checked().map_err(Problem::refused)
 }

@@ -189,7 +189,7 @@ impl Object<'_> {
             ttl: self.ttl.as_deref().map(ttl).transpose()?,
         };
         let publish = template.publish(first, data(self.data)?)?;
-        others.iter().try_fold(publish, |publish, name| Ok(publish.topic(Topic::new(name).map_err(Problem::refused)?)))
+        others.iter().fold(publish, |publish, name| publish.also(name)).checked().map_err(Problem::refused)
     }
 }
 

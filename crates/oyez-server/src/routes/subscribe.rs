@@ -62,7 +62,7 @@ impl SubscribeRequest {
         let settings = &app.config.settings;
         let mut matchers = self.matchers.into_iter();
         let first = matchers.next().expect("a request names a topic, or means `events`");
-        let mut subscribe = matchers.fold(app.hub.subscribe(first), Subscribe::and);
+        let mut subscribe = matchers.fold(app.hub.subscribe_pattern(first), Subscribe::and_pattern);
         subscribe = match self.start {
             Start::Live => subscribe,
             Start::Earliest => subscribe.earliest(),

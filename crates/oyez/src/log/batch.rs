@@ -9,7 +9,7 @@ use crate::log::draft::Draft;
 use crate::log::fingerprint::once_of;
 use crate::once::{IdempotencyKey, Once};
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
+use crate::submission::Submission;
 
 /// Publishes that become entries together, in order and without anything in between, or not at all: checked, and encoded but
 /// for their places.
@@ -37,7 +37,7 @@ pub struct Published {
 
 impl Batch {
     /// With a key it is published once.
-    pub(crate) fn new(mut batch: Vec<Publish>, key: Option<IdempotencyKey>) -> Self {
+    pub(crate) fn new(mut batch: Vec<Submission>, key: Option<IdempotencyKey>) -> Self {
         if let Some(key) = key {
             let once = once_of(key, &batch);
             if let Some(first) = batch.first_mut() {
@@ -49,7 +49,7 @@ impl Batch {
 
     /// The place at which a topic is deleted, whose newest entry on disk is this one, as far as is known.
     pub(crate) fn deletion(topic: Topic, last_on_disk: u64) -> Self {
-        let mut publish = Publish::new(topic, Event::data(""));
+        let mut publish = Submission::new(topic, Event::data(""));
         publish.extras_mut().deletes = Some(last_on_disk);
         Self::new(vec![publish], None)
     }

@@ -15,8 +15,8 @@ use crate::log::page::{Behind, Page};
 use crate::log::{Batch, Bounds, Retention};
 use crate::matcher::{COMPARED, Matchers};
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::readable::Readable;
+use crate::submission::Submission;
 
 const ENTRIES: usize = 20_000;
 const PATTERNS: usize = 100;
@@ -45,12 +45,12 @@ fn almost() -> Arc<Matchers> {
     Arc::new(matchers)
 }
 
-fn publish(topic: &str) -> Publish {
+fn publish(topic: &str) -> Submission {
     assert!(topic.len() <= TOPIC_BYTES);
-    Publish::new(Topic::new(topic).unwrap(), Event::data("x"))
+    Submission::new(Topic::new(topic).unwrap(), Event::data("x"))
 }
 
-fn append(log: &Log, publish: Publish) {
+fn append(log: &Log, publish: Submission) {
     log.append(Batch::new(vec![publish], None), 1).unwrap();
 }
 

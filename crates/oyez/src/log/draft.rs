@@ -11,7 +11,7 @@ use crate::extras::Extras;
 use crate::frame::FrameDraft;
 use crate::log::entry::Entry;
 use crate::position::{POSITION_LEN_MAX, Position};
-use crate::publish::Publish;
+use crate::submission::Submission;
 
 /// A publish that is encoded but for its place: what can be done before the log is locked.
 pub(crate) struct Draft {
@@ -24,13 +24,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(publish: Publish) -> Self {
+    pub(crate) fn new(publish: Submission) -> Self {
         let publisher_id = publish.event.event_id().cloned();
         let event = publish.event.without_id();
         let id_len = publisher_id.as_ref().map_or(POSITION_LEN_MAX, |id| id.len());
         let frame = FrameDraft::new(&event, id_len);
         let extras = publish.extras.filter(|extras| **extras != Extras::default());
-        let Publish { topics, payload, private, .. } = publish;
+        let Submission { topics, payload, private, .. } = publish;
         Self { topics, publisher_id, payload, private, extras, frame }
     }
 

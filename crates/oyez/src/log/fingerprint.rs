@@ -6,10 +6,10 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::once::{IdempotencyKey, Once};
-use crate::publish::Publish;
+use crate::submission::Submission;
 
 /// What the first entry of `batch` says of it when it is to be published once, under this key.
-pub(crate) fn once_of(key: IdempotencyKey, batch: &[Publish]) -> Once {
+pub(crate) fn once_of(key: IdempotencyKey, batch: &[Submission]) -> Once {
     Once { key, hash: hash(batch), count: u32::try_from(batch.len()).unwrap_or(u32::MAX) }
 }
 
@@ -17,13 +17,13 @@ pub(crate) fn once_of(key: IdempotencyKey, batch: &[Publish]) -> Once {
 /// white space is the same. It is stored, so neither the function nor the order of the fields may ever change. `SipHash`
 /// because its values are defined once and for all, unlike those of the standard library's hasher, and since nobody is known to
 /// find two texts of one value; who did would replay their own publish.
-fn hash(batch: &[Publish]) -> u128 {
+fn hash(batch: &[Submission]) -> u128 {
     let mut hash = Fields(SipHasher24::new());
     for publish in batch {
         let event = &publish.event;
         hash.number(publish.topics.len() as u64);
         publish.topics.iter().for_each(|topic| hash.text(topic));
-        hash.optional(event.event_type().map(|event_type| &**event_type));
+        hash.optional(event.event_type());
         hash.optional(event.event_id().map(|id| &**id));
         hash.duration(event.reconnection_time());
         hash.text(event.data_str());
@@ -71,9 +71,9 @@ mod tests {
     #[test]
     fn the_hash_of_a_publish_never_changes() {
         let topic = |name| Topic::new(name).unwrap();
-        let plain = Publish::new(topic("a"), Event::data("x"));
+        let plain = Submission::new(topic("a"), Event::data("x"));
         let event = Event::data("x").event("t").unwrap().id("i").unwrap().retry(Duration::from_secs(3));
-        let full = Publish::new(topic("a"), event).topic(topic("b"));
+        let full = Submission::new(topic("a"), event).topic(topic("b"));
         assert_eq!(hash(std::slice::from_ref(&plain)), 327_753_833_139_103_834_830_803_447_413_434_191_389);
         assert_eq!(hash(&[full, plain]), 256_401_570_799_292_444_040_723_375_232_614_233_162);
     }
@@ -81,9 +81,9 @@ mod tests {
     #[test]
     fn every_field_counts() {
         let topic = |name| Topic::new(name).unwrap();
-        let of = |name, event| Publish::new(topic(name), event);
+        let of = |name, event| Submission::new(topic(name), event);
         let event = || Event::data("x");
-        let with = |extras| Publish { extras: Some(Box::new(extras)), ..of("a", event()) };
+        let with = |extras| Submission { extras: Some(Box::new(extras)), ..of("a", event()) };
         let batches = [
             vec![of("a", event())],
             vec![of("a", Event::data("y"))],
@@ -98,7 +98,7 @@ mod tests {
             vec![with(Extras { ttl_ms: Some(1), ..Default::default() })],
             vec![with(Extras { end: true, ..Default::default() })],
             vec![of("a", event()).private()],
-            vec![Publish { private: true, ..with(Extras { end: true, ..Default::default() }) }],
+            vec![Submission { private: true, ..with(Extras { end: true, ..Default::default() }) }],
             vec![of("a", event()), of("a", event())],
             vec![],
         ];

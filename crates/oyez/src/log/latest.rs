@@ -359,7 +359,7 @@ mod tests {
     use crate::log::draft::Draft;
     use crate::log::search::now;
     use crate::position::{Epoch, Position};
-    use crate::publish::Publish;
+    use crate::submission::Submission;
 
     fn latest(compact: &[&str], max: Retained) -> Latest {
         let mut matchers = Matchers::default();
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn entry(sequence: u64, name: &str, key: &str) -> Arc<Entry> {
-        let mut publish = Publish::new(topic(name), Event::data("x".repeat(1_000)));
+        let mut publish = Submission::new(topic(name), Event::data("x".repeat(1_000)));
         if !key.is_empty() {
             publish = publish.key(key).unwrap();
         }

@@ -58,7 +58,7 @@ impl Entry {
         let id = self.event_id(epoch);
         let line = JsonLine {
             id: Some(&id),
-            event_type: event.event_type().map_or("message", |t| t),
+            event_type: event.event_type().unwrap_or("message"),
             data: event.data_str(),
             topics,
             time_ms: self.time_ms,

@@ -118,13 +118,13 @@ mod tests {
 
     use super::*;
     use crate::log::fingerprint::once_of;
-    use crate::publish::Publish;
+    use crate::submission::Submission;
     use crate::{ErrorKind, Topic};
 
     const WINDOW_MS: u64 = ONCE_WINDOW.as_millis() as u64;
 
     fn once(key: &str, data: &str) -> Once {
-        let publish = Publish::new(Topic::new("a").unwrap(), Event::data(data));
+        let publish = Submission::new(Topic::new("a").unwrap(), Event::data(data));
         once_of(IdempotencyKey::new(key).unwrap(), &[publish])
     }
 

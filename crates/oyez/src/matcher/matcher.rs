@@ -98,3 +98,10 @@ impl TryFrom<&str> for Matcher {
         text.parse()
     }
 }
+
+impl TryFrom<String> for Matcher {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}

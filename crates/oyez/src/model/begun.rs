@@ -63,7 +63,7 @@ impl Due {
 /// Whoever has the gap's id resumes without a word, if nothing else leaves the history meanwhile.
 pub(super) fn is_told_once(gap: &Gap, matchers: &[&'static str], engine: &impl Engine, now: Instant) {
     let subscribe = Subscribe::<Event>::new(Arc::clone(engine.core())).since_id(&gap.position.to_string());
-    let subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+    let subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
     let clock = &engine.core().log.clock;
     let now_ms = clock.ms();
     clock.set(1); // nothing gets old

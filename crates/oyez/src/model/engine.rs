@@ -6,7 +6,7 @@ use super::dice::Dice;
 use super::oracle::Oracle;
 use crate::core::Core;
 use crate::position::Epoch;
-use crate::publish::Publish;
+use crate::submission::Submission;
 use crate::{ErrorKind, Topic};
 
 /// A hub's log on one kind of engine. All laws hold on each; where one cannot know what another does, its [`Knows`] says so.
@@ -27,7 +27,8 @@ pub(super) trait Engine: Sized {
     ///
     /// # Errors
     /// As what it is refused.
-    fn append(&mut self, batch: Vec<Publish>, key: Option<&'static str>, now_ms: u64) -> Result<Appended, ErrorKind>;
+    fn append(&mut self, batch: Vec<Submission>, key: Option<&'static str>, now_ms: u64)
+    -> Result<Appended, ErrorKind>;
 
     /// Makes visible what was appended, as one.
     fn flush(&mut self, _now_ms: u64) {}
@@ -46,7 +47,7 @@ pub(super) trait Engine: Sized {
     fn extent(&self) -> Extent;
 
     /// The log stops and is opened again. With a power cut this batch is being written. Asked of engines only that survive it.
-    fn restart(&mut self, _stop: Stop, _writing: Option<Vec<Publish>>, _now_ms: u64, _dice: &mut Dice) -> Restarted {
+    fn restart(&mut self, _stop: Stop, _writing: Option<Vec<Submission>>, _now_ms: u64, _dice: &mut Dice) -> Restarted {
         unreachable!("this engine does not survive it")
     }
 

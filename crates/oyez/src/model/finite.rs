@@ -15,7 +15,7 @@ use crate::last_event_id::LastEventId;
 use crate::matcher::selects;
 use crate::output::{Output, Turn};
 use crate::position::Position;
-use crate::publish::Publish;
+use crate::submission::Submission;
 use crate::subscribe::Subscribe;
 use crate::subscriber::Subscriber;
 use crate::{ErrorKind, Topic};
@@ -184,10 +184,10 @@ impl<E: Engine> World<E> {
             refused |= ends.contains_key(topics[0]);
             let mut publish = if topic != ENDLESS && self.dice.one_in(12) {
                 ends.insert(topics[0], End { sequence, expires_ms });
-                Publish::end(Topic::new(topics[0]).unwrap())
+                Submission::end(Topic::new(topics[0]).unwrap())
             } else {
                 let even = self.dice.one_in(2);
-                Publish::new(Topic::new(topics[0]).unwrap(), Event::data(even.to_string()))
+                Submission::new(Topic::new(topics[0]).unwrap(), Event::data(even.to_string()))
             };
             let is_end = ends.get(topics[0]).is_some_and(|end| end.sequence == sequence);
             if !is_end && !many && self.dice.one_in(4) {
@@ -229,7 +229,7 @@ impl<E: Engine> World<E> {
         }
         let head = self.all.len() as u64;
         let mut subscribe = Subscribe::<Event>::new(Arc::clone(self.engine.core()));
-        subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+        subscribe = matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
         subscribe = subscribe.keep_alive(Duration::from_millis(self.dice.pick(&[0, 2])));
         if only_even {
             subscribe = subscribe.filter(|event: &Event| event.data_str() == "true");

@@ -15,7 +15,7 @@ use super::engine::{Appended, Extent, Knows, Settings};
 use super::topics::{KEYS, TOPICS, bits_of_all, topic_bits, topic_bits_of};
 use super::wish::is_even;
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
+use crate::submission::Submission;
 
 pub(super) use answer::Answer;
 use answer::Once;
@@ -87,7 +87,7 @@ impl Oracle {
     }
 
     /// A batch is appended at this time.
-    pub(super) fn publish(&mut self, batch: &[Publish], appended: &Appended, now_ms: u64) {
+    pub(super) fn publish(&mut self, batch: &[Submission], appended: &Appended, now_ms: u64) {
         self.follows(appended.first);
         assert_eq!(appended.ids.len(), batch.len());
         self.newest_ms = self.newest_ms.max(now_ms);
@@ -118,7 +118,7 @@ impl Oracle {
         self.head = self.head.max(place);
     }
 
-    fn publish_one(&mut self, sequence: u64, publish: &Publish, id: &str, class: usize) {
+    fn publish_one(&mut self, sequence: u64, publish: &Submission, id: &str, class: usize) {
         match publish.event.event_id() {
             Some(own) => {
                 assert_eq!(**own, *id);

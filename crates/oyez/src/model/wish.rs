@@ -58,7 +58,7 @@ impl Wish {
 
     pub(super) fn subscribe(&self, core: &Arc<Core>, dice: &mut Dice) -> Subscribe<Event> {
         let mut subscribe = Subscribe::<Event>::new(Arc::clone(core)).slow(self.slow);
-        subscribe = self.matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+        subscribe = self.matchers.iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
         subscribe = subscribe.keep_alive(Duration::from_millis(dice.pick(&[0, 5, 5])));
         if self.poll {
             subscribe = subscribe.poll();

@@ -13,7 +13,7 @@ use super::seen::Seen;
 use super::topics::{KEYS, TOPICS};
 use crate::log::{Batch, Search};
 use crate::once::IdempotencyKey;
-use crate::publish::Publish;
+use crate::submission::Submission;
 use crate::subscriber::Subscriber;
 use crate::{Error, ErrorKind, Topic};
 
@@ -129,17 +129,17 @@ impl<E: Engine> World<E> {
     }
 
     /// Events, now and then under a key that was used before, with the same events or others.
-    fn batch(&mut self) -> (Vec<Publish>, Option<&'static str>) {
+    fn batch(&mut self) -> (Vec<Submission>, Option<&'static str>) {
         let key = self.dice.one_in(4).then(|| self.dice.pick(&["o1", "o2", "o3"]));
         let again = key.filter(|_| !self.dice.one_in(4)).and_then(|key| self.oracle.batch_of(key));
         let number = if self.dice.one_in(20) { self.dice.pick(&[60, 150]) } else { 1 + self.dice.below(8) };
         (again.unwrap_or_else(|| (0..number).map(|_| self.event()).collect()), key)
     }
 
-    fn event(&mut self) -> Publish {
+    fn event(&mut self) -> Submission {
         // one that is forgotten when its end has left can be published to again
         if self.dice.one_in(45) && (E::KNOWS.all_ends || self.oracle.remembers_all) {
-            return Publish::end(Topic::new(self.dice.pick(&TOPICS[2..])).unwrap());
+            return Submission::end(Topic::new(self.dice.pick(&TOPICS[2..])).unwrap());
         }
         let few = self.dice.one_in(3);
         let topics: &[&str] = if few { &TOPICS[..2] } else { &TOPICS };
@@ -155,7 +155,7 @@ impl<E: Engine> World<E> {
             event = event.id(id).unwrap();
         }
         let first = self.open_topic(topics);
-        let mut publish = Publish::new(Topic::new(first).unwrap(), event);
+        let mut publish = Submission::new(Topic::new(first).unwrap(), event);
         if self.dice.one_in(2) {
             publish = publish.key(self.dice.pick(&KEYS)).unwrap();
         }
@@ -255,14 +255,14 @@ impl<E: Engine> World<E> {
     }
 
     /// What is being written when the power fails.
-    fn last_words(&mut self) -> Option<Vec<Publish>> {
+    fn last_words(&mut self) -> Option<Vec<Submission>> {
         let events: Vec<_> = (0..=self.dice.below(30)).map(|_| self.event()).collect();
         Some(events).filter(|events| self.oracle.answer(events, None, self.now_ms) == Answer::New)
     }
 }
 
 /// What a batch under a key is told by from others.
-fn hash_of(events: &[Publish], key: &str) -> u128 {
+fn hash_of(events: &[Submission], key: &str) -> u128 {
     let batch = Batch::new(events.to_vec(), Some(IdempotencyKey::new(key).unwrap()));
     batch.once().expect("it has a key").hash
 }

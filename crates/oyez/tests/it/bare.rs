@@ -183,7 +183,7 @@ async fn what_is_missing_at_the_start_is_said_in_the_head() {
 async fn a_gap_before_the_first_event_is_told_wherever_it_lies() {
     let hub = Hub::<Event>::new();
     let first = publish(&hub, "a", "1").await;
-    let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1)).unwrap();
+    let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1));
     hub.publish_batch(vec![brief]).await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
     let resumed = |id: &str| bare(&hub).resume(LastEventId::new(id)).poll();
@@ -221,7 +221,7 @@ async fn a_reader_that_comes_back_gets_on_over_every_gap() {
     let first = publish(&hub, "a", "0").await;
     for n in 1..40 {
         let ttl = if n % 3 == 0 { Duration::from_secs(3_600) } else { Duration::from_millis(1) };
-        let event = Publish::new(Topic::new("a").unwrap(), Event::data(n.to_string())).ttl(ttl).unwrap();
+        let event = Publish::new(Topic::new("a").unwrap(), Event::data(n.to_string())).ttl(ttl);
         hub.publish_batch(vec![event]).await.unwrap();
     }
     std::thread::sleep(Duration::from_millis(5));
@@ -303,7 +303,7 @@ async fn where_only_ends_are_left_there_is_no_stream() {
 async fn what_is_missing_before_the_end_is_said_without_a_stream() {
     let hub = Hub::<Event>::new();
     let id = publish(&hub, "a", "1").await;
-    let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1)).unwrap();
+    let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1));
     hub.publish_batch(vec![brief]).await.unwrap();
     hub.end("a").await.unwrap();
     std::thread::sleep(Duration::from_millis(5));
@@ -399,14 +399,14 @@ proptest::proptest! {
                 let _ = match step {
                     0 if number % 3 == 0 => hub.end(name).await.map(drop),
                     1 => hub.delete(name).await.map(drop),
-                    2..=4 => hub.publish_batch(vec![event.ttl(Duration::from_millis(1)).unwrap()]).await.map(drop),
+                    2..=4 => hub.publish_batch(vec![event.ttl(Duration::from_millis(1))]).await.map(drop),
                     _ => hub.publish_batch(vec![event]).await.map(drop),
                 };
             }
             std::thread::sleep(Duration::from_millis(3));
             let subscribe = || {
-                let subscribe = hub.subscribe(matchers[0]).poll();
-                let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+                let subscribe = hub.subscribe_pattern(matchers[0]).poll();
+                let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
                 let wanted = |event: &Event| event.data_str().len() % 2 == 0;
                 if is_filtered { subscribe.filter(wanted) } else { subscribe }
             };

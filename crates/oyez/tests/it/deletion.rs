@@ -12,7 +12,7 @@ use crate::web::{Client, Server, within};
 async fn publish(hub: &Hub, topics: &[&str], data: &str) -> EventId {
     let topic = |name: &str| Topic::new(name).unwrap();
     let publish = Publish::new(topic(topics[0]), Event::data(data));
-    let publish = topics[1..].iter().fold(publish, |publish, name| publish.topic(topic(name)));
+    let publish = topics[1..].iter().fold(publish, |publish, name| publish.also(topic(name)));
     hub.publish_batch(vec![publish]).await.unwrap().remove(0)
 }
 
@@ -35,7 +35,7 @@ async fn what_was_published_is_hidden_at_once_and_the_topic_goes_on() {
     assert!(place.ends_with(":4"), "{place}");
     publish(&hub, &["a"], "5").await;
     for (matcher, expected) in [("a", vec!["5"]), ("b", vec!["2", "3"]), ("*", vec!["2", "3", "5"])] {
-        let subscribe = || hub.subscribe(matcher);
+        let subscribe = || hub.subscribe_pattern(matcher);
         assert_eq!(data(&text(subscribe().earliest().poll().into_response()).await), expected, "{matcher}");
         assert_eq!(data(&text(subscribe().last(9).poll().into_response()).await), expected, "{matcher}");
     }
@@ -63,8 +63,8 @@ fn position(id: &EventId, sequence: u64) -> String {
 #[tokio::test]
 async fn a_stream_that_has_not_read_what_was_deleted_is_told_where_that_was() {
     let hub = Hub::<Event>::new();
-    let mut behind = hub.subscribe("*").into_stream().unwrap();
-    let mut live = hub.subscribe("*").into_stream().unwrap();
+    let mut behind = hub.subscribe_pattern("*").into_stream().unwrap();
+    let mut live = hub.subscribe_pattern("*").into_stream().unwrap();
     for (topic, number) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4")] {
         publish(&hub, &[topic], number).await;
         assert_eq!(within("live", live.next()).await.unwrap().event().unwrap().value.data_str(), number);
@@ -155,21 +155,10 @@ async fn a_deleted_topic_is_told_as_such_until_nobody_knows_of_it() {
     assert_eq!((gap.reason, gap.missed), (Reason::Deleted, Some(1)));
 }
 
-/// A directory that goes with the test.
-#[cfg(unix)]
-struct Directory(std::path::PathBuf);
-
-#[cfg(unix)]
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(unix)]
 #[tokio::test]
 async fn on_disk_a_deletion_is_there_after_a_restart_and_values_as_well() {
-    let directory = Directory(std::env::temp_dir().join(format!("oyez-deletion-{}", std::process::id())));
+    let directory = crate::directory::Directory::new("deletion");
     let open = || {
         let builder = Hub::<Event>::builder().compact("kept".parse().unwrap());
         builder.open(oyez::Storage::new(&directory.0)).unwrap()
@@ -180,11 +169,11 @@ async fn on_disk_a_deletion_is_there_after_a_restart_and_values_as_well() {
     let last = publish(&hub, &["a"], "2").await;
     publish(&hub, &["a", "b"], "of both").await;
     publish(&hub, &["b"], "3").await;
-    let value = |data: &str| Publish::new(Topic::new("kept").unwrap(), Event::data(data)).key("k").unwrap();
+    let value = |data: &str| Publish::new(Topic::new("kept").unwrap(), Event::data(data)).key("k");
     hub.publish_batch(vec![value("old"), value("new")]).await.unwrap();
     let check = async |hub: &Hub| {
         for (matcher, expected) in [("a", vec!["5"]), ("b", vec!["0", "of both", "3"])] {
-            let got = text(hub.subscribe(matcher).earliest().poll().into_response()).await;
+            let got = text(hub.subscribe_pattern(matcher).earliest().poll().into_response()).await;
             assert_eq!(data(&got), expected, "{matcher}");
         }
         for id in [&before, &first, &last] {

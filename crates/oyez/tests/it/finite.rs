@@ -56,7 +56,7 @@ async fn nothing_is_appended_behind_an_end_and_a_batch_is_all_or_nothing() {
     let topic = |name| Topic::new(name).unwrap();
     let event = |name| Publish::new(topic(name), Event::data("x"));
     let kind = |result: Result<Vec<_>, oyez::Error>| result.map_err(|error| error.kind());
-    let beyond = vec![event("b"), Publish::end(topic("a")), event("b").topic(topic("a"))];
+    let beyond = vec![event("b"), Publish::end(topic("a")), event("b").also(topic("a"))];
     assert_eq!(kind(hub.publish_batch(beyond).await), Err(ErrorKind::Conflict));
     let twice = vec![Publish::end(topic("a")), Publish::end(topic("a"))];
     assert_eq!(kind(hub.publish_batch(twice).await), Err(ErrorKind::Conflict));
@@ -102,7 +102,7 @@ async fn a_reader_of_a_compacted_topic_whose_end_has_left_ends_behind_its_value(
 async fn a_snapshot_of_a_topic_that_has_ended_is_its_values_and_its_end() {
     let hub = Hub::<Event>::new();
     for (key, data) in [("k", "old"), ("l", "kept"), ("k", "new")] {
-        let publish = Publish::new(Topic::new("a").unwrap(), Event::data(data)).key(key).unwrap();
+        let publish = Publish::new(Topic::new("a").unwrap(), Event::data(data)).key(key);
         hub.publish_batch(vec![publish]).await.unwrap();
     }
     hub.end("a").await.unwrap();

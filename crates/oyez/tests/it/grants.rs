@@ -1,6 +1,5 @@
 //! Private entries reach those whose grant selects one of their topics, and nobody else.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -12,6 +11,7 @@ use oyez::{
     StreamItem, Topic,
 };
 
+use crate::directory::Directory;
 use crate::web::{Server, within};
 
 const TOPICS: [&str; 5] = ["a", "b", "c/1", "c/2", "d"];
@@ -81,7 +81,7 @@ async fn publish_some(hub: &Hub, dice: &mut Dice, told: &mut Vec<Told>) {
             event = event.id(format!("own-{}", told.len())).unwrap();
         }
         let mut publish =
-            topics[1..].iter().fold(Publish::new(topic(topics[0]), event), |publish, name| publish.topic(topic(name)));
+            topics[1..].iter().fold(Publish::new(topic(topics[0]), event), |publish, name| publish.also(topic(name)));
         if private {
             publish = publish.private();
         }
@@ -100,9 +100,9 @@ async fn publish_some(hub: &Hub, dice: &mut Dice, told: &mut Vec<Told>) {
 /// One subscription, from a random place, with a random grant: what it gets to the tail is what it may have.
 async fn read_some(hub: &Hub, dice: &mut Dice, told: &[Told]) {
     let (matchers, rights) = (MATCHERS[dice.below(MATCHERS.len())], GRANTS[dice.below(GRANTS.len())]);
-    let mut subscribe = hub.subscribe(matchers[0]).grant(grant(rights)).poll();
+    let mut subscribe = hub.subscribe_pattern(matchers[0]).grant(grant(rights)).poll();
     for matcher in &matchers[1..] {
-        subscribe = subscribe.and(*matcher);
+        subscribe = subscribe.and_pattern(*matcher);
     }
     let from = dice.below(told.len() + 2);
     let unknown = dice.chance(20);
@@ -163,29 +163,6 @@ async fn of_fifty_thousand_grants_topics_and_ids_none_gets_a_private_entry_that_
     }
 }
 
-/// A directory that goes with the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("oyez-grants-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-
-    #[cfg(unix)]
-    fn open(&self, retention: Retention) -> Hub {
-        let storage = oyez::Storage::new(&self.0).durability(oyez::Durability::Flush).keep(retention);
-        Hub::builder().open(storage).unwrap()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(unix)]
 #[tokio::test]
 async fn as_many_of_a_history_on_disk_that_was_opened_again() {
@@ -193,14 +170,14 @@ async fn as_many_of_a_history_on_disk_that_was_opened_again() {
         let directory = Directory::new("many");
         let mut dice = Dice(seed);
         let mut told = Vec::new();
-        let hub = directory.open(Retention::default());
+        let hub = directory.open();
         while told.is_empty() {
             publish_some(&hub, &mut dice, &mut told).await;
         }
         hub.close().await;
         drop(hub);
         // now all of it is read from the disk
-        let hub = directory.open(Retention::default());
+        let hub = directory.open();
         for _ in 0..1_000 {
             read_some(&hub, &mut dice, &told).await;
         }
@@ -213,7 +190,7 @@ fn app(hub: &Hub) -> Router {
         // a reader stays in hyper or has a filter, and all get the same
         let sse =
             |subscribe: oyez::Subscribe<Event>| subscribe.grant(grant(GRANTS[number])).format(format).resume(resume);
-        sse(hub.subscribe("*")).into_response()
+        sse(hub.subscribe_pattern("*")).into_response()
     }
     Router::new().route("/{number}/{form}", get(stream)).with_state(hub.clone())
 }
@@ -245,7 +222,7 @@ async fn readers_of_one_group_get_what_their_grants_say_live_and_replayed_in_eve
     for (number, (topics, is_private)) in entries.iter().enumerate() {
         let event = Event::data(format!("[{number}]"));
         let mut publish =
-            topics[1..].iter().fold(Publish::new(topic(topics[0]), event), |publish, name| publish.topic(topic(name)));
+            topics[1..].iter().fold(Publish::new(topic(topics[0]), event), |publish, name| publish.also(topic(name)));
         if *is_private {
             publish = publish.private();
         }
@@ -319,7 +296,7 @@ async fn an_entry_that_expires_is_missed_by_those_who_could_have_had_it() {
     let hub = Hub::<Event>::new();
     let first = hub.publish("a", Event::data("0")).await.unwrap();
     let brief = Duration::from_millis(1);
-    hub.publish_batch(vec![private("a", "1").ttl(brief).unwrap()]).await.unwrap();
+    hub.publish_batch(vec![private("a", "1").ttl(brief)]).await.unwrap();
     let last = hub.publish("a", Event::data("2")).await.unwrap();
     tokio::time::sleep(2 * brief).await;
     for (grant, told) in [(Grant::public(), false), (grant(&["b"]), false), (grant(&["a"]), true), (Grant::all(), true)]
@@ -395,7 +372,7 @@ async fn who_reads_is_told_to_those_who_look_and_grants_are_bounded() {
     let mut body = hub.subscribe("a").grant(Grant::public().subject("ada")).into_response().into_http().into_body();
     body.frame().await.unwrap().unwrap();
     let streams = hub.streams(10);
-    assert_eq!((streams[0].subject.as_deref(), &*streams[0].topics), (Some("ada"), &["a".to_owned()][..]));
+    assert_eq!((streams[0].user.as_deref(), &*streams[0].topics), (Some("ada"), &["a".to_owned()][..]));
     let many = |number: usize| Grant::reading((0..number).map(|n| topic(&n.to_string()).into()));
     assert!(hub.subscribe("a").grant(many(1_000)).into_stream().is_ok());
     let error = hub.subscribe("a").grant(many(1_001)).into_stream().err().unwrap();
@@ -438,7 +415,7 @@ async fn event_behind_gaps(stream: &mut EventStream<Event>) -> String {
 #[tokio::test]
 async fn a_history_on_disk_remembers_that_it_has_had_private_entries_when_they_are_gone() {
     let directory = Directory::new("remembers");
-    let hub = directory.open(Retention::last(1));
+    let hub = directory.keeping(Retention::last(1));
     let first = hub.publish("a", Event::data("0")).await.unwrap();
     hub.publish_batch(vec![private("a", "secret")]).await.unwrap();
     // many segments later
@@ -449,7 +426,7 @@ async fn a_history_on_disk_remembers_that_it_has_had_private_entries_when_they_a
     crate::web::until("the first segment is gone", || hub.stats().history_entries < 300).await;
     hub.close().await;
     drop(hub);
-    let hub = directory.open(Retention::last(1));
+    let hub = directory.keeping(Retention::last(1));
     let missed = async |grant: Grant| {
         let mut stream = hub.subscribe("a").grant(grant).since_id(&first).poll().into_stream().unwrap();
         match stream.next().await {
@@ -465,7 +442,7 @@ async fn a_history_on_disk_remembers_that_it_has_had_private_entries_when_they_a
 #[tokio::test]
 async fn an_export_and_what_is_made_of_it_keep_private_what_is() {
     let (directory, copy) = (Directory::new("exported"), Directory::new("imported"));
-    let hub = directory.open(Retention::default());
+    let hub = directory.open();
     hub.publish_batch(vec![private("a", "secret"), Publish::new(topic("a"), Event::data("open"))]).await.unwrap();
     hub.close().await;
     drop(hub);
@@ -473,7 +450,7 @@ async fn an_export_and_what_is_made_of_it_keep_private_what_is() {
     oyez::StoredLog::open(&directory.0).unwrap().export(None, &mut lines).unwrap();
     assert!(String::from_utf8(lines.clone()).unwrap().lines().next().unwrap().contains("\"private\":true"));
     oyez::StoredLog::import(&copy.0, &mut &*lines, true).unwrap();
-    let hub = copy.open(Retention::default());
+    let hub = copy.open();
     for (grant, expected) in [(Grant::public(), vec!["open"]), (grant(&["a"]), vec!["secret", "open"])] {
         let mut stream = hub.subscribe("a").grant(grant).earliest().poll().into_stream().unwrap();
         let mut got = Vec::new();

@@ -81,7 +81,7 @@ async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
                 let mut last = start;
                 while got.len() < wanted {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    let mut stream = hub.subscribe(matcher).since_id(&last).into_stream().unwrap();
+                    let mut stream = hub.subscribe_pattern(matcher).since_id(&last).into_stream().unwrap();
                     for _ in 0..(random >> 33) % 300 {
                         if got.len() == wanted {
                             break;
@@ -101,7 +101,7 @@ async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
             tokio::spawn(async move {
                 for number in 0..events {
                     let text = format!("{publisher} {number}");
-                    hub.publish(&format!("topic/{publisher}"), text).await.unwrap();
+                    hub.publish(format!("topic/{publisher}"), text).await.unwrap();
                     if number % 64 == 0 {
                         tokio::task::yield_now().await;
                     }
@@ -113,7 +113,7 @@ async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
         publisher.await.unwrap();
     }
     let mut log = Vec::new();
-    let mut replay = hub.subscribe("*").earliest().poll().into_stream().unwrap();
+    let mut replay = hub.subscribe_pattern("*").earliest().poll().into_stream().unwrap();
     while let Some(item) = replay.next().await {
         let event = item.event().unwrap();
         log.push((event.position.sequence, event.value.to_string()));
@@ -129,7 +129,7 @@ async fn readers_that_reconnect_anywhere_get_the_log_once_and_in_order() {
 async fn open_streams_are_listed_the_one_that_lags_most_first() {
     let hub = Hub::<Event>::new();
     let peer = "127.0.0.1:7".parse().unwrap();
-    let mut live = hub.subscribe("a").and("b/*").peer(peer).into_stream().unwrap();
+    let mut live = hub.subscribe("a").and_pattern("b/*").peer(peer).into_stream().unwrap();
     let control = StreamControl::new();
     let stopped = hub.subscribe("a").control(control.clone()).into_response().into_http();
     let mut body = stopped.into_body();

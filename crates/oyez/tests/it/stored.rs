@@ -1,7 +1,6 @@
 //! Idempotency keys, ends and expiry of a history on disk: over a restart, and when the memory has moved on.
 #![cfg(unix)]
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -10,35 +9,8 @@ use oyez::{
     Storage, StoredLog, StreamItem, Topic,
 };
 
+use crate::directory::Directory;
 use crate::web::{Server, until, within};
-
-/// A directory that goes with the test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("oyez-stored-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-
-    fn open(&self) -> Hub {
-        Hub::builder().open(Storage::new(&self.0).durability(Durability::Flush)).unwrap()
-    }
-
-    /// Stops the hub and starts it again.
-    async fn restart(&self, hub: Hub) -> Hub {
-        hub.close().await;
-        drop(hub);
-        self.open()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn publish(topic: &str, data: impl Into<String>) -> Publish {
     Publish::new(Topic::new(topic).unwrap(), Event::data(data.into()))
@@ -137,7 +109,7 @@ async fn what_has_expired_is_hidden_over_a_restart() {
     let directory = Directory::new("ttl");
     let hub = directory.open();
     let first = hub.publish("a", Event::data("1")).await.unwrap();
-    hub.publish_batch(vec![publish("a", "short").ttl(Duration::from_millis(1)).unwrap()]).await.unwrap();
+    hub.publish_batch(vec![publish("a", "short").ttl(Duration::from_millis(1))]).await.unwrap();
     hub.publish("a", Event::data("kept")).await.unwrap();
     hub.publish_batch(vec![Publish::end(Topic::new("a").unwrap())]).await.unwrap();
     let hub = directory.restart(hub).await;
@@ -204,16 +176,16 @@ async fn values_of_compacted_topics_outlive_their_segments_and_a_restart() {
         [("sensors/a", "x", "1"), ("sensors/a", "y", "2"), ("sensors/b", "", "3"), ("sensors/a", "x", "4")]
     {
         let event = publish(topic, value);
-        let event = if key.is_empty() { event } else { event.key(key).unwrap() };
+        let event = if key.is_empty() { event } else { event.key(key) };
         hub.publish_batch(vec![event]).await.unwrap();
     }
-    hub.publish_batch(vec![publish("other", "5").key("k").unwrap()]).await.unwrap();
+    hub.publish_batch(vec![publish("other", "5").key("k")]).await.unwrap();
     push_out(&hub).await;
     for life in 0..3 {
-        let snapshot = datas(hub.subscribe("sensors/*").snapshot()).await;
+        let snapshot = datas(hub.subscribe_pattern("sensors/*").snapshot()).await;
         assert_eq!(snapshot, ["2", "3", "4"], "life {life}");
         // a resume misses nothing of them, and gets each that is still a value
-        let resumed = datas(hub.subscribe("sensors/*").resume(LastEventId::new(&*start))).await;
+        let resumed = datas(hub.subscribe_pattern("sensors/*").resume(LastEventId::new(&*start))).await;
         assert_eq!(resumed, ["2", "3", "4"], "life {life}");
         let resumed = datas(hub.subscribe("sensors/b").resume(LastEventId::new(&*start))).await;
         assert_eq!(resumed, ["3"], "life {life}");
@@ -228,7 +200,7 @@ async fn values_of_compacted_topics_outlive_their_segments_and_a_restart() {
         hub = small(&directory);
     }
     hub.publish_batch(vec![publish("sensors/b", "6")]).await.unwrap();
-    assert_eq!(datas(hub.subscribe("sensors/*").snapshot()).await, ["2", "4", "6"]);
+    assert_eq!(datas(hub.subscribe_pattern("sensors/*").snapshot()).await, ["2", "4", "6"]);
     assert_eq!(datas(hub.subscribe("sensors/b").resume(LastEventId::new(&*start))).await, ["6"]);
 }
 
@@ -259,7 +231,7 @@ async fn the_last_events_are_those_that_are_not_hidden() {
     }
     for n in 1..=100 {
         hub.publish("deleted", Event::data(n.to_string())).await.unwrap();
-        let short = publish("kept", "short").ttl(Duration::from_millis(1)).unwrap();
+        let short = publish("kept", "short").ttl(Duration::from_millis(1));
         hub.publish_batch(vec![short]).await.unwrap();
     }
     hub.delete("deleted").await.unwrap();
@@ -267,10 +239,10 @@ async fn the_last_events_are_those_that_are_not_hidden() {
     for life in 0..2 {
         while datas(hub.subscribe("kept").earliest()).await.len() > 5 {}
         for matcher in ["*", "kept", "k*"] {
-            assert_eq!(datas(hub.subscribe(matcher).last(3)).await, ["3", "4", "5"], "life {life}, {matcher}");
+            assert_eq!(datas(hub.subscribe_pattern(matcher).last(3)).await, ["3", "4", "5"], "life {life}, {matcher}");
         }
         assert_eq!(datas(hub.subscribe("deleted").last(3)).await, Vec::<String>::new(), "life {life}");
-        assert_eq!(datas(hub.subscribe("*").last(9)).await, ["1", "2", "3", "4", "5"], "life {life}");
+        assert_eq!(datas(hub.subscribe_pattern("*").last(9)).await, ["1", "2", "3", "4", "5"], "life {life}");
         hub = directory.restart(hub).await;
     }
 }
@@ -316,7 +288,7 @@ async fn what_was_deleted_stays_hidden_in_a_class_that_is_kept_longer_than_its_d
     let directory = Directory::new("outlived");
     let mut hub = with_a_longer_class(&directory);
     let start = hub.publish("kept/a", Event::data("before")).await.unwrap();
-    hub.publish_batch(vec![publish("a", "secret").topic(Topic::new("kept/a").unwrap())]).await.unwrap();
+    hub.publish_batch(vec![publish("a", "secret").also("kept/a")]).await.unwrap();
     hub.delete("a").await.unwrap();
     hub.publish("mark", Event::data("behind the deletion")).await.unwrap();
     push_out_of_the_first_class(&hub, "mark").await;
@@ -531,7 +503,7 @@ async fn what_was_deleted_stays_hidden_in_an_export_when_its_deletion_has_left_t
     let directory = Directory::new("outlived-moved");
     let hub = with_a_longer_class(&directory);
     hub.publish("kept/a", Event::data("before")).await.unwrap();
-    hub.publish_batch(vec![publish("a", "secret").topic(Topic::new("kept/a").unwrap())]).await.unwrap();
+    hub.publish_batch(vec![publish("a", "secret").also("kept/a")]).await.unwrap();
     hub.delete("a").await.unwrap();
     hub.publish("mark", Event::data("behind the deletion")).await.unwrap();
     push_out_of_the_first_class(&hub, "mark").await;

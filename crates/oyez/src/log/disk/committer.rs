@@ -37,12 +37,12 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Submission>,
+    waiting: VecDeque<Queued>,
     bytes: usize,
     stop: bool,
 }
 
-struct Submission {
+struct Queued {
     batch: Batch,
     done: Answer,
 }
@@ -105,7 +105,7 @@ impl Committer {
                 return Err(Error::new(ErrorKind::Unavailable, "the disk is slower than the publishers; try again"));
             }
             queue.bytes += bytes;
-            queue.waiting.push_back(Submission { batch, done });
+            queue.waiting.push_back(Queued { batch, done });
         }
         self.shared.arrived.notify_one();
         let Appended { first, replayed } = match answer.await {
@@ -164,7 +164,7 @@ impl Shared {
     }
 
     /// What waits, when there is something, or after a while nothing. `None` at the end.
-    fn take(&self) -> Option<VecDeque<Submission>> {
+    fn take(&self) -> Option<VecDeque<Queued>> {
         let mut queue = self.lock();
         if queue.waiting.is_empty() && !queue.stop {
             queue = self.arrived.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner).0;
@@ -226,8 +226,8 @@ impl Thread {
         }
     }
 
-    fn take(&mut self, submission: Submission) {
-        let Submission { batch, done } = submission;
+    fn take(&mut self, queued: Queued) {
+        let Queued { batch, done } = queued;
         let key = batch.once().map(|once| once.key.clone());
         let is_known = key.as_ref().is_some_and(|key| self.keys.contains(key));
         let is_beyond = !self.ended.is_empty() && batch.beyond_an_end(|topic| self.ended.contains(topic)).is_some();

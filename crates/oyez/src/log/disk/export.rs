@@ -20,7 +20,7 @@ use crate::log::read::PAGE_BELOW;
 use crate::matcher::{Matcher, Matchers};
 use crate::once::Once;
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
+use crate::submission::Submission;
 use crate::{Error, ErrorKind, Topic};
 
 /// One entry. What it does not have is left out.
@@ -74,12 +74,12 @@ impl Line {
     fn of_a_gone(sequence: u64, counts: &Counts, epoch: Epoch, time_ms: u64) -> Self {
         let position = Position { epoch, sequence };
         let (publish, deletes) = match counts {
-            Counts::End(topic) => (Publish::end(topic.clone()), None),
-            Counts::Deletion(topic, last) => (Publish::new(topic.clone(), Event::data("")), Some(*last)),
+            Counts::End(topic) => (Submission::end(topic.clone()), None),
+            Counts::Deletion(topic, last) => (Submission::new(topic.clone(), Event::data("")), Some(*last)),
         };
         Self {
             id: Some(position.to_string()),
-            event_type: publish.event.event_type().map(|event_type| event_type.to_string()),
+            event_type: publish.event.event_type().map(str::to_owned),
             data: publish.event.data_str().to_owned(),
             topics: publish.topics.iter().map(ToString::to_string).collect(),
             time: rfc3339(time_ms),
@@ -100,7 +100,7 @@ impl Line {
         let Extras { key, ttl_ms, end, deletes, once } = entry.extras().cloned().unwrap_or_default();
         Self {
             id: Some(entry.event_id(epoch).to_string()),
-            event_type: event.event_type().map(|event_type| event_type.to_string()),
+            event_type: event.event_type().map(str::to_owned),
             topics: entry.topics.iter().map(ToString::to_string).collect(),
             time: rfc3339(entry.time_ms),
             position: Some(Position { epoch, sequence: entry.sequence }.to_string()),

@@ -27,7 +27,7 @@ use crate::log::gone::GoneBounds;
 use crate::log::{Departure, Remains, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
-use crate::publish::Publish;
+use crate::submission::Submission;
 use crate::{Error, ErrorKind, Topic};
 
 /// What an import has made.
@@ -269,7 +269,7 @@ impl Lines<'_> {
 }
 
 /// The publish of which the line was made.
-fn publish_of(line: Line) -> Result<Publish, Error> {
+fn publish_of(line: Line) -> Result<Submission, Error> {
     let mut topics = line.topics.iter().map(|name| Topic::new(name)).collect::<Result<Vec<_>, _>>()?.into_iter();
     let first = topics.next().ok_or_else(|| Error::invalid("it has no topic"))?;
     let mut event = Event::data(line.data);
@@ -283,7 +283,7 @@ fn publish_of(line: Line) -> Result<Publish, Error> {
     if let Some(id) = line.id.filter(|id| Position::parse(id).is_err()) {
         event = event.id(id)?;
     }
-    let mut publish = topics.fold(Publish::new(first, event), Publish::topic);
+    let mut publish = topics.fold(Submission::new(first, event), Submission::topic);
     if let Some(key) = &line.key {
         publish = publish.key(key)?;
     }

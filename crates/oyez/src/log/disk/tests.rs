@@ -27,8 +27,8 @@ use crate::log::{Departure, Log, Remains, Retained, Retention, Start};
 use crate::matcher::{Matcher, Matchers};
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::readable::Readable;
+use crate::submission::Submission;
 use crate::{Error, Topic};
 
 mod committed;
@@ -131,7 +131,7 @@ impl Publisher {
             let topic = Topic::new(["a", "b", "c/1"][(data.len() % 3).min(2)]).unwrap();
             let event = Event::data(data.clone());
             let event = if data.len() % 7 == 0 { event.id(format!("id-{}", data.len())).unwrap() } else { event };
-            Draft::new(Publish::new(topic, event))
+            Draft::new(Submission::new(topic, event))
         };
         let drafts = datas.iter().map(draft).collect();
         self.batches.push((datas, None));
@@ -625,7 +625,7 @@ fn two_classes_on(disk: &SimulatedDisk, others: Retention, own: Retention) -> (A
 fn publish(writer: &mut Writer, topics: &[&str], bytes: usize) -> u64 {
     let mut topics = topics.iter().map(|topic| Topic::new(topic).unwrap());
     let event = Event::data("x".repeat(bytes));
-    let publish = topics.clone().skip(1).fold(Publish::new(topics.next().unwrap(), event), Publish::topic);
+    let publish = topics.clone().skip(1).fold(Submission::new(topics.next().unwrap(), event), Submission::topic);
     let batch = vec![Draft::new(publish)];
     assert!(writer.make_room(&batch, 0).unwrap());
     let sequence = writer.push(batch, 0)[0].sequence;
@@ -734,7 +734,7 @@ fn a_start_reads_what_still_means_something() {
     let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
     let mut marked = Vec::new();
     let late = ONCE_WINDOW.as_millis() as u64 + 1;
-    let plain = || Publish::new(Topic::new("a").unwrap(), Event::data("x".repeat(1_000)));
+    let plain = || Submission::new(Topic::new("a").unwrap(), Event::data("x".repeat(1_000)));
     for time_ms in [0, late] {
         let mut once = plain().ttl(Duration::from_secs(1)).unwrap();
         once.extras_mut().once = Some(once_of(IdempotencyKey::new(&format!("{time_ms}")).unwrap(), &[plain()]));

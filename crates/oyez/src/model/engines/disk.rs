@@ -21,8 +21,8 @@ use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::random::Random;
+use crate::submission::Submission;
 use crate::{ErrorKind, Topic};
 
 #[test]
@@ -170,7 +170,7 @@ impl Disk {
     }
 
     /// Publishes a batch with power that may fail at any step of its write. Gives back where it stands and whether that was said.
-    fn append_without_power(&mut self, batch: Vec<Publish>, now_ms: u64, dice: &mut Dice) -> (Appended, bool) {
+    fn append_without_power(&mut self, batch: Vec<Submission>, now_ms: u64, dice: &mut Dice) -> (Appended, bool) {
         let batch = Batch::new(batch, None);
         assert!(self.life.make_room(&batch, now_ms), "nothing waits");
         let appended = self.life.push(batch, self.setup.epoch, now_ms);
@@ -214,7 +214,12 @@ impl Engine for Disk {
         &self.life.core
     }
 
-    fn append(&mut self, batch: Vec<Publish>, key: Option<&'static str>, now_ms: u64) -> Result<Appended, ErrorKind> {
+    fn append(
+        &mut self,
+        batch: Vec<Submission>,
+        key: Option<&'static str>,
+        now_ms: u64,
+    ) -> Result<Appended, ErrorKind> {
         if std::mem::take(&mut self.has_end) || key.is_some() {
             self.life.write(now_ms); // it is judged when what it may repeat, or an end, is visible
         }
@@ -262,7 +267,7 @@ impl Engine for Disk {
         Extent { head: log.head(), front: log.front(), history: firsts.clone(), reach: firsts }
     }
 
-    fn restart(&mut self, stop: Stop, writing: Option<Vec<Publish>>, now_ms: u64, dice: &mut Dice) -> Restarted {
+    fn restart(&mut self, stop: Stop, writing: Option<Vec<Submission>>, now_ms: u64, dice: &mut Dice) -> Restarted {
         let written = writing.map(|batch| self.append_without_power(batch, now_ms, dice));
         if stop == Stop::Clean {
             self.life.writer.stop(now_ms).unwrap();

@@ -15,8 +15,8 @@ use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::random::Random;
+use crate::submission::Submission;
 use crate::{ErrorKind, Topic};
 
 #[test]
@@ -99,10 +99,15 @@ impl Engine for Memory {
         &self.core
     }
 
-    fn append(&mut self, batch: Vec<Publish>, key: Option<&'static str>, now_ms: u64) -> Result<Appended, ErrorKind> {
+    fn append(
+        &mut self,
+        batch: Vec<Submission>,
+        key: Option<&'static str>,
+        now_ms: u64,
+    ) -> Result<Appended, ErrorKind> {
         let first = self.core.log.head() + 1;
         let key = key.map(|key| IdempotencyKey::new(key).unwrap());
-        let published = self.core.append_once(batch, key, now_ms).map_err(|error| error.kind())?;
+        let published = self.core.append(batch, key, now_ms).map_err(|error| error.kind())?;
         let ids = published.ids.iter().map(ToString::to_string).collect();
         Ok(Appended { first, ids, class: 0, replayed: published.replayed })
     }

@@ -16,8 +16,8 @@ use crate::model::topics::{compact_of, matchers_of};
 use crate::model::world::World;
 use crate::once::IdempotencyKey;
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::random::Random;
+use crate::submission::Submission;
 use crate::{ErrorKind, Topic};
 
 #[test]
@@ -101,7 +101,12 @@ impl Engine for Remote {
         &self.core
     }
 
-    fn append(&mut self, batch: Vec<Publish>, key: Option<&'static str>, now_ms: u64) -> Result<Appended, ErrorKind> {
+    fn append(
+        &mut self,
+        batch: Vec<Submission>,
+        key: Option<&'static str>,
+        now_ms: u64,
+    ) -> Result<Appended, ErrorKind> {
         self.server.set_time(now_ms);
         let first = self.server.newest() + 1;
         let key = key.map(|key| IdempotencyKey::new(key).unwrap());
@@ -134,7 +139,7 @@ impl Engine for Remote {
     }
 
     /// The hub stops and comes back; the server stays.
-    fn restart(&mut self, stop: Stop, writing: Option<Vec<Publish>>, now_ms: u64, dice: &mut Dice) -> Restarted {
+    fn restart(&mut self, stop: Stop, writing: Option<Vec<Submission>>, now_ms: u64, dice: &mut Dice) -> Restarted {
         self.server.set_time(now_ms);
         let mut restarted = Restarted::default();
         // it has all of what was on its way, or nothing; in both cases the hub was not told

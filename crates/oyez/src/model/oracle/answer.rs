@@ -6,7 +6,7 @@ use super::Oracle;
 use crate::ErrorKind;
 use crate::limits::ONCE_WINDOW;
 use crate::model::engine::Appended;
-use crate::publish::Publish;
+use crate::submission::Submission;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::model) enum Answer {
@@ -18,7 +18,7 @@ pub(in crate::model) enum Answer {
 
 /// A batch that was published under an idempotency key.
 pub(super) struct Once {
-    batch: Vec<Publish>,
+    batch: Vec<Submission>,
     /// What it is told by from others.
     hash: u128,
     ids: Vec<String>,
@@ -27,14 +27,14 @@ pub(super) struct Once {
 
 impl Oracle {
     /// What was published under this key.
-    pub(in crate::model) fn batch_of(&self, key: &str) -> Option<Vec<Publish>> {
+    pub(in crate::model) fn batch_of(&self, key: &str) -> Option<Vec<Submission>> {
         self.once.get(key).map(|once| once.batch.clone())
     }
 
     /// What is to become of a batch now that is published under this key, with this hash.
     pub(in crate::model) fn answer(
         &self,
-        batch: &[Publish],
+        batch: &[Submission],
         once: Option<(&'static str, u128)>,
         now_ms: u64,
     ) -> Answer {
@@ -52,7 +52,7 @@ impl Oracle {
     /// It was published under this key.
     pub(in crate::model) fn publish_once(
         &mut self,
-        batch: Vec<Publish>,
+        batch: Vec<Submission>,
         (key, hash): (&'static str, u128),
         appended: &Appended,
     ) {
@@ -60,7 +60,7 @@ impl Oracle {
     }
 
     /// Is something of it to be published behind the end of its topic?
-    fn refuses(&self, batch: &[Publish]) -> bool {
+    fn refuses(&self, batch: &[Submission]) -> bool {
         let mut ended: HashSet<&str> = self.ends.keys().copied().collect();
         batch.iter().any(|publish| {
             let is_beyond = publish.topics.iter().any(|topic| ended.contains(&**topic));

@@ -21,9 +21,9 @@ use crate::limits::serve::RUN_BYTES;
 use crate::log::{Behind, Bounds, Entry, Log, Read, Retained, Retention};
 use crate::matcher::{Matcher, Matchers, selects};
 use crate::position::Epoch;
-use crate::publish::Publish;
 use crate::random::Random;
 use crate::readable::{PUBLIC, Readable};
+use crate::submission::Submission;
 
 const TOPICS: [&str; 4] = ["a", "b", "c/1", "c/2"];
 const SUBSCRIPTIONS: [&[&str]; 5] = [&["a"], &["a", "b"], &["*"], &["c/*"], &["c/1", "c/*"]];
@@ -113,7 +113,7 @@ impl World {
         let topic = Topic::new(TOPICS[self.below(TOPICS.len())]).unwrap();
         // now and then one that fills a run by itself
         let length = if self.below(40) == 0 { RUN_BYTES + 100 } else { self.below(300) };
-        let mut publish = Publish::new(topic, Event::data("x".repeat(length)));
+        let mut publish = Submission::new(topic, Event::data("x".repeat(length)));
         while self.below(3) == 0 {
             publish = publish.topic(Topic::new(TOPICS[self.below(TOPICS.len())]).unwrap());
         }
@@ -127,7 +127,7 @@ impl World {
             self.now_ms += 1;
             self.groups.core.log.clock.set(self.now_ms);
         }
-        self.groups.core.append(vec![publish], self.now_ms).unwrap();
+        self.groups.core.append(vec![publish], None, self.now_ms).unwrap();
         let followed = self.entries.len() as u64;
         self.groups.core.log.follow(followed, 1, &mut self.entries);
     }
@@ -235,7 +235,7 @@ impl World {
         let mut open = TOPICS.to_vec();
         while !open.is_empty() {
             let topic = open.swap_remove(order.within(0..=open.len() as u64 - 1) as usize);
-            self.groups.core.append(vec![Publish::end(Topic::new(topic).unwrap())], 0).unwrap();
+            self.groups.core.append(vec![Submission::end(Topic::new(topic).unwrap())], None, 0).unwrap();
             let followed = self.entries.len() as u64;
             self.groups.core.log.follow(followed, 1, &mut self.entries);
             while self.visit() {}
@@ -406,8 +406,8 @@ fn what_was_deleted_is_handed_to_nobody_whatever_was_made_of_it_before() {
     matchers.push("a".parse().unwrap());
     let group = world.groups.enter(&Arc::new(matchers), Framing { format: Format::Sse, chunked: true, bare: false });
     let publish = |world: &World, name: &str| {
-        let publish = Publish::new(Topic::new(name).unwrap(), Event::data("x"));
-        world.groups.core.append(vec![publish], 0).unwrap();
+        let publish = Submission::new(Topic::new(name).unwrap(), Event::data("x"));
+        world.groups.core.append(vec![publish], None, 0).unwrap();
     };
     let delete = |world: &World| world.groups.core.delete_in_memory(Topic::new("a").unwrap(), 0).unwrap();
     let is_lost = |world: &mut World, cursor| matches!(world.groups.next(group, cursor, || &PUBLIC), Next::Lost);

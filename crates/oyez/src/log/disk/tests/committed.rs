@@ -58,7 +58,7 @@ fn start(writer: Writer, shown: impl Visible + 'static, failure: &Failure) -> Co
 }
 
 fn batch() -> Batch {
-    Batch::new(vec![Publish::new(Topic::new("a").unwrap(), Event::data("x"))], None)
+    Batch::new(vec![Submission::new(Topic::new("a").unwrap(), Event::data("x"))], None)
 }
 
 /// Breaks when it is to show something.

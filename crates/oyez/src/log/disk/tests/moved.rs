@@ -35,7 +35,7 @@ fn colourful() -> (SimulatedDisk, usize) {
     let mut writer = Writer::new(Arc::clone(&store), Durability::Fsync);
     let topic = |name: &str| Topic::new(name).unwrap();
     let mut number = 0;
-    let mut push = |batch: Vec<Publish>| {
+    let mut push = |batch: Vec<Submission>| {
         number += batch.len();
         let batch: Vec<Draft> = batch.into_iter().map(Draft::new).collect();
         if !writer.make_room(&batch, 0).unwrap() {
@@ -47,22 +47,24 @@ fn colourful() -> (SimulatedDisk, usize) {
     };
     for round in 0..60 {
         let event = |text: &str| Event::data(format!("{text} {round}\n\n{}", "x".repeat(round * 5)));
-        push(vec![Publish::new(topic("a"), event("plain"))]);
-        push(vec![Publish::new(
+        push(vec![Submission::new(topic("a"), event("plain"))]);
+        push(vec![Submission::new(
             topic("c/1"),
             event("other class").event("t").unwrap().retry(Duration::from_millis(7)),
         )]);
         push(vec![
-            Publish::new(topic("b"), event("two topics").id(format!("own-{round}")).unwrap()).topic(topic("c/2")),
+            Submission::new(topic("b"), event("two topics").id(format!("own-{round}")).unwrap()).topic(topic("c/2")),
         ]);
-        push(vec![Publish::new(topic("a"), event("keyed")).key("k 1").unwrap().ttl(Duration::from_secs(9)).unwrap()]);
-        let mut batch = vec![Publish::new(topic("a"), event("once")), Publish::new(topic("a"), Event::data(""))];
+        push(vec![
+            Submission::new(topic("a"), event("keyed")).key("k 1").unwrap().ttl(Duration::from_secs(9)).unwrap(),
+        ]);
+        let mut batch = vec![Submission::new(topic("a"), event("once")), Submission::new(topic("a"), Event::data(""))];
         batch[0].extras_mut().once = Some(once_of(IdempotencyKey::scoped("me", "key").unwrap(), &batch));
         push(batch);
-        let mut deletion = Publish::new(topic("c/1"), Event::data(""));
+        let mut deletion = Submission::new(topic("c/1"), Event::data(""));
         deletion.extras_mut().deletes = Some(round as u64 * 8 + 2);
         push(vec![deletion]);
-        push(vec![Publish::end(topic(&format!("c/end-{round}")))]);
+        push(vec![Submission::end(topic(&format!("c/end-{round}")))]);
     }
     writer.stop(0).unwrap();
     (disk, number)
