@@ -25,13 +25,10 @@
 // a print panics where nobody reads
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
-    not(unix),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "an engine that lasts needs Unix, and only that uses what is made for it"
-    )
+    not(all(unix, feature = "disk")),
+    expect(dead_code, unused_imports, reason = "only an engine that lasts uses what is made for it")
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 mod checks;
@@ -78,12 +75,12 @@ mod seeker;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;
-#[cfg(any(feature = "serve", shuttle))]
+#[cfg(any(feature = "serve", all(test, shuttle)))]
 mod sleep_flag;
 mod stats;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 mod storage;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 mod stored_log;
 mod stream;
 mod subscribe;
@@ -117,11 +114,11 @@ pub use response::{Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use log::Durability;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use storage::Storage;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use stored_log::{
     DroppedSummary, Exported, Finding, Imported, Inspection, Repair, SegmentSummary, StoredClass, StoredLog,
     Verification,
@@ -132,3 +129,8 @@ pub use stream::{Delivery, EventStream, StreamItem, Topics};
 pub use subscribe::Subscribe;
 pub use topic::Topic;
 pub use typed::{JsonPayload, Payload};
+
+/// So that the examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
