@@ -57,7 +57,7 @@ test('an arrow upwards is found, however it is written', () => {
 
 test('what only tests import stands for nothing', () => {
   for (const item of ['use crate::hub::Hub;', 'pub(crate) fn f(h: crate::Hub) {\n}', 'mod tests { use crate::Hub; }', 'impl T { fn f() { crate::hub::f() } }']) {
-    for (const condition of ['test', 'all(test, unix)', 'any(test, all(unix, test))']) {
+    for (const condition of ['test', 'doctest', 'all(test, unix)', 'any(test, all(unix, test))']) {
       check({ 'topic.rs': `#[cfg(${condition})]\n#[inline]\n${item}\npub struct Topic;` }, []);
     }
     check({ 'topic.rs': `#[cfg(any(test, unix))]\n${item}` }, [/topic .* imports hub/]);
@@ -79,6 +79,7 @@ test('a file on no floor, on two, and one that is not there are found', () => {
 });
 
 test('logic in a list of modules is found', () => {
+  check({ 'log/mod.rs': `${HOUSE['log/mod.rs']}\n#[cfg(doctest)]\n#[doc = include_str!("README.md")]\nmod readme {}` }, []);
   check({ 'log/mod.rs': `${HOUSE['log/mod.rs']}\n#[derive(Debug)]\npub(crate) struct Log;` }, [/log\/mod.rs:6: this file declares and re-exports only/]);
   check({ 'lib.rs': `${HOUSE['lib.rs']}\nfn f() {}` }, [/lib.rs:10: /]);
   const fine = '#[cfg(not(unix))]\ncompile_error!("for Unix");\n#[expect(lint, reason = "a [b")]\nextern crate core;\nmacro_rules! m { () => { fn f() {} } }\n';

@@ -77,7 +77,7 @@ function needsTest(condition) {
   const [, word, inner] = /^\s*(all|any)\((.*)\)\s*$/s.exec(condition) ?? [];
   if (word === 'all') return listOf(inner).some(needsTest);
   if (word === 'any') return listOf(inner).every(needsTest);
-  return condition.trim() === 'test';
+  return ['test', 'doctest'].includes(condition.trim());
 }
 
 const listOf = (text) => partsOf(text.replaceAll('(', '{').replaceAll(')', '}')).map((part) => part.replaceAll('{', '(').replaceAll('}', ')'));

@@ -8,6 +8,7 @@ compile_error!("oyez-cli is for Unix: its signals, its pipes and the history of 
 
 mod banner;
 mod bench;
+mod completions;
 mod decode;
 mod failure;
 mod input;
@@ -15,6 +16,7 @@ mod limits;
 mod lines;
 mod log;
 mod logger;
+mod man;
 mod not_yet;
 mod output;
 mod pretty;
@@ -30,7 +32,7 @@ mod web_address;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::failure::Failure;
 
@@ -40,7 +42,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Server-Sent Events on the command line.
 #[derive(Parser)]
-#[command(name = "oyez", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+#[command(name = "oyez", version = env!("BUILD_VERSION"), arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,6 +56,8 @@ enum Command {
     Decode(decode::Decode),
     Bench(Box<bench::Bench>),
     Log(log::Log),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 const AFTER_HELP: &str = "\
@@ -79,5 +83,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Decode(decode) => decode.run(),
         Command::Bench(bench) => bench.run(),
         Command::Log(log) => log.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+        Command::Man(manual) => manual.run(Cli::command()),
     }
 }

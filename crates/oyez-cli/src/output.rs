@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use oyez_proto::{Event, EventId};
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
 use crate::pretty;
 use crate::visible::{visible, visible_json};
 
@@ -123,6 +124,17 @@ struct FromOneOfSeveral<'a> {
     #[serde(flatten)]
     line: &'a Line<'a>,
     url: &'a str,
+}
+
+/// Writes to standard output what is whole. Nobody may be reading any more.
+pub(crate) fn print_all(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn json(line: &Line<'_>, source: Option<&str>) -> io::Result<String> {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,16 +9,20 @@ use http::Method;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL};
 use oyez_proto::{EventId, Format};
 
+use crate::connector::Connector;
 use crate::cookies::Cookies;
+use crate::headers::Headers;
 use crate::limits::READ_TIMEOUT;
 use crate::request::Request;
-use crate::{Connect, Error, EventSource, HttpConnect};
+use crate::source::How;
+use crate::{BoxError, Connect, Error, EventSource, HeadersFor};
 
 /// An [`EventSource`] to be: what to ask for, and how.
 pub struct EventSourceBuilder {
     machine: oyez_proto::EventSource,
-    connect: Option<Arc<dyn Connect>>,
+    connect: Connector,
     request: Request,
+    headers: Option<Headers>,
     format: Format,
     read_timeout: Option<Duration>,
     cookies: bool,
@@ -38,6 +41,7 @@ impl EventSource {
     ///
     /// # Errors
     /// As [`builder`](Self::builder).
+    #[cfg(feature = "reqwest")]
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::builder(url)?.build()
     }
@@ -47,8 +51,9 @@ impl EventSourceBuilder {
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
         Ok(Self {
             machine: oyez_proto::EventSource::new(),
-            connect: None,
+            connect: Connector::default(),
             request: Request::new(url)?,
+            headers: None,
             format: Format::EventStream,
             read_timeout: Some(READ_TIMEOUT),
             cookies: false,
@@ -62,6 +67,36 @@ impl EventSourceBuilder {
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         self.request.add_header(name, value)?;
         Ok(self)
+    }
+
+    /// Asks for headers before each attempt, so that a token may be fetched anew. They come in place of those of the same name that
+    /// [`header`](Self::header) has set. A redirect is part of its attempt, and when it leaves the origin all of them stay behind.
+    ///
+    /// They have 30 seconds, and are at most 100 of 64 KiB together. An error of `headers`, or no answer in time, is a failed attempt:
+    /// it comes as [`Item::Disconnected`](crate::Item::Disconnected), and they are asked for again with the next attempt. What HTTP cannot
+    /// carry, such as a token with the line end of its file, ends the stream with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid). So does
+    /// 401, with [`Refused`](crate::ErrorKind::Refused): a fresh token that is refused is refused again.
+    ///
+    /// ```
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok("t".to_owned()) }
+    /// # fn make() -> Result<(), oyez_client::Error> {
+    /// let builder = oyez_client::EventSource::builder("https://example.com/stream")?.headers_with(|_| async {
+    ///     let token = fetch_token().await?;
+    ///     Ok([("authorization", format!("Bearer {token}"))])
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn headers_with<A, H, N, V>(mut self, headers: impl Fn(HeadersFor) -> A + Send + Sync + 'static) -> Self
+    where
+        A: Future<Output = Result<H, BoxError>> + Send + 'static,
+        H: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        self.headers = Some(Headers::new(headers));
+        self
     }
 
     /// The method of each request; GET unless set.
@@ -143,17 +178,27 @@ impl EventSourceBuilder {
         self
     }
 
-    /// How to connect; [`HttpConnect::new`] unless set.
+    /// How to connect; `HttpConnect::new` of the feature `reqwest` unless set.
     #[must_use]
     pub fn connect(mut self, connect: impl Connect) -> Self {
-        self.connect = Some(Arc::new(connect));
+        self.connect = Connector::of(connect);
         self
+    }
+
+    /// Connects by this client of `reqwest` 0.13, with its pool, certificates, proxies and default headers.
+    ///
+    /// Make it with [`redirect::Policy::none`](reqwest::redirect::Policy::none): redirects are followed here, where it is known what
+    /// may go along. A timeout of its own for whole requests cuts streams.
+    #[cfg(feature = "reqwest")]
+    #[must_use]
+    pub fn client(self, client: reqwest::Client) -> Self {
+        self.connect(crate::http_connect::Given(client))
     }
 
     /// The EventSource. It connects when it is polled.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when HTTP cannot ask for the URL.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when HTTP cannot ask for the URL, or nothing says how to connect.
     pub fn build(self) -> Result<EventSource, Error> {
         let mut request = self.request;
         request.default_header(ACCEPT, self.format.mime_type());
@@ -161,9 +206,16 @@ impl EventSourceBuilder {
         // an encoder holds events back, and nothing here decodes
         request.default_header(ACCEPT_ENCODING, "identity");
         request.to_http()?;
-        let connect = self.connect.unwrap_or_else(|| Arc::new(HttpConnect::new()));
-        let cookies = self.cookies.then(Cookies::default);
-        Ok(EventSource::start(self.machine.format(self.format), connect, request, self.read_timeout, cookies))
+        Ok(EventSource::start(
+            self.machine.format(self.format),
+            How {
+                connect: self.connect.build()?,
+                request,
+                headers: self.headers,
+                read_timeout: self.read_timeout,
+                cookies: self.cookies.then(Cookies::default),
+            },
+        ))
     }
 }
 

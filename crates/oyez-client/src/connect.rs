@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http::{Request, Response};
 
-/// Sends one request and gives back its answer, its body as chunks. [`HttpConnect`](crate::HttpConnect) does it over
+/// Sends one request and gives back its answer, its body as chunks. `HttpConnect` does it over
 /// TCP and TLS; a test, a tunnel or another HTTP library can do it in its own way.
 ///
 /// It follows no redirects, repeats nothing and stops when its future or its chunks are dropped.

@@ -94,19 +94,30 @@ impl Shared {
 impl Connect for HttpConnect {
     fn connect(&self, request: Request<Bytes>) -> Connecting {
         // not in the future: making the first client takes a while, which must not count as silence of the server
-        let client = self.0.client(request.uri()).cloned();
-        let tls = request.uri().scheme() == Some(&Scheme::HTTPS);
-        Box::pin(async move {
-            let client = client.map_err(ConnectError::before_sending)?;
-            let request = reqwest::Request::try_from(request).map_err(ConnectError::before_sending)?;
-            let answer =
-                client.execute(request).await.map_err(|error| match error.is_connect() || error.is_builder() {
-                    true => ConnectError::before_sending(in_our_words(error, tls)),
-                    false => ConnectError::after_sending(in_our_words(error, tls)),
-                })?;
-            Ok(with_chunks(answer))
-        })
+        send(self.0.client(request.uri()).cloned(), request)
     }
+}
+
+/// A client of the caller's own.
+pub(crate) struct Given(pub(crate) Client);
+
+impl Connect for Given {
+    fn connect(&self, request: Request<Bytes>) -> Connecting {
+        send(Ok(self.0.clone()), request)
+    }
+}
+
+fn send(client: reqwest::Result<Client>, request: Request<Bytes>) -> Connecting {
+    let tls = request.uri().scheme() == Some(&Scheme::HTTPS);
+    Box::pin(async move {
+        let client = client.map_err(ConnectError::before_sending)?;
+        let request = reqwest::Request::try_from(request).map_err(ConnectError::before_sending)?;
+        let answer = client.execute(request).await.map_err(|error| match error.is_connect() || error.is_builder() {
+            true => ConnectError::before_sending(in_our_words(error, tls)),
+            false => ConnectError::after_sending(in_our_words(error, tls)),
+        })?;
+        Ok(with_chunks(answer))
+    })
 }
 
 fn with_chunks(mut answer: reqwest::Response) -> Response<Chunks> {

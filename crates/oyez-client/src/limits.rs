@@ -4,11 +4,22 @@ use std::time::Duration;
 
 /// How long a TCP and TLS handshake may take.
 // Ten seconds cover three lost SYNs; whoever has not answered by then is tried again like any failed attempt.
+#[cfg(feature = "reqwest")]
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the headers of an attempt may take that are asked for.
+// A token comes from a server of its own within seconds; one that is stuck must look like any failed attempt.
+pub(crate) const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many there may be of them, and their bytes.
+// More than servers take: 100 lines (Apache), and 8 to 64 KiB in all.
+pub(crate) const HEADERS_MAX: usize = 100;
+pub(crate) const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long an unused connection is kept for the next request.
 // Servers close theirs after 5 s (Node) to 75 s (nginx). A publish that meets a connection just being closed has an
 // unknown outcome, so ours is closed first.
+#[cfg(feature = "reqwest")]
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a stream may be silent before it is given up, unless the caller says otherwise.

@@ -12,13 +12,15 @@ use oyez_proto::{Backoff, Event, EventId};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
+use crate::connector::Connector;
+use crate::headers::Headers;
 use crate::limits::{
     ANSWER_BYTES_MAX, FIRST_WORDS_CHARS_MAX, PUBLISH_AGAIN_AFTER, PUBLISH_TIMEOUT, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT,
     RETRY_AFTER_MAX,
 };
 use crate::random::random;
 use crate::request::Request;
-use crate::{Batch, Chunks, Connect, Error, ErrorKind, HttpConnect, IdempotencyKey};
+use crate::{Batch, BoxError, Chunks, Connect, Error, ErrorKind, HeadersFor, IdempotencyKey};
 use crate::{problem, retry_after};
 
 /// Publishes events to one URL. It follows no redirect and repeats nothing but what
@@ -37,24 +39,56 @@ use crate::{problem, retry_after};
 pub struct Publisher {
     connect: Arc<dyn Connect>,
     request: Request,
+    headers: Option<Headers>,
     timeout: Duration,
 }
 
 /// A [`Publisher`] to be.
 pub struct PublisherBuilder {
-    connect: Option<Arc<dyn Connect>>,
+    connect: Connector,
     request: Request,
+    headers: Option<Headers>,
     timeout: Duration,
 }
 
 impl PublisherBuilder {
-    /// Adds a header to each request.
+    /// Adds a header to each request. The hub of this version has no keys yet: it refuses a publish with `Authorization`, which a user
+    /// and a password in the URL become as well.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when HTTP cannot carry it.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
         self.request.add_header(name, value)?;
         Ok(self)
+    }
+
+    /// Asks for headers before each attempt, so that a token may be fetched anew. They come in place of those of the same name that
+    /// [`header`](Self::header) has set.
+    ///
+    /// They have 30 seconds, which the [`timeout`](Self::timeout) does not count, and are at most 100 of 64 KiB together. An error of
+    /// `headers`, or no answer in time, is [`ErrorKind::Unavailable`]: nothing was sent. What HTTP cannot carry is
+    /// [`ErrorKind::Invalid`].
+    ///
+    /// ```
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok("t".to_owned()) }
+    /// # fn make() -> Result<(), oyez_client::Error> {
+    /// let builder = oyez_client::Publisher::builder("https://example.com/events/news")?.headers_with(|_| async {
+    ///     let token = fetch_token().await?;
+    ///     Ok([("authorization", format!("Bearer {token}"))])
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn headers_with<A, H, N, V>(mut self, headers: impl Fn(HeadersFor) -> A + Send + Sync + 'static) -> Self
+    where
+        A: Future<Output = Result<H, BoxError>> + Send + 'static,
+        H: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        self.headers = Some(Headers::new(headers));
+        self
     }
 
     /// How long a publish may take until its outcome counts as unknown; 1 minute unless set.
@@ -64,26 +98,33 @@ impl PublisherBuilder {
         self
     }
 
-    /// How to connect; [`HttpConnect::new`] unless set.
+    /// How to connect; `HttpConnect::new` of the feature `reqwest` unless set.
     #[must_use]
     pub fn connect(mut self, connect: impl Connect) -> Self {
-        self.connect = Some(Arc::new(connect));
+        self.connect = Connector::of(connect);
         self
+    }
+
+    /// Connects by this client of `reqwest` 0.13, with its pool, certificates, proxies and default headers.
+    ///
+    /// Make it with [`redirect::Policy::none`](reqwest::redirect::Policy::none): a publisher follows none. How long its pool keeps an
+    /// unused connection should be less than the server does (5 s are common): a publish on a connection that is just being closed is of
+    /// unknown outcome.
+    #[cfg(feature = "reqwest")]
+    #[must_use]
+    pub fn client(self, client: reqwest::Client) -> Self {
+        self.connect(crate::http_connect::Given(client))
     }
 
     /// The publisher. It connects when there is something to publish, and keeps the connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when HTTP cannot ask for the URL.
+    /// [`ErrorKind::Invalid`] when HTTP cannot ask for the URL, or nothing says how to connect.
     pub fn build(self) -> Result<Publisher, Error> {
         let mut request = self.request;
         request.default_header(ACCEPT_ENCODING, "identity");
         request.to_http()?;
-        Ok(Publisher {
-            connect: self.connect.unwrap_or_else(|| Arc::new(HttpConnect::new())),
-            request,
-            timeout: self.timeout,
-        })
+        Ok(Publisher { connect: self.connect.build()?, request, headers: self.headers, timeout: self.timeout })
     }
 }
 
@@ -96,13 +137,14 @@ impl Publisher {
     pub fn builder(url: &str) -> Result<PublisherBuilder, Error> {
         let mut request = Request::new(url)?;
         request.method = Method::POST;
-        Ok(PublisherBuilder { connect: None, request, timeout: PUBLISH_TIMEOUT })
+        Ok(PublisherBuilder { connect: Connector::default(), request, headers: None, timeout: PUBLISH_TIMEOUT })
     }
 
     /// A publisher to `url` with nothing changed.
     ///
     /// # Errors
     /// As [`builder`](Self::builder).
+    #[cfg(feature = "reqwest")]
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::builder(url)?.build()
     }
@@ -125,7 +167,7 @@ impl Publisher {
         }
         request.default_header(CONTENT_TYPE, "text/plain; charset=utf-8");
         request.body = Bytes::copy_from_slice(event.data_str().as_bytes());
-        let acknowledged = self.send(&request).await?;
+        let acknowledged = self.send(&request, None, 0).await?;
         acknowledged.answer().and_then(|answer| EventId::new(answer.id?).ok()).ok_or_else(|| acknowledged.refused())
     }
 
@@ -134,7 +176,7 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_batch(&self, batch: Batch) -> Result<Vec<EventId>, Error> {
-        self.send_batch(batch.len(), &self.batch_request(batch, None)).await
+        self.send_batch(batch.len(), &self.batch_request(batch), None, 0).await
     }
 
     /// Publishes a batch under a name: a hub that has it already answers the same ids again. Whoever gets
@@ -143,7 +185,7 @@ impl Publisher {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub async fn publish_batch_once(&self, key: &IdempotencyKey, batch: Batch) -> Result<Vec<EventId>, Error> {
-        self.send_batch(batch.len(), &self.batch_request(batch, Some(key))).await
+        self.send_batch(batch.len(), &self.batch_request(batch), Some(key), 0).await
     }
 
     /// Publishes a batch under a name and, while it is not answered, sends it again: without a connection, when the
@@ -176,14 +218,16 @@ impl Publisher {
         batch: Batch,
         mut failed: impl FnMut(&Error, Duration),
     ) -> Result<Vec<EventId>, Error> {
-        let (number, request) = (batch.len(), self.batch_request(batch, Some(key)));
+        let (number, request) = (batch.len(), self.batch_request(batch));
+        let mut failures = 0;
         let mut backoff = Backoff::new();
         backoff.set_reconnection_time(PUBLISH_AGAIN_AFTER);
         loop {
-            let error = match self.send_batch(number, &request).await {
+            let error = match self.send_batch(number, &request, Some(key), failures).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Unknown) => error,
                 outcome => return outcome,
             };
+            failures = failures.saturating_add(1);
             backoff.failed();
             let wait = backoff.wait(random()).max(error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX));
             failed(&error, wait);
@@ -191,18 +235,21 @@ impl Publisher {
         }
     }
 
-    fn batch_request(&self, batch: Batch, key: Option<&IdempotencyKey>) -> Request {
+    fn batch_request(&self, batch: Batch) -> Request {
         let mut request = self.request.clone();
         request.default_header(CONTENT_TYPE, "application/x-ndjson");
-        if let Some(key) = key {
-            request.headers.insert(IDEMPOTENCY_KEY, key.to_header());
-        }
         request.body = batch.into_body();
         request
     }
 
-    async fn send_batch(&self, number: usize, request: &Request) -> Result<Vec<EventId>, Error> {
-        let acknowledged = self.send(request).await?;
+    async fn send_batch(
+        &self,
+        number: usize,
+        request: &Request,
+        key: Option<&IdempotencyKey>,
+        failures: u32,
+    ) -> Result<Vec<EventId>, Error> {
+        let acknowledged = self.send(request, key, failures).await?;
         let ids = acknowledged.answer().and_then(|answer| answer.ids).ok_or_else(|| acknowledged.refused())?;
         let found = ids.len();
         let ids: Vec<EventId> = ids.into_iter().filter_map(|id| EventId::new(id).ok()).collect();
@@ -213,8 +260,21 @@ impl Publisher {
         Err(Error::new(ErrorKind::Refused, message).with_status(Some(acknowledged.status)))
     }
 
-    async fn send(&self, request: &Request) -> Result<Acknowledged, Error> {
-        let request = request.to_http()?;
+    /// Sends a request after so many failures of the same.
+    async fn send(
+        &self,
+        request: &Request,
+        key: Option<&IdempotencyKey>,
+        failures: u32,
+    ) -> Result<Acknowledged, Error> {
+        let mut request = request.clone();
+        if let Some(headers) = &self.headers {
+            request.fetched = headers.ask(failures).await?;
+        }
+        let mut request = request.to_http()?;
+        if let Some(key) = key {
+            request.headers_mut().insert(IDEMPOTENCY_KEY, key.to_header());
+        }
         match timeout(self.timeout, self.connect.connect(request)).await {
             Err(_) => Err(Error::new(ErrorKind::Unknown, format!("no answer came within {:?}", self.timeout))),
             Ok(Err(error)) => {

@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
+    /// Those that were asked for this attempt, in place of others of their names.
+    pub(crate) fetched: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -32,18 +34,13 @@ impl Request {
         if let Some(credentials) = take_credentials(&mut parsed) {
             headers.insert(AUTHORIZATION, credentials);
         }
-        Ok(Self { url: parsed, method: Method::GET, headers, body: Bytes::new() })
+        Ok(Self { url: parsed, method: Method::GET, headers, fetched: HeaderMap::new(), body: Bytes::new() })
     }
 
     pub(crate) fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let parsed = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Error::invalid(format!("not the name of a header: {name:?}")))?;
-        // the value may be a credential, so it is not told
-        let mut value = HeaderValue::from_str(value)
-            .or_else(|_| HeaderValue::from_bytes(value.as_bytes()))
-            .map_err(|_| Error::invalid(format!("the value of header {name:?} holds a control character")))?;
-        value.set_sensitive(CREDENTIALS.contains(&parsed));
-        self.headers.append(parsed, value);
+        let (name, mut value) = parse_header(name, value)?;
+        value.set_sensitive(CREDENTIALS.contains(&name));
+        self.headers.append(name, value);
         Ok(())
     }
 
@@ -79,6 +76,8 @@ impl Request {
             for name in CREDENTIALS {
                 next.headers.remove(name);
             }
+            // whatever they are called: they were fetched for this origin
+            next.fetched.clear();
         }
         Ok(next)
     }
@@ -98,12 +97,24 @@ impl Request {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(self.fetched.clone());
         if self.body.is_empty() && matches!(self.method, Method::POST | Method::PUT) {
             // so that no server answers 411; Fetch Standard, "HTTP-network-or-cache fetch"
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(request)
     }
+}
+
+/// A header as HTTP carries it.
+pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Error::invalid(format!("not the name of a header: {name:?}")))?;
+    // the value may be a credential, so it is not told
+    let value = HeaderValue::from_str(value)
+        .or_else(|_| HeaderValue::from_bytes(value.as_bytes()))
+        .map_err(|_| Error::invalid(format!("the value of header {name:?} holds a control character")))?;
+    Ok((parsed, value))
 }
 
 /// What was meant to be a URL, for messages: without a user and a password.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
 use crate::cookies::Cookies;
+use crate::headers::{Asked, Headers};
 use crate::item::LineHead;
 use crate::limits::{REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT};
 use crate::random::random;
@@ -37,6 +38,7 @@ pub struct EventSource {
     connector: Arc<dyn Connect>,
     first: Request, // what was asked for; each attempt that is no redirect starts here
     latest: Request,
+    headers: Option<Headers>,
     read_timeout: Option<Duration>,
     doing: Doing,
     timer: Option<Pin<Box<Sleep>>>,
@@ -45,23 +47,27 @@ pub struct EventSource {
     cause: Option<Error>,   // why the connection that the machine is about to report as lost was lost
 }
 
+/// What an EventSource asks for, and how.
+pub(crate) struct How {
+    pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) request: Request,
+    pub(crate) headers: Option<Headers>,
+    pub(crate) read_timeout: Option<Duration>,
+    pub(crate) cookies: Option<Cookies>,
+}
+
 impl EventSource {
-    pub(crate) fn start(
-        machine: oyez_proto::EventSource,
-        connector: Arc<dyn Connect>,
-        request: Request,
-        read_timeout: Option<Duration>,
-        cookies: Option<Cookies>,
-    ) -> Self {
+    pub(crate) fn start(machine: oyez_proto::EventSource, how: How) -> Self {
         Self {
             machine,
-            connector,
-            latest: request.clone(),
-            first: request,
-            read_timeout,
+            connector: how.connect,
+            latest: how.request.clone(),
+            first: how.request,
+            headers: how.headers,
+            read_timeout: how.read_timeout,
             doing: Doing::Nothing,
             timer: None,
-            cookies,
+            cookies: how.cookies,
             refused: None,
             cause: None,
         }
@@ -116,12 +122,21 @@ impl EventSource {
     }
 
     fn connect(&mut self, attempt: Attempt) -> Result<(), Error> {
-        self.latest = match attempt.redirect {
-            Some(redirect) => self.latest.redirected(&redirect)?,
-            None => self.first.clone(),
-        };
+        self.cause = None;
+        if let Some(redirect) = attempt.redirect {
+            self.latest = self.latest.redirected(&redirect)?;
+            return self.send(attempt.last_event_id);
+        }
+        self.latest = self.first.clone();
+        let Some(headers) = &self.headers else { return self.send(attempt.last_event_id) };
+        self.doing = Doing::Asking(headers.ask(self.machine.failures()), attempt.last_event_id);
+        self.arm(None); // they have a time of their own
+        Ok(())
+    }
+
+    fn send(&mut self, last_event_id: Option<EventId>) -> Result<(), Error> {
         let mut request = self.latest.to_http()?;
-        if let Some(id) = attempt.last_event_id {
+        if let Some(id) = last_event_id {
             match HeaderValue::from_bytes(id.as_bytes()) {
                 Ok(value) => drop(request.headers_mut().insert(LAST_EVENT_ID, value)),
                 // an id may hold control characters that a header may not
@@ -134,7 +149,6 @@ impl EventSource {
         }
         debug!(host = self.latest.url.host_str(), failures = self.machine.failures(), "connecting");
         self.doing = Doing::Connecting(self.connector.connect(request));
-        self.cause = None;
         self.arm(self.read_timeout);
         Ok(())
     }
@@ -200,6 +214,7 @@ impl EventSource {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let progress = match &mut self.doing {
             Doing::Nothing | Doing::Stopped | Doing::Waiting => Poll::Pending,
+            Doing::Asking(asked, _) => asked.as_mut().poll(cx).map(Progress::Headers),
             Doing::Connecting(connecting) => connecting.as_mut().poll(cx).map(Progress::Answer),
             Doing::Reading(chunks) => chunks.as_mut().poll_next(cx).map(Progress::Chunk),
             Doing::Refused(_, chunks, _) => chunks.as_mut().poll_next(cx).map(Progress::Chunk),
@@ -217,6 +232,12 @@ impl EventSource {
 
     fn report(&mut self, progress: Progress) {
         match (mem::replace(&mut self.doing, Doing::Nothing), progress) {
+            (Doing::Asking(_, last_event_id), Progress::Headers(Ok(headers))) => {
+                self.latest.fetched = headers;
+                self.refused = self.send(last_event_id).err();
+            }
+            (_, Progress::Headers(Err(error))) if error.kind() != ErrorKind::Invalid => self.lost(error),
+            (_, Progress::Headers(headers)) => self.refused = headers.err(),
             (_, Progress::Answer(Ok(answer))) => self.answered(answer),
             (_, Progress::Answer(Err(error))) => {
                 let (what, place) =
@@ -253,7 +274,7 @@ impl EventSource {
                 let timeout = self.read_timeout.unwrap_or_default();
                 self.lost(Error::new(ErrorKind::Unavailable, format!("no byte came for {timeout:?}")));
             }
-            Doing::Nothing | Doing::Stopped => {}
+            Doing::Nothing | Doing::Stopped | Doing::Asking(..) => {}
         }
     }
 
@@ -344,6 +365,7 @@ impl fmt::Debug for EventSource {
 
 enum Doing {
     Nothing,
+    Asking(Asked, Option<EventId>), // for the headers of an attempt that is to resume there
     Connecting(Connecting),
     Reading(Chunks),
     Refused(response::Parts, Chunks, Vec<u8>), // reading what a refusal says
@@ -352,6 +374,7 @@ enum Doing {
 }
 
 enum Progress {
+    Headers(Result<HeaderMap, Error>),
     Answer(Result<Response<Chunks>, ConnectError>),
     Chunk(Option<Result<Bytes, BoxError>>),
 }

@@ -18,6 +18,7 @@
 //!
 //! Source: HTML Standard, section 9.2, "Server-sent events".
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // a print panics where nobody reads
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -46,3 +47,8 @@ pub use head::{Format, Head};
 pub use limits::EVENT_BYTES_MAX;
 pub use source::EventSource;
 pub use text::{EventId, EventType};
+
+// so that the examples of the README are tested
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // a print panics where nobody reads
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -55,3 +56,8 @@ pub use settings::{
     ClassSettings, ConfigError, Kind, LogFormat, NOT_YET, SETTINGS, Setting, Settings, Text, Unsaid,
     settings_reference, similar_variable,
 };
+
+// so that the examples of the README are tested
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

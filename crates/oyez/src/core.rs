@@ -167,7 +167,7 @@ impl Core {
     }
 
     /// Tells `listener` of each append from now on, for as long as it is there.
-    #[cfg(any(feature = "serve", shuttle))]
+    #[cfg(any(feature = "serve", all(test, shuttle)))]
     pub(crate) fn listen(&self, listener: Weak<dyn OnAppend>) {
         let mut listeners = self.listeners.write();
         listeners.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&listener));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oyez_proto::Event;
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 use crate::Error;
 use crate::clock;
 use crate::core::Core;
@@ -15,7 +15,7 @@ use crate::log::{Bounds, Log, Retention};
 use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::random::Random;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 use crate::storage::Storage;
 use crate::typed::Payload;
 
@@ -90,7 +90,7 @@ impl<T: Payload> HubBuilder<T> {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 impl<T: Payload> HubBuilder<T> {
     /// Makes the hub with its history on disk, as `storage` says. What is there is read and checked; all that was acknowledged is
     /// there again, under the same ids. What is kept may be said by [`history`](HubBuilder::history) or by

@@ -25,13 +25,10 @@
 // a print panics where nobody reads
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
-    not(unix),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "an engine that lasts needs Unix, and only that uses what is made for it"
-    )
+    not(all(unix, feature = "disk")),
+    expect(dead_code, unused_imports, reason = "only an engine that lasts uses what is made for it")
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 mod checks;
@@ -81,12 +78,12 @@ mod seeker;
 #[cfg(feature = "serve")]
 mod serve;
 mod shard;
-#[cfg(any(feature = "serve", shuttle))]
+#[cfg(any(feature = "serve", all(test, shuttle)))]
 mod sleep_flag;
 mod stats;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 mod storage;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 mod stored_log;
 mod stream;
 mod submission;
@@ -125,11 +122,11 @@ pub use response::{Sse, SseBody};
 #[cfg(feature = "serve")]
 pub use serve::{BodyTimeout, Serve, serve};
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use log::Durability;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use storage::Storage;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use stored_log::{
     DroppedSummary, Exported, Finding, Imported, Inspection, Repair, SegmentSummary, StoredClass, StoredLog,
     Verification,
@@ -141,3 +138,8 @@ pub use subscribe::Subscribe;
 pub use topic::Topic;
 pub use typed::{IntoPayload, Json, JsonPayload, Payload};
 pub use writer::Writer;
+
+// so that the examples of the README are tested
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

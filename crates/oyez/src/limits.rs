@@ -265,7 +265,7 @@ pub(crate) const LIMITER_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const DRAIN_STREAMS_PER_SECOND: u32 = 500;
 
 /// Bounds of the log on disk.
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub(crate) mod disk {
     use std::time::Duration;
 

@@ -1,18 +1,19 @@
-//! The locks and atomics of this crate: the standard ones, or shuttle's when its model tests are built.
+//! The locks and atomics of this crate: the standard ones, or shuttle's when its model tests are built. Shuttle is a dependency of
+//! tests only, so that it is in nobody's lock file.
 //!
 //! A panic while a lock is held is a broken invariant of ours, not of the caller: everything behind these locks is
 //! changed in steps that leave it usable, so a poisoned lock is taken as it is.
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic};
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 pub(crate) use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard, atomic};
 
 use std::sync::PoisonError;
 
-#[cfg(shuttle)]
+#[cfg(all(test, shuttle))]
 use shuttle::sync as imp;
-#[cfg(not(shuttle))]
+#[cfg(not(all(test, shuttle)))]
 use std::sync as imp;
 
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ mod bench;
 mod command;
 mod decode;
 mod log;
+mod manual;
 mod publish;
 mod resume;
 #[path = "../../../oyez-client/tests/it/script.rs"]

@@ -203,3 +203,57 @@ async fn a_named_batch_is_sent_once_by_whoever_repeats_it_himself() {
     assert_eq!(outcome.await.unwrap().unwrap_err().kind(), ErrorKind::Unknown);
     assert!(!server.is_asked());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn headers_are_asked_for_with_each_attempt_and_a_key_is_the_one_of_its_batch() {
+    let server = Server::new();
+    let builder = Publisher::builder(&server.url("/events")).unwrap().header("authorization", "old").unwrap();
+    let publisher = builder.headers_with(|attempt| async move {
+        let token = format!("Bearer {}", attempt.failures);
+        Ok(vec![("authorization", token), ("idempotency-key", "theirs".to_owned())])
+    });
+    let publisher = publisher.build().unwrap();
+    let outcome: Outcome<_> = tokio::spawn(async move {
+        let key = IdempotencyKey::new("k-1").unwrap();
+        publisher.publish_batch_until_answered(&key, batch(), |_, _| {}).await
+    });
+    for (token, status, answer) in
+        [("Bearer 0", "503 Service Unavailable", ""), ("Bearer 1", "200 OK", "{\"ids\":[\"k:1\"]}")]
+    {
+        let mut connection = server.accept();
+        assert_eq!(connection.header("authorization"), Some(token));
+        assert_eq!(connection.header("idempotency-key"), Some("k-1"));
+        assert_eq!(connection.head.matches("authorization").count(), 1, "{}", connection.head);
+        connection.answer(status, "", answer);
+    }
+    assert_eq!(outcome.await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_headers_nothing_is_sent_and_the_cause_is_told() {
+    let server = Server::new();
+    for (answer, kind, told) in [
+        (Err("the login is away"), ErrorKind::Unavailable, "no headers for the request"),
+        (Ok("a\nb"), ErrorKind::Invalid, "the value of header \"x\" holds a control character"),
+    ] {
+        let builder = Publisher::builder(&server.url("/")).unwrap();
+        let publisher = builder.headers_with(move |_| async move { Ok([("x", answer?)]) }).build().unwrap();
+        let error = publisher.publish(&Event::data("x")).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, told));
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), answer.err());
+    }
+    assert!(!server.is_asked());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_of_ones_own_publishes_with_its_own_settings() {
+    let server = Server::new();
+    let client = reqwest::Client::builder().user_agent("mine").no_proxy().build().unwrap();
+    let publisher = Publisher::builder(&server.url("/events/x")).unwrap().client(client).build().unwrap();
+    let outcome = publish(publisher, Event::data("x"));
+    let mut connection = server.accept();
+    assert_eq!((connection.header("user-agent"), connection.text()), (Some("mine"), "x"));
+    connection.answer("200 OK", "", "{\"id\":\"k:1\"}");
+    assert_eq!(&*outcome.await.unwrap().unwrap(), "k:1");
+}

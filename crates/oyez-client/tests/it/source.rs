@@ -1,12 +1,15 @@
 //! EventSource over TCP.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use oyez_client::{Error, EventId, EventSource, EventSourceBuilder, Format, Item};
+use oyez_client::{EventId, EventSource, EventSourceBuilder, Format};
 
+use crate::say::say;
 use crate::script::{PATIENCE, Server, nowhere};
 
 /// Reads a stream in a thread of its own.
@@ -39,27 +42,6 @@ impl Reader {
                 Some(start) => assert!(found.starts_with(start), "{found:?}, not {expected:?}"),
                 None => assert_eq!(found, *expected),
             }
-        }
-    }
-}
-
-pub(crate) fn say(item: &Result<Item, Error>) -> String {
-    match item {
-        Ok(Item::Open { status }) => format!("open {status}"),
-        Ok(Item::Event { event, last_event_id }) => {
-            let event_type = event.event_type().unwrap_or("message");
-            format!("{event_type} {:?} {}", event.data_str(), last_event_id.as_deref().unwrap_or("-"))
-        }
-        Ok(Item::Comment(text)) => format!("comment {text:?}"),
-        Ok(Item::Line { text, event_type }) => format!("line {text} {}", event_type.as_deref().unwrap_or("-")),
-        Ok(Item::Gap(gap)) => format!("gap {} {:?} {:?} {:?}", gap.reason, gap.requested, gap.oldest, gap.missed),
-        Ok(Item::End(_)) => "end".to_owned(),
-        Ok(Item::Session(event)) => format!("session {}", event.data_str()),
-        Ok(Item::Disconnected { error, .. }) => format!("disconnected: {error}"),
-        Ok(other) => format!("{other:?}"),
-        Err(error) => {
-            let source = std::error::Error::source(error).map_or_else(String::new, |source| format!(" ({source})"));
-            format!("{:?}: {error}{source}", error.kind())
         }
     }
 }
@@ -414,4 +396,77 @@ fn newline_delimited_json_resumes_by_the_ids_in_its_lines() {
     reader.yields(&["open 200", "line {\"id\":\"a:1\",\"type\":\"t\"} t", "line {\"id\":\"a:2\",\"retry\":5} -"]);
     reader.yields(&["line not JSON -", "disconnected: the stream ended"]);
     assert_eq!(server.accept().header("last-event-id"), Some("a:2"));
+}
+
+#[test]
+fn headers_are_asked_for_with_each_attempt_and_stay_at_their_origin() {
+    let (server, other) = (Server::new(), Server::new());
+    let asked = Arc::new(AtomicU32::new(0));
+    let own = builder(&server.url("/")).header("x-token", "old").unwrap().header("x-own", "1").unwrap();
+    let reader = Reader::start(own.last_event_id(EventId::new("7").unwrap()).headers_with(move |attempt| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            tokio::task::yield_now().await;
+            Ok([("x-token", format!("{number} after {}", attempt.failures))])
+        }
+    }));
+    let mut connection = server.accept();
+    assert_eq!((connection.header("x-token"), connection.header("x-own")), (Some("0 after 0"), Some("1")));
+    assert_eq!(connection.header("last-event-id"), Some("7"));
+    connection.answer("307 Temporary Redirect", "location: /there\r\n", "");
+    // the same attempt at the same origin
+    let mut connection = server.accept();
+    assert_eq!((connection.request_line(), connection.header("x-token")), ("GET /there HTTP/1.1", Some("0 after 0")));
+    connection.answer("307 Temporary Redirect", &format!("location: {}\r\n", other.url("/")), "");
+    // at another origin what was fetched for the first is not sent
+    let mut connection = other.accept();
+    assert_eq!((connection.header("x-token"), connection.header("x-own")), (Some("old"), Some("1")));
+    connection.answer("503 Service Unavailable", "", "");
+    reader.yields(&["disconnected: the server answered 503 Service Unavailable"]);
+    let mut connection = server.accept();
+    assert_eq!((connection.header("x-token"), connection.header("last-event-id")), (Some("1 after 1"), Some("7")));
+    connection.open();
+    drop(connection);
+    reader.yields(&["open 200", "disconnected: the stream ended"]);
+    assert_eq!(server.accept().header("x-token"), Some("2 after 0"));
+}
+
+#[test]
+fn headers_that_cannot_be_had_are_a_failed_attempt_and_such_as_cannot_be_sent_are_the_end() {
+    let server = Server::new();
+    let (sender, answers) = mpsc::channel::<Result<&str, &str>>();
+    let answers = Mutex::new(answers);
+    let reader = Reader::start(builder(&server.url("/")).headers_with(move |_| {
+        let answer = answers.lock().unwrap().recv().unwrap();
+        async move { Ok([("authorization", answer?)]) }
+    }));
+    sender.send(Err("the login is away")).unwrap();
+    reader.yields(&["disconnected: no headers for the request"]);
+    assert!(!server.is_asked());
+    sender.send(Ok("Bearer t")).unwrap();
+    let connection = server.accept();
+    assert_eq!(connection.header("authorization"), Some("Bearer t"));
+    drop(connection);
+    reader.yields(&["disconnected: no answer from …"]);
+    sender.send(Ok("Bearer t\n")).unwrap();
+    reader.yields(&["Invalid: the value of header \"authorization\" holds a control character", "over"]);
+    assert!(!server.is_asked());
+}
+
+#[test]
+fn a_client_of_ones_own_connects_with_its_own_settings() {
+    let server = Server::new();
+    let client = reqwest::Client::builder().user_agent("mine").redirect(reqwest::redirect::Policy::none()).no_proxy();
+    let reader = Reader::start(builder(&server.url("/")).client(client.build().unwrap()));
+    let mut connection = server.accept();
+    assert_eq!(
+        (connection.header("user-agent"), connection.header("accept")),
+        (Some("mine"), Some("text/event-stream"))
+    );
+    connection.answer("307 Temporary Redirect", "location: /there\r\n", "");
+    let mut connection = server.accept();
+    assert_eq!((connection.request_line(), connection.header("user-agent")), ("GET /there HTTP/1.1", Some("mine")));
+    connection.open();
+    connection.send("data: 1\n\n");
+    reader.yields(&["open 200", "message \"1\" -"]);
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use oyez_client::{
 };
 use tokio::time::Instant;
 
-use crate::source::say;
+use crate::say::say;
 
 /// One answer: its status, a header, its chunks, and whether the body ends or just goes silent.
 type Answer = (u16, (&'static str, &'static str), &'static [&'static str], End);
@@ -215,4 +216,80 @@ async fn a_named_batch_is_sent_again_soon_then_less_often_and_not_before_the_hub
     check(&script, &bounds);
     assert_eq!(waits.len(), 22);
     assert!(waits.iter().max().unwrap() > &Duration::from_secs(10), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_do_not_come_are_given_up_after_half_a_minute_and_asked_for_again() {
+    let (script, builder) = script([(200, SSE, &["data: x\n\n"][..], Ends), (204, SSE, &[], Ends)]);
+    let (asked, start) = (Arc::new(AtomicU32::new(0)), Instant::now());
+    let asked_by = asked.clone();
+    // no read timeout counts for them
+    let builder = builder.read_timeout(None).jitter(false).headers_with(move |_| {
+        let is_first = asked_by.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            Ok([("x", "1")])
+        }
+    });
+    let items = read(builder).await;
+    assert_eq!(items[..3], ["disconnected: no headers for the request within 30s", "open 200", "message \"x\" -"]);
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    let first = script.asked.lock().unwrap()[0].0 - start;
+    assert!(first > Duration::from_secs(30) && first < Duration::from_secs(60), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnect_now_asks_for_headers_anew_instead_of_waiting_for_those_of_the_last_attempt() {
+    let (script, builder) = script([(200, SSE, &[][..], Silent)]);
+    let asked = Arc::new(AtomicU32::new(0));
+    let (wanted, mut is_asked) = tokio::sync::mpsc::unbounded_channel();
+    let mut source = builder
+        .headers_with(move |_| {
+            let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            wanted.send(()).unwrap();
+            async move {
+                if is_first {
+                    std::future::pending::<()>().await;
+                }
+                Ok([("x", "1")])
+            }
+        })
+        .build()
+        .unwrap();
+    let start = Instant::now();
+    tokio::select! {
+        biased;
+        item = source.next() => panic!("{item:?}"),
+        _ = is_asked.recv() => {}
+    }
+    source.reconnect_now();
+    assert_eq!(say(&source.next().await.unwrap()), "open 200");
+    assert_eq!((script.asked.lock().unwrap().len(), start.elapsed()), (1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_without_headers_in_time_sends_nothing_and_one_that_may_be_repeated_asks_again() {
+    let (script, _) = script([(200, SSE, &["{\"ids\":[\"k:1\"]}"][..], Ends)]);
+    let start = Instant::now();
+    let builder = Publisher::builder("http://hub/events").unwrap().connect(script.clone());
+    let publisher = builder.headers_with(|attempt| async move {
+        if attempt.failures < 2 {
+            std::future::pending::<()>().await;
+        }
+        Ok([("x", "1")])
+    });
+    let publisher = publisher.build().unwrap();
+    let error = publisher.publish(&Event::data("x")).await.unwrap_err();
+    let told = "no headers for the request within 30s";
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unavailable, told));
+    assert_eq!(start.elapsed().as_secs(), 30);
+    let mut batch = Batch::new();
+    batch.push("a", &Event::data("x"));
+    let mut failures = Vec::new();
+    let failed = |error: &oyez_client::Error, _| failures.push(error.kind());
+    publisher.publish_batch_until_answered(&IdempotencyKeys::new().draw(), batch, failed).await.unwrap();
+    assert_eq!(failures, [ErrorKind::Unavailable; 2]);
+    assert_eq!(script.asked.lock().unwrap().len(), 1);
 }

@@ -12,7 +12,7 @@ pub(crate) mod below;
 #[cfg(test)]
 mod costly;
 mod deletions;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub(crate) mod disk;
 mod draft;
 mod ends;
@@ -54,5 +54,5 @@ pub(crate) use search::Search;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use tail::{Bounds, Departure, Remains};
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "disk"))]
 pub use disk::Durability;
