@@ -20,8 +20,37 @@
 //! }
 //! ```
 //!
+//! Try it: `cargo add oyez axum`, `cargo add tokio -F full`, `cargo run`, then `curl -N http://127.0.0.1:3000/news`.
+//!
 //! The hub is an ordered log; a subscriber is a cursor into it and a matcher. Live delivery, replay after a reconnect and
 //! a slow reader catching up are one read path, so there is no seam at which an event could be lost or doubled.
+//!
+//! # Where to look
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | copy a program: rooms, tokens, answers that end, tests, … | the `cookbook` |
+//! | publish, one event or a batch, typed or not | [`Hub::publish`], [`Publish`], [`JsonPayload`], [`Json`] |
+//! | say where a stream begins and what it leaves out | [`Hub::subscribe`], [`Subscribe`], [`LastEventId`] |
+//! | decide who may read what | [`Access`], [`Grant`], [`Publish::private`] |
+//! | end streams: of a user, at a time, all of them | [`Hub::disconnect_user`], [`Subscribe::expires_at`], [`Hub::drain`] |
+//! | write a topic that has an end | [`Hub::writer`], [`Hub::end`] |
+//! | keep the history over a restart | [`HubBuilder::open`], [`Storage`] |
+//! | bound memory and readers, and know what happens then | [`Retention`], [`Limits`], [`SlowPolicy`] |
+//! | write to one reader without a hub | [`Connection`], [`Sse::from_stream`] |
+//! | serve it, and stop without losing anything | [`serve`](serve()) |
+//! | read events: in the process, in a test | [`EventStream`], [`EventReader`] |
+//! | show figures | [`Hub::stats`], [`HubStats::to_prometheus`], [`Hub::streams`] |
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `axum` | [`Sse`], [`Subscribe`] and [`Error`] are responses of axum 0.8, [`LastEventId`] is an extractor | yes |
+//! | `disk` | a history on disk: [`Storage`], [`StoredLog`]; on Unix | yes |
+//! | `serve` | [`serve`](serve()) in place of `axum::serve`; on Unix; with it `axum` | yes |
+//!
+//! Without any of them the hub is in memory and gives `http` responses: `default-features = false`.
 // a print panics where nobody reads
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
@@ -138,6 +167,10 @@ pub use subscribe::Subscribe;
 pub use topic::Topic;
 pub use typed::{IntoPayload, Json, JsonPayload, Payload};
 pub use writer::Writer;
+
+#[cfg(any(doc, all(doctest, feature = "serve", feature = "disk")))]
+#[doc = include_str!("cookbook.md")]
+pub mod cookbook {}
 
 // so that the examples of the README are tested
 #[cfg(doctest)]
