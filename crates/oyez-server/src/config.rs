@@ -83,12 +83,12 @@ impl Config {
     #[must_use]
     pub fn history_in_words(&self) -> String {
         let Some(storage) = &self.storage else {
-            return "history is in memory: a restart forgets it, and readers are told so; keep it with --data DIR"
+            return "history is in memory and lost at a restart, which readers are told; --data DIR keeps it on disk"
                 .to_owned();
         };
         let survives = match storage.level() {
-            Durability::Flush => "what is acknowledged survives the end of this process, not that of the machine",
-            _ => "what is acknowledged is on the disk",
+            Durability::Flush => "an acknowledged event survives the end of this process, but not of the machine",
+            _ => "an acknowledged event is on the disk",
         };
         format!("history is in {}: {survives}", storage.directory().display())
     }
