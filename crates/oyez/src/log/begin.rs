@@ -365,10 +365,10 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
         Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot => false,
     };
     if has_all {
-        return Err(Error::new(ErrorKind::Ended, "the topics have ended and everything has been read"));
+        return Err(Error::new(ErrorKind::Ended, "the topics have ended, and the reader has everything"));
     }
     if is_gone {
-        let message = "the topics have ended, and their end has left the history or has expired";
+        let message = "the topics have ended, and their end was dropped from the history or has expired";
         return Err(Error::new(ErrorKind::Gone, message));
     }
     Ok(match start {

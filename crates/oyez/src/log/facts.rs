@@ -54,7 +54,7 @@ impl Facts {
         }
         match batch.beyond_an_end(|topic| !self.ends.is_empty() && self.ends.end_of(topic).is_some()) {
             Some(topic) => {
-                Err(Error::conflict(format!("topic {:?} has ended: nothing can be appended to it any more", &**topic)))
+                Err(Error::conflict(format!("topic {:?} has ended: nothing more can be published to it", &**topic)))
             }
             None => Ok(Admission::New),
         }

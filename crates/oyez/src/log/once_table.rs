@@ -62,7 +62,7 @@ impl OnceTable {
             return Ok(Some(used.first));
         }
         Err(Error::mismatch(format!(
-            "idempotency key {:?} stands for another publish; send that again unchanged, or take a new key",
+            "idempotency key {:?} was used for another publish; use a new key, or repeat that publish unchanged",
             once.key.own()
         )))
     }

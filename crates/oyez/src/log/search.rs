@@ -158,7 +158,7 @@ impl Searches {
         let threads = (0..processors.clamp(1, SEARCH_THREADS_MAX)).map(thread);
         let started: Vec<_> = threads.flatten().collect();
         if started.is_empty() {
-            error!("no thread can be started for searches; readers that are behind wait for ever");
+            error!("no thread for searches can be started; readers that need a search wait for ever");
         }
         started
     }

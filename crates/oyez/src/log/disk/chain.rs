@@ -227,7 +227,7 @@ pub(super) fn open_chain(
         let file = volume.open(&name).map_err(unreadable)?;
         let head = SegmentHead::read(&name, &*file).map_err(refused)?;
         if (head.chain, head.generation) != (id, *generation) {
-            return Err(refused(Damage::At { name, offset: 0, what: "the head is another segment's" }));
+            return Err(refused(Damage::At { name, offset: 0, what: "its head belongs to another segment" }));
         }
         heads.push(head);
     }
@@ -260,7 +260,7 @@ pub(super) fn open_chain(
             warn!(
                 file = name,
                 byte = segment.contents().end,
-                "a write had been cut off; what it had begun is not part of the history"
+                "a torn write was truncated; its events are not in the history"
             );
             opened.torn += 1;
         }

@@ -98,7 +98,7 @@ impl Committer {
             let mut queue = self.shared.lock();
             if queue.stop {
                 let closed =
-                    || Error::new(ErrorKind::Closed, "the hub is closed and takes nothing more; publish elsewhere");
+                    || Error::new(ErrorKind::Closed, "the hub is shutting down; publish to another node or later");
                 return Err(self.failure.refusal().unwrap_or_else(closed));
             }
             if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
@@ -221,7 +221,7 @@ impl Thread {
         }
         if !self.failure.is_told() {
             if let Err(error) = self.writer.stop(clock::wall_ms()) {
-                error!(%error, "the history could not be closed properly; the next start looks through its end");
+                error!(%error, "the history could not be closed properly; the next start checks its end");
             }
         }
     }
@@ -253,7 +253,7 @@ impl Thread {
             return Ok(Pushed::Replayed { first });
         }
         if self.full_until.is_some_and(|until| clock::now() < until) {
-            return Err(Error::full("no room for history: the disk was full a moment ago; make room on it"));
+            return Err(Error::full("the disk is full; make room on it"));
         }
         self.full_until = None;
         let head = self.writer.head();
@@ -340,12 +340,12 @@ impl Thread {
                 self.full_until = now.checked_add(FULL_PAUSE);
                 if self.full_told.is_none_or(|told| now.saturating_duration_since(told) >= FULL_TOLD) {
                     self.full_told = Some(now);
-                    warn!(%error, "no room for history; publishes are refused until there is, and readers go on");
+                    warn!(%error, "no room on the disk for the history; publishes are refused until there is, readers go on");
                 }
                 no_room(&error)
             }
             Unwritten::Failed(error) => {
-                error!(%error, "the disk failed; nothing more is acknowledged, because nobody knows what it holds");
+                error!(%error, "the disk failed; no publish is acknowledged any more, because the state of the disk is unknown");
                 self.failure.tell(format!("the disk failed: {error}"));
                 self.failure.refusal().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the disk failed"))
             }
@@ -359,7 +359,7 @@ fn no_room(error: &std::io::Error) -> Error {
             let message = format!("no descriptor for the history: {error}; raise the limit of open files");
             Error::new(ErrorKind::Unavailable, message)
         }
-        _ => Error::full(format!("no room for history: {error}; make room on the disk")),
+        _ => Error::full(format!("no room on the disk for the history: {error}; make room")),
     }
 }
 

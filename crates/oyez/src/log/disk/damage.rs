@@ -19,7 +19,7 @@ pub(crate) enum Damage {
 pub(super) fn refused(damage: Damage) -> Error {
     match damage {
         Damage::Io(error) => unreadable(error),
-        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
+        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or use another directory")),
         damage @ Damage::At { .. } => {
             Error::storage(damage.to_string(), io::Error::new(io::ErrorKind::InvalidData, damage.to_string()))
         }

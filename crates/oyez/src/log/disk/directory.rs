@@ -86,11 +86,11 @@ fn refuse_other_than_directory(path: &Path) -> Result<(), Error> {
         // a link could be made to lead elsewhere
         Ok(about) if about.is_symlink() => Err(Error::invalid(match std::fs::canonicalize(path) {
             Ok(target) => {
-                format!("{name} is a symbolic link; name the directory that it leads to, {}", target.display())
+                format!("{name} is a symbolic link; use the directory that it points to, {}", target.display())
             }
-            Err(_) => format!("{name} is a symbolic link that leads nowhere; name a directory"),
+            Err(_) => format!("{name} is a broken symbolic link; use a directory"),
         })),
-        Ok(about) if !about.is_dir() => Err(Error::invalid(format!("{name} is not a directory; name one"))),
+        Ok(about) if !about.is_dir() => Err(Error::invalid(format!("{name} is not a directory; use one"))),
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -105,7 +105,7 @@ fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error
     if mode & STICKY != 0 {
         // as /tmp has it: whoever took it for themselves would take it from all others
         return Err(Error::invalid(format!(
-            "{name} is shared by several users (mode {mode:o}); name a directory of its own, such as {name}/oyez"
+            "{name} is shared by several users (mode {mode:o}); use a directory inside it, such as {name}/oyez"
         )));
     }
     if owner != own {
@@ -115,13 +115,13 @@ fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error
     }
     if mode & 0o022 != 0 {
         return Err(Error::invalid(format!(
-            "{name} may be written to by others (mode {mode:o}); say chmod 700 {name}"
+            "{name} can be written to by others (mode {mode:o}); run chmod 700 {name}"
         )));
     }
     // the first publish would find out
     if mode & 0o700 != 0o700 && own != ROOT {
         return Err(Error::invalid(format!(
-            "{name} is not for its owner to use (mode {mode:o}); say chmod 700 {name}"
+            "{name} cannot be used by its owner (mode {mode:o}); run chmod 700 {name}"
         )));
     }
     Ok(())
@@ -149,7 +149,7 @@ fn lock(path: &Path, directory: &File) -> Result<File, Error> {
         };
         return Err(Error::new(
             ErrorKind::Unavailable,
-            format!("{name} is in use by {holder}; stop it or take another directory"),
+            format!("{name} is in use by {holder}; stop that or use another directory"),
         ));
     }
     let written = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
@@ -273,17 +273,14 @@ mod tests {
         }
         let refused = |name: &str| Directory::open(&place.join(name)).unwrap_err().to_string();
         let at = place.display();
-        assert_eq!(refused("file"), format!("{at}/file is not a directory; name one"));
+        assert_eq!(refused("file"), format!("{at}/file is not a directory; use one"));
         let target = std::fs::canonicalize(place.join("directory")).unwrap();
         let target = target.display();
         assert_eq!(
             refused("link"),
-            format!("{at}/link is a symbolic link; name the directory that it leads to, {target}")
+            format!("{at}/link is a symbolic link; use the directory that it points to, {target}")
         );
-        assert_eq!(
-            refused("dangling"),
-            format!("{at}/dangling is a symbolic link that leads nowhere; name a directory")
-        );
+        assert_eq!(refused("dangling"), format!("{at}/dangling is a broken symbolic link; use a directory"));
         assert!(refused("file/below").starts_with(&format!("{at}/file/below: cannot be made: ")));
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 4, "nothing was made");
         std::fs::remove_dir_all(place).unwrap();
@@ -328,13 +325,13 @@ mod tests {
         check(7, 0o755, 7, None);
         check(ROOT, 0o500, ROOT, None);
         check(8, 0o700, 7, Some("d belongs to user 8, and this process is user 7: run it as 8 or chown 7 d"));
-        check(7, 0o770, 7, Some("d may be written to by others (mode 770); say chmod 700 d"));
+        check(7, 0o770, 7, Some("d can be written to by others (mode 770); run chmod 700 d"));
         check(
             ROOT,
             0o1777,
             7,
-            Some("d is shared by several users (mode 1777); name a directory of its own, such as d/oyez"),
+            Some("d is shared by several users (mode 1777); use a directory inside it, such as d/oyez"),
         );
-        check(7, 0o500, 7, Some("d is not for its owner to use (mode 500); say chmod 700 d"));
+        check(7, 0o500, 7, Some("d cannot be used by its owner (mode 500); run chmod 700 d"));
     }
 }

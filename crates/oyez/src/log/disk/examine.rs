@@ -240,7 +240,7 @@ impl Examination {
         };
         let own = read.filter(|head| (head.chain, head.generation) == (chain, generation));
         if read.is_some() && own.is_none() {
-            self.finds(&name, 0, "the head is another segment's");
+            self.finds(&name, 0, "its head belongs to another segment");
         }
         let index = read_index(volume, &index_name(chain, generation), own.map(|head| head.salt))?;
         if index == FoundIndex::Damaged {
@@ -415,7 +415,7 @@ impl Examination {
             if made != stored {
                 let byte = made.iter().zip(&stored).position(|(made, stored)| made != stored);
                 let byte = byte.unwrap_or_else(|| made.len().min(stored.len())) as u64;
-                findings.push(Finding { file: name, byte, what: "it says something else than its segment".to_owned() });
+                findings.push(Finding { file: name, byte, what: "it disagrees with its segment".to_owned() });
             }
         }
         self.findings.extend(findings);
@@ -541,4 +541,4 @@ pub(crate) fn fatal(damage: Damage) -> Error {
 }
 
 const WRONG_CHECKSUM: &str = "its checksum is wrong";
-const WRONG_INDEX: &str = "its checksum is wrong, or it is another segment's";
+const WRONG_INDEX: &str = "its checksum is wrong, or it belongs to another segment";

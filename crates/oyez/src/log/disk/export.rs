@@ -275,7 +275,7 @@ impl<'a> ChainReader<'a> {
 /// A hub that runs has dropped the segment meanwhile, or a newer version has written it.
 fn changed(head: &SegmentHead, at: u32) -> Error {
     let name = head.name();
-    Error::new(ErrorKind::Internal, format!("{name}, byte {at}: it cannot be read any more; begin the export again"))
+    Error::new(ErrorKind::Internal, format!("{name}, byte {at}: it can no longer be read; start the export again"))
 }
 
 fn unwritten(error: io::Error) -> Error {

@@ -35,7 +35,7 @@ impl Failure {
 
     /// What a publish is refused with, once it is told.
     pub(super) fn refusal(&self) -> Option<Error> {
-        let refused = |reason: &Arc<str>| format!("{reason}; nothing more is taken until the hub is started again");
+        let refused = |reason: &Arc<str>| format!("{reason}; the hub must be started again");
         self.0.borrow().as_ref().map(|reason| Error::new(ErrorKind::Internal, refused(reason)))
     }
 
@@ -64,8 +64,8 @@ pub(super) struct BrokenThread {
 impl Drop for BrokenThread {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            error!(thread = self.name, "a thread of the history broke; nothing more is acknowledged");
-            self.failure.tell(format!("the thread {} of the history broke, which is a fault of the hub", self.name));
+            error!(thread = self.name, "a thread of the history panicked; no publish is acknowledged any more");
+            self.failure.tell(format!("the thread {} of the history panicked, which is a bug in the hub", self.name));
         }
     }
 }

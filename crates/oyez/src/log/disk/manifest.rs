@@ -47,7 +47,7 @@ pub(super) fn read_manifest(volume: &dyn Volume, names: &[String]) -> Result<Opt
         Some(manifest) if manifest.format != FORMAT => {
             let format = manifest.format;
             Err(Error::invalid(format!(
-                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or take another directory"
+                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or use another directory"
             )))
         }
         _ => Ok(manifest),

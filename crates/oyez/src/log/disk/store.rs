@@ -106,7 +106,7 @@ impl Store {
             .find(|name| parse_name(name, ".segment").is_some_and(|(chain, _)| chain as usize >= chains.len()))
         {
             return Err(Error::invalid(format!(
-                "{name} belongs to a class of topics that is not configured any more; configure as many as before"
+                "{name} belongs to a class of topics that is no longer configured; configure as many classes as before"
             )));
         }
         match &manifest.clean {
