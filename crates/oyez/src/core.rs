@@ -180,7 +180,7 @@ impl Core {
         let max = self.limits.subscribers_max;
         let taken = self.places_taken.fetch_add(1, Ordering::SeqCst);
         let ticket = Ticket(Arc::clone(self));
-        // asked for behind the place: a drain that does not wait for it has begun, and is seen
+        // asked for after the place: a drain that does not wait for it has begun, and is seen
         if self.is_draining() {
             return Err(Error::new(ErrorKind::Closed, "the hub is shutting down; connect to another node or later"));
         }
