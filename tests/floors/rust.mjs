@@ -89,7 +89,7 @@ function* attributesOf(code) {
   }
 }
 
-/** Behind the item, field or arm that begins at `at`. */
+/** After the item, field or arm that begins at `at`. */
 function itemEnd(code, at) {
   const rest = code.slice(at).replace(/^(\s*#\[[^\]]*\])*/, blank);
   const untilSemicolon = /^\s*(pub(\([^)]*\))?\s+)?(use|static|type|const(?!\s+fn))\s/.test(rest);
@@ -105,7 +105,7 @@ function itemEnd(code, at) {
   return code.length;
 }
 
-/** Behind the bracket that closes the one at `open`. */
+/** After the bracket that closes the one at `open`. */
 function closing(code, open) {
   let depth = 0;
   for (let i = open; i < code.length; i += 1) {

@@ -25,7 +25,7 @@ describe('the time of day', { concurrency: 4 }, () => {
       await hub.start();
       if (seconds < YEARS) { // in ten years all of it is older than a week
         assert.deepEqual(await hub.read(), before);
-        for (const [at, id] of ids.entries()) assert.deepEqual(await hub.read('topic=*', { 'last-event-id': id }), before.slice(at + 1), `behind ${id}`);
+        for (const [at, id] of ids.entries()) assert.deepEqual(await hub.read('topic=*', { 'last-event-id': id }), before.slice(at + 1), `after ${id}`);
       }
       const more = await publish(hub, 20);
       await goesOn(hub, ids.at(-1), more);
@@ -99,7 +99,7 @@ describe('the time of day', { concurrency: 4 }, () => {
   }
 });
 
-/** New ids are behind old ones, and a resume finds just them. */
+/** New ids are after old ones, and a resume finds just them. */
 async function goesOn(hub, old, ids) {
   const numbers = [old, ...ids].map((id) => Number(id.split(':')[1]));
   assert.ok(numbers.every((number, index) => index === 0 || number > numbers[index - 1]), `${old} ${ids}`);

@@ -1,5 +1,5 @@
 // The pages under docs/, run as they are printed: each `sh` block in order against a hub of its own, and what it prints held
-// against the `text` block behind it, in which `…` stands for anything within a line, and alone on a line for any lines. `sh follow` stays open to the end of its page;
+// against the `text` block after it, in which `…` stands for anything within a line, and alone on a line for any lines. `sh follow` stays open to the end of its page;
 // `sh skip` is not run. Nothing is replaced but the hub's address.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

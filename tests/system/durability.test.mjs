@@ -32,10 +32,10 @@ describe('the data directory', { concurrency: 2 }, () => {
         assert.deepEqual(await hub.read(), before, 'all is there, with its types, topics and times');
         for (const [at, id] of ids.entries()) {
           const after = before.slice(at + 1);
-          assert.deepEqual(await hub.read('topic=*', { 'last-event-id': id }), after, `behind ${id}`);
+          assert.deepEqual(await hub.read('topic=*', { 'last-event-id': id }), after, `after ${id}`);
           assert.deepEqual(await hub.read(`topic=*&since=${encodeURIComponent(id)}`), after, `since ${id}`);
           const some = after.filter(({ topics }) => topics[0].startsWith('news'));
-          assert.deepEqual(await hub.read('topic=news&topic=news/*', { 'last-event-id': id }), some, `of some topics behind ${id}`);
+          assert.deepEqual(await hub.read('topic=news&topic=news/*', { 'last-event-id': id }), some, `of some topics after ${id}`);
         }
         for (const number of [1, 7, 90, 200]) assert.deepEqual(await hub.read(`topic=*&last=${number}`), before.slice(-number), `last=${number}`);
         assert.deepEqual(await hub.read(`topic=${encodeURIComponent(TOPICS[2])}&last=2`), before.filter(({ topics }) => topics[0] === TOPICS[2]).slice(-2));
@@ -236,7 +236,7 @@ async function stats(hub) {
   return (await fetch(`${hub.url}/stats`)).json();
 }
 
-/** The events, and gaps, of a stream of everything behind `id`. */
+/** The events, and gaps, of a stream of everything after `id`. */
 async function listen(t, hub, id) {
   const abort = new AbortController();
   t.after(() => abort.abort());

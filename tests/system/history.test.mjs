@@ -35,7 +35,7 @@ const WRONG = {
   'the time': (all) => { all.kept[3] = event(70_000, 'c', { time: '2025-01-01T00:00:00.000Z' }); },
   'a batch is torn': (all) => { for (const list of ['kept', 'replay', 'seen']) all[list] = [EVENTS[0], EVENTS[1], EVENTS[3]]; },
   'the log ends within a batch': (all) => { for (const list of ['kept', 'replay', 'seen']) all[list] = EVENTS.slice(0, 2); },
-  'stands behind it': (all) => { all.answers[2] = [['c'], ['k:70000'], 0, 0.5]; all.answers[0] = [['a'], ['k:1'], 0.7, 1]; },
+  'stands after it': (all) => { all.answers[2] = [['c'], ['k:70000'], 0, 0.5]; all.answers[0] = [['a'], ['k:1'], 0.7, 1]; },
   'the replay says oyez.gap': (all) => all.kept.push(gap(70_001)),
   'at 1 the whole replay has': (all) => { all.replay = [EVENTS[0], EVENTS[2], EVENTS[3]]; },
   'the whole replay goes on': (all) => { all.replay = [...EVENTS, event(70_001, 'd')]; },

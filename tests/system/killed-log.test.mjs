@@ -52,7 +52,7 @@ test(`${LINES} lines of a log, and ${KILLS} times SIGKILL: what is collected is 
   assert.ok(connections > KILLS, `${connections} connections`);
   assert.equal(hash, await hashOf(file));
   const more = await hub.read('topic=*', { 'last-event-id': await lastId(hub) });
-  assert.deepEqual(more, [], 'nothing stands behind the last line');
+  assert.deepEqual(more, [], 'nothing stands after the last line');
 });
 
 /** `oyez …`, ended after the test. */

@@ -102,7 +102,7 @@ class Reader {
     await this.reach(number);
   }
 
-  /** Resolves as soon as there are so many events, without a look at what comes behind them. */
+  /** Resolves as soon as there are so many events, without a look at what comes after them. */
   reach(count) {
     return new Promise((resolve, reject) => {
       const late = () => reject(new Error(`${this.constructor.name} has ${this.events.length} of ${count} events`));

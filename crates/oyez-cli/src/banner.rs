@@ -1,4 +1,4 @@
-//! What is said when the hub has started: what is on, what is not safe, and the commands to paste next.
+//! The message at the start: what is on, who may call, and the commands to paste next.
 
 use std::io::IsTerminal;
 
@@ -43,7 +43,7 @@ impl Banner {
             lines.push(format!("  demo       curl -N {url}/clock"));
         }
         lines.push(format!("  {}", self.history));
-        lines.push(format!("  {}", self.publishing().replace("; behind", ";\n  behind")));
+        lines.push(format!("  {}", self.publishing().replace("; ", ";\n  ")));
         lines.push(String::new());
         lines.join("\n")
     }
@@ -59,10 +59,10 @@ impl Banner {
     fn publishing(&self) -> &'static str {
         match self.anonymous_publish {
             true => {
-                "anyone on this machine may publish and subscribe, because only this machine is listened to; \
-                     behind a reverse proxy on the same host that means its visitors may subscribe: set public_urls there"
+                "any program on this machine may publish and subscribe; \
+                     through a proxy everybody may subscribe, and publish too unless it sends X-Forwarded-For"
             }
-            false => "publishing is off: public_urls is set, and keys are not in this build yet",
+            false => "nobody may publish: public_urls is set, and this version has no keys; leave public_urls out",
         }
     }
 }

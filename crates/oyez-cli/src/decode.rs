@@ -11,8 +11,7 @@ use crate::visible::tell;
 
 /// Decode an event stream on standard input
 ///
-/// In a pipe, or with --json, each line is one JSON object: those of `oyez sub`, and {"kind":"retry","value":N} for
-/// each reconnection time.
+/// In a pipe, or with --json, each line is one JSON object, as in `oyez sub`. A reconnection time is {"kind":"retry","value":N}.
 #[derive(Args)]
 pub(crate) struct Decode {
     /// Print JSON, also on a terminal
@@ -112,7 +111,7 @@ fn tell_of_cut_off(decoder: &mut Decoder) -> Result<(), Stopped> {
     let mut end = &b"\n\n"[..];
     while let Some(item) = decoder.next(&mut end).map_err(Stopped::Stream)? {
         if let Item::Event(_) = item {
-            tell("oyez: the last event has no empty line after it: it is cut off, and no reader gets it");
+            tell("oyez: the last event is cut off: no empty line follows it, so no reader gets it");
         }
     }
     Ok(())

@@ -89,7 +89,7 @@ impl<'a> Publishing<'a> {
                     Some(Err(error)) => {
                         self.flush().await?;
                         let certain = certain(self.certain);
-                        return Err(self.end_with(format!("{certain}; the input cannot be read on: {error}")));
+                        return Err(self.end_with(format!("{certain}; the input cannot be read further: {error}")));
                     }
                     None => break,
                 },
@@ -99,8 +99,8 @@ impl<'a> Publishing<'a> {
         self.progress.finish();
         match self.left_out {
             0 => Ok(()),
-            1 => Err(Failure::failed(format!("{}; 1 line was left out", certain(self.certain)))),
-            more => Err(Failure::failed(format!("{}; {more} lines were left out", certain(self.certain)))),
+            1 => Err(Failure::failed(format!("{}; 1 line was skipped", certain(self.certain)))),
+            more => Err(Failure::failed(format!("{}; {more} lines were skipped", certain(self.certain)))),
         }
     }
 
@@ -179,7 +179,7 @@ impl<'a> Publishing<'a> {
 
     fn leave_out(&mut self, number: u64, why: &str) {
         self.left_out += 1;
-        tell(&format!("line {number} {why}; it is left out"), &self.progress);
+        tell(&format!("line {number} {why}; it is skipped"), &self.progress);
     }
 
     fn given_up(&self) -> Failure {
@@ -189,10 +189,10 @@ impl<'a> Publishing<'a> {
     fn not_published(&self, why: &str) -> Failure {
         let (certain, these) = (certain(self.certain), &self.under_way);
         self.end_with(if these.unknown_since.is_some() {
-            let next = "look at the topic, then go on from where it ends";
-            format!("{certain}; {these} may be published or not ({why}): {next}")
+            let next = "read the topic, then continue after its last line";
+            format!("{certain}; {these} may or may not be published ({why}): {next}")
         } else {
-            format!("{certain}; {these} and what follows are not published: {why}")
+            format!("{certain}; {these} and the following lines are not: {why}")
         })
     }
 
@@ -224,7 +224,7 @@ impl UnderWay {
         }
         let mut note = format!("{self} not answered yet ({}), again in {:.1} s", one_line(error), wait.as_secs_f64());
         if self.unknown_since.is_some_and(|since| since.elapsed() > KEY_KEPT) {
-            note.push_str("; a hub remembers them for ten minutes, so they may be there twice");
+            note.push_str("; a hub recognises repeats for ten minutes, so these lines may be there twice");
         }
         tell(&note, progress);
     }
@@ -252,7 +252,7 @@ fn tell(note: &str, progress: &ProgressBar) {
 }
 
 fn certain(lines: u64) -> String {
-    if lines == 1 { "1 line is certain".to_owned() } else { format!("{lines} lines are certain") }
+    if lines == 1 { "1 line is published".to_owned() } else { format!("{lines} lines are published") }
 }
 
 fn like(template: &Event, data: String) -> Event {

@@ -12,7 +12,7 @@ use oyez_server::{HistoryError, HistoryErrorKind, Inspection, Matcher, Repair, S
 use crate::failure::Failure;
 use crate::visible::{VisibleJson, tell, visible_json, visible_line};
 
-/// Look at, check, repair or move the history that `oyez serve --data DIR` keeps
+/// Inspect, verify, repair, export or import the history of `oyez serve --data DIR`
 #[derive(Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Log {
@@ -22,7 +22,7 @@ pub(crate) struct Log {
 
 #[derive(Subcommand)]
 enum LogCommand {
-    /// Say what is in a history: epoch, numbers, segments, what is gone; a hub may be running on it
+    /// Show epoch, sequence numbers, segments and what was dropped; a hub may be running on it
     Inspect {
         /// Directory of the history
         dir: PathBuf,
@@ -32,21 +32,19 @@ enum LogCommand {
     },
     /// Read everything and check it; a hub may be running on it
     ///
-    /// Prints a line for each finding, with its file and byte. Changes nothing. The status is 0 when all is well and 1 when
-    /// something is not.
+    /// Prints a line for each fault, with its file and byte. Changes nothing. Exit status: 0 without a fault, else 1.
     Verify {
         /// Directory of the history
         dir: PathBuf,
     },
-    /// Make a damaged history one that opens again
+    /// Repair a damaged history so that a hub opens it again
     ///
-    /// Every whole batch that can be read is kept, under its number. When something may be lost a new epoch begins, so that no
-    /// id ever names two events, and readers who come back with an old id are told (oyez.gap). The damaged files are kept
-    /// beside, as damaged-NAME.
+    /// Keeps every whole batch that can be read, with its sequence numbers. If entries may be lost, a new epoch begins: no id ever
+    /// names two events, and readers with an old id get a gap (oyez.gap). The damaged files stay in the directory as damaged-NAME.
     Repair {
         /// Directory of the history
         dir: PathBuf,
-        /// Do it; without this it only says what would be done
+        /// Do it; without this, only show what would be done
         #[arg(long)]
         yes: bool,
     },
@@ -54,17 +52,17 @@ enum LogCommand {
     Export {
         /// Directory of the history
         dir: PathBuf,
-        /// Only events of this topic, or of those of a pattern such as orders/*
+        /// Only events of this topic, or of a pattern such as orders/*
         #[arg(long, value_name = "PATTERN")]
         topic: Option<String>,
     },
-    /// Make a new history of the lines of an export, from standard input
+    /// Make a new history from the lines of an export, on standard input
     ///
-    /// Until all of it is there no hub opens the directory. Events keep their times and their publishers' ids.
+    /// No hub opens the directory before the import is complete. Events keep their times and the ids that publishers chose.
     Import {
-        /// Directory of the history, empty or to be made
+        /// Directory of the history; new or empty
         dir: PathBuf,
-        /// Keep the hub's own ids too: for moving a hub, which must not go on where it was
+        /// Keep the hub's own ids as well, to move a hub; never start the old one again
         #[arg(long)]
         keep_ids: bool,
     },
@@ -97,17 +95,16 @@ fn verify(dir: &Path) -> Result<(), Failure> {
         StoredLog::open(dir).and_then(|log| log.verify(|done, of| bar.show(done, of))).map_err(failed)?;
     bar.end();
     for name in &verification.torn {
-        tell(&format!("{name}: a write was cut off at its end, by a crash; the next start takes that away"));
+        tell(&format!("{name}: a write at its end was torn by a crash; the next start truncates it"));
     }
     say(&verification.findings)?;
     match verification.findings.len() {
-        0 => say([format!("all is well: {} in {}", entries(verification.entries), segments(verification.segments))]),
-        1 => Err(Failure::failed(format!(
-            "one finding; `oyez log repair {}` says what can be done about it",
-            dir.display()
-        ))),
+        0 => say([format!("no fault found: {} in {}", entries(verification.entries), segments(verification.segments))]),
+        1 => {
+            Err(Failure::failed(format!("one fault; `oyez log repair {}` shows what a repair would do", dir.display())))
+        }
         more => Err(Failure::failed(format!(
-            "{more} findings; `oyez log repair {}` says what can be done about them",
+            "{more} faults; `oyez log repair {}` shows what a repair would do",
             dir.display()
         ))),
     }
@@ -125,7 +122,7 @@ fn repair(dir: &Path, yes: bool) -> Result<(), Failure> {
         repair.carry_out().map_err(failed)?;
     }
     say(what_becomes(&repair, yes))?;
-    if yes { Ok(()) } else { Err(Failure::failed("nothing was changed; with --yes it is done")) }
+    if yes { Ok(()) } else { Err(Failure::failed("nothing was changed; run it again with --yes")) }
 }
 
 /// What a repair does, or has done.
@@ -140,24 +137,24 @@ fn what_becomes(repair: &Repair, done: bool) -> Vec<String> {
     let lost: Vec<String> = repair.lost().iter().map(|(first, last)| run(*first, *last)).collect();
     let number: u64 = repair.lost().iter().map(|(first, last)| last - first + 1).sum();
     if !lost.is_empty() {
-        lines.push(format!("at most {} {} lost, of the numbers {}", entries(number), were(number), lost.join(", ")));
+        lines.push(format!("at most {} {} lost, sequence numbers {}", entries(number), were(number), lost.join(", ")));
     }
     if let Some(number) = repair.lost_behind() {
         let would = if done { "are" } else { "would be" };
-        lines.push(format!("entries behind number {number} {would} lost, and nothing says how many there were"));
+        lines.push(format!("entries after sequence number {number} {would} lost; how many is unknown"));
     }
     if repair.lost_bytes() > 0 {
         lines.push(format!("{} bytes could not be read", repair.lost_bytes()));
     }
     if repair.changes_epoch() && lost.is_empty() && repair.lost_behind().is_none() {
-        lines.push("whether anything is missing, nobody can tell".to_owned());
+        lines.push("cannot determine whether entries were lost".to_owned());
     }
     lines.push(match repair.changes_epoch() {
         true => format!(
-            "a new epoch {} begun; readers who come back are told (oyez.gap, reason epoch)",
+            "a new epoch {} begun; readers that resume get a gap (oyez.gap, reason epoch)",
             if done { "has" } else { "would be" }
         ),
-        false => format!("nothing {is} lost, and ids stay as they are"),
+        false => format!("nothing {is} lost, and ids stay the same"),
     });
     lines.extend(repair.damaged().iter().map(|name| format!("{name} {is} kept as damaged-{name}")));
     lines
@@ -178,9 +175,9 @@ fn export(dir: &Path, topic: Option<&str>) -> Result<(), Failure> {
     exported.findings.iter().for_each(|finding| tell(&finding.to_string()));
     match (exported.findings.len(), exported.is_incomplete) {
         (0, _) => Ok(()),
-        (_, true) => Err(Failure::failed("the history is damaged, so what was written is perhaps not all of it")),
+        (_, true) => Err(Failure::failed("the history is damaged; some entries may be missing from the export")),
         (_, false) => {
-            tell("the history is damaged, but no entry of it: all were written");
+            tell("the history is damaged, but every entry was exported");
             Ok(())
         }
     }
@@ -193,24 +190,29 @@ fn import(dir: &Path, keep_ids: bool) -> Result<(), Failure> {
 
 fn in_words(inspection: &Inspection) -> Vec<String> {
     let epoch = inspection.epoch.as_deref().unwrap_or("not known");
-    let mut lines = vec![format!("epoch {epoch}, format {}, newest number {}", inspection.format, inspection.head)];
+    let mut lines =
+        vec![format!("epoch {epoch}, format {}, newest sequence number {}", inspection.format, inspection.head)];
     lines.push(match (inspection.in_use, inspection.clean, inspection.ceiling) {
         (true, ..) => "a hub is running on it".to_owned(),
         (false, true, _) => "closed properly".to_owned(),
         (false, false, Some(0)) => "nothing was ever written".to_owned(),
         (false, false, Some(ceiling)) => {
-            format!("not closed properly; numbers below {ceiling} may have been given out")
+            format!("not closed properly; sequence numbers below {ceiling} may have been given out")
         }
-        (false, false, None) => "how it was left is not known".to_owned(),
+        (false, false, None) => "unknown whether it was closed properly".to_owned(),
     });
     lines.extend(inspection.unfinished.map(ToOwned::to_owned));
     if !inspection.lost_in_crashes.is_empty() {
-        lines.push(format!("numbers skipped behind crashes: {}", newest_runs(&inspection.lost_in_crashes)));
+        lines.push(format!("sequence numbers skipped after crashes: {}", newest_runs(&inspection.lost_in_crashes)));
     }
     let dropped = &inspection.dropped;
     if dropped.through > 0 {
         let topics = if dropped.topics == 1 { "1 topic".to_owned() } else { format!("{} topics", dropped.topics) };
-        lines.push(format!("gone: {} of {topics}, through number {}", entries(dropped.entries), dropped.through));
+        lines.push(format!(
+            "dropped: {} of {topics}, up to sequence number {}",
+            entries(dropped.entries),
+            dropped.through
+        ));
     }
     for class in &inspection.classes {
         let number = class.segments.iter().map(|segment| segment.entries).sum();
@@ -224,7 +226,7 @@ fn in_words(inspection: &Inspection) -> Vec<String> {
             let (from, to) = (time(&segment.first_time), time(&segment.last_time));
             let times = if segment.entries > 0 { format!(", {from} to {to}") } else { String::new() };
             let index = if segment.index { ", index" } else { "" };
-            let torn = if segment.torn { ", a write was cut off at its end" } else { "" };
+            let torn = if segment.torn { ", torn write at its end" } else { "" };
             let (file, bytes, capacity) = (&segment.file, segment.bytes, segment.capacity);
             lines.push(format!("  {file}: {numbers}{times}, {bytes} of {capacity} bytes{index}{torn}"));
         }

@@ -61,8 +61,8 @@ enum Command {
 }
 
 const AFTER_HELP: &str = "\
-Environment: OYEZ_LISTEN and others set up `oyez serve`, whose --help names them. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY
-are those of `sub` and `pub`. NO_COLOR turns colours off.";
+Environment: `oyez serve` reads OYEZ_LISTEN and the other variables of its --help. `sub` and `pub` read HTTPS_PROXY, HTTP_PROXY,
+ALL_PROXY and NO_PROXY. NO_COLOR turns colours off.";
 
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {

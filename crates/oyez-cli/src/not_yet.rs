@@ -30,7 +30,7 @@ fn flag(argument: &str) -> Option<Failure> {
         return Some(Failure::usage(format!("--{name} is not in this build yet; leave it out")));
     }
     let (_, ours) = OTHER_NAMES.iter().find(|(other, _)| *other == name)?;
-    Some(Failure::usage(format!("there is no --{name}; say {ours}")))
+    Some(Failure::usage(format!("there is no --{name}; use {ours}")))
 }
 
 const COMMANDS: [&str; 3] = ["token", "top", "doctor"];

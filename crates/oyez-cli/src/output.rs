@@ -194,7 +194,7 @@ fn human(line: &Line<'_>, source: Option<&str>, clock: &str) -> String {
         Line::Gap { reason, requested, oldest, missed } => {
             let missed = missed.map_or("entries".to_owned(), |missed| format!("{missed} entries"));
             let after = requested.map_or_else(String::new, |id| format!(" after {id}"));
-            let oldest = oldest.map_or_else(String::new, |id| format!(", the oldest left is {id}"));
+            let oldest = oldest.map_or_else(String::new, |id| format!(", the oldest retained is {id}"));
             put(&mut text, BAD, &format!("gap: {missed} missing{after} ({reason}){oldest}"));
         }
         Line::End {} => put(&mut text, GOOD, "end"),
@@ -266,7 +266,7 @@ mod tests {
         check(
             &Line::Gap { reason: "expired", requested: Some("k:1"), oldest: Some("k:5"), missed: Some(3) },
             r#"{"kind":"gap","reason":"expired","requested":"k:1","oldest":"k:5","missed":3}"#,
-            "gap: 3 entries missing after k:1 (expired), the oldest left is k:5",
+            "gap: 3 entries missing after k:1 (expired), the oldest retained is k:5",
         );
         check(
             &Line::Gap { reason: "epoch", requested: None, oldest: None, missed: None },

@@ -18,12 +18,14 @@ use crate::target::Target;
 use crate::visible::{tell, visible_line};
 use crate::web_address::{meant, shown};
 
-/// Publish an event, or each line of the input as one
+/// Publish an event, or each line of the input as an event
 ///
-/// Without DATA and --file the data is all of standard input, exactly. The id of the event is printed. With --lines
-/// each line is an event as soon as it is there: tail -F app.log | oyez pub --lines URL
-/// Lines that are not answered are sent again, under a name by which the hub knows them, until they are. A line that is too large or
-/// no UTF-8 is told and left out, and the status is 1 at the end.
+/// Without DATA and --file, the data is all of standard input, unchanged. Prints the id of the event.
+///
+/// With --lines, each line is published as soon as it is there: tail -F app.log | oyez pub --lines URL
+///
+/// Lines without an answer are sent again, with an idempotency key, until they are acknowledged. A line that is too large or not
+/// UTF-8 is named and skipped, and the exit status at the end is 1.
 #[derive(Args)]
 pub(crate) struct Publish {
     /// The URL of the topic, such as http://127.0.0.1:8888/events/news
@@ -42,7 +44,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     lines: bool,
 
-    /// With --lines: replace bytes that are not UTF-8 by U+FFFD instead of leaving their line out
+    /// With --lines: replace bytes that are not UTF-8 by U+FFFD instead of skipping their line
     #[arg(long, requires = "lines")]
     lossy: bool,
 
@@ -53,11 +55,11 @@ pub(crate) struct Publish {
     #[arg(long, value_name = "T")]
     event: Option<String>,
 
-    /// The id of the event; the hub makes one without it
+    /// The id of the event; without it the hub makes one
     #[arg(long, value_name = "ID", conflicts_with = "lines")]
     id: Option<String>,
 
-    /// The reconnection time of those who read it, in milliseconds
+    /// The reconnection time for readers of the event, in milliseconds
     #[arg(long, value_name = "MS")]
     retry: Option<u64>,
 }
@@ -116,7 +118,7 @@ impl Publish {
     fn tell_of_terminal(&self) {
         if io::stdin().is_terminal() {
             let what = if self.lines { "each line is an event" } else { "all of it is one event" };
-            tell(&format!("oyez: reads from the terminal, {what}; Ctrl-D ends it"));
+            tell(&format!("oyez: reading from the terminal, {what}; Ctrl-D ends the input"));
         }
     }
 
@@ -147,9 +149,7 @@ impl Publish {
         let read = self.input()?.take(bytes_max + 1).read_to_end(&mut data);
         read.map_err(|error| Failure::failed(format!("{name}: {error}")))?;
         if data.len() > EVENT_BYTES_MAX {
-            return Err(Failure::failed(format!(
-                "{name} is larger than {EVENT_BYTES_MAX} bytes, too much for one event"
-            )));
+            return Err(Failure::failed(format!("{name} is larger than one event may be, {EVENT_BYTES_MAX} bytes")));
         }
         String::from_utf8(data).map_err(|error| {
             let at = error.utf8_error().valid_up_to();

@@ -18,7 +18,7 @@ pub(crate) struct RequestOptions {
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 
-    /// Check no certificates
+    /// Do not check certificates
     #[arg(long)]
     insecure: bool,
 }

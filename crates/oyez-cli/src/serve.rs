@@ -24,7 +24,7 @@ pub(crate) struct Serve {
     /// Configuration file [default: oyez.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Check the configuration and end
+    /// Check the configuration and exit
     #[arg(long)]
     check: bool,
 }
@@ -171,7 +171,7 @@ async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
     let _ = stop.send(());
     tokio::select! {
         served = &mut serving => ended(served),
-        () = signals.next() => Err(Failure::failed("ended at once by a second signal; open streams were cut")),
+        () = signals.next() => Err(Failure::failed("ended by a second signal; open streams were cut")),
     }
 }
 
@@ -180,7 +180,7 @@ fn ended(served: Result<Result<(), ServerError>, tokio::task::JoinError>) -> Res
         Ok(Ok(())) => Ok(()),
         Ok(Err(ServerError::Storage(reason))) => Err(Failure::storage(reason)),
         Ok(Err(error)) => Err(Failure::failed(error.to_string())),
-        Err(panic) => Err(Failure::failed(format!("the server broke: {panic}"))),
+        Err(panic) => Err(Failure::failed(format!("the server panicked: {panic}"))),
     }
 }
 
@@ -190,9 +190,9 @@ fn refused(error: ConfigError) -> Failure {
 }
 
 const AFTER_HELP: &str = "\
-Each flag has a variable, in brackets, and a key in oyez.toml: --keep-alive 15s is OYEZ_KEEP_ALIVE=15s and
-keep_alive = \"15s\". Flags come before variables, variables before the file, the file before the defaults. A list has commas in
-a variable. RUST_LOG is the log level where none is said.";
+Each flag is also a variable, in brackets, and a key in oyez.toml: --keep-alive 15s is OYEZ_KEEP_ALIVE=15s and
+keep_alive = \"15s\". Flags win over variables, variables over the file, the file over the defaults. In a variable, commas separate
+the values of a list. RUST_LOG sets the log level if nothing else does.";
 
 /// Variables of ours that are no settings.
 const OWN_VARIABLES: [&str; 3] = ["OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];

@@ -20,15 +20,18 @@ use crate::signals;
 use crate::target::Unended;
 use crate::web_address::{meant, shown};
 
-/// Subscribe: print the events of one or several streams as they come
+/// Subscribe: print the events of one or several streams as they arrive
 ///
-/// It reconnects and resumes like a browser's EventSource, and runs until it is stopped. In a pipe, or with --json,
-/// each line is one JSON object. Exit status: 0 after 204, the end of all topics that the URL names, --max-events or
-/// Ctrl-C; 1 after an answer that is final, or --max-attempts; 2 for usage. SIGUSR1 makes it reconnect at once. Cookies
-/// are kept for their origin while it runs.
+/// Reconnects and resumes like a browser's EventSource, until you stop it. In a pipe, or with --json, each line is one JSON
+/// object.
+///
+/// Exit status: 0 after 204, after the end of all topics of the URL, after --max-events, or after Ctrl-C. 1 after a final
+/// error, or after --max-attempts. 2 for a wrong command line.
+///
+/// SIGUSR1 makes it reconnect at once. While it runs, it keeps cookies for their origin.
 #[derive(Args)]
 pub(crate) struct Sub {
-    /// Where to subscribe; several URLs are several streams
+    /// The URL of the stream; each URL is a stream of its own
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
 
@@ -36,7 +39,7 @@ pub(crate) struct Sub {
     #[arg(long)]
     json: bool,
 
-    /// Start after this: an id, a time such as 10m or 2026-11-20T10:00:00Z, or earliest
+    /// Start after this id, at this time (10m, 2026-11-20T10:00:00Z), or with the earliest event (earliest)
     #[arg(long, value_name = "S")]
     since: Option<String>,
 
@@ -48,7 +51,7 @@ pub(crate) struct Sub {
     #[arg(long, value_name = "T")]
     until: Option<String>,
 
-    /// Which format to ask for
+    /// The format to ask for
     #[arg(long, value_enum, default_value_t = StreamFormat::Sse)]
     format: StreamFormat,
 
@@ -67,15 +70,15 @@ pub(crate) struct Sub {
     #[arg(long, value_name = "ID")]
     last_event_id: Option<String>,
 
-    /// Reconnect when no byte came for so long; 0 waits for ever
+    /// Reconnect after this long without a byte; 0 for never
     #[arg(long, value_name = "N", default_value_t = 300_000)]
     read_timeout_ms: u64,
 
-    /// The reconnection time until the stream sets it; under 100 counts as 100, over an hour as an hour
+    /// The reconnection time until the stream sets one; at least 100, at most an hour
     #[arg(long, value_name = "N", default_value_t = 3_000)]
     initial_delay_ms: u64,
 
-    /// Do not spread the waits at random
+    /// Do not randomise the waits
     #[arg(long)]
     no_jitter: bool,
 
@@ -83,11 +86,11 @@ pub(crate) struct Sub {
     #[arg(long)]
     comments: bool,
 
-    /// End after so many events
+    /// Exit after this many events
     #[arg(long, value_name = "N")]
     max_events: Option<NonZeroU64>,
 
-    /// Give up when so many attempts in a row failed
+    /// Give up after this many failed attempts in a row
     #[arg(long, value_name = "N")]
     max_attempts: Option<NonZeroU32>,
 

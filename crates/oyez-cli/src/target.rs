@@ -22,7 +22,8 @@ impl Target {
         let mut parsed =
             Url::parse(url).map_err(|error| Failure::usage(format!("not a URL: {:?}: {error}", shown(url))))?;
         let Some((base, topic)) = split(parsed.path()) else {
-            let message = format!("--lines wants a URL whose path has a segment \"events\", not {:?}", parsed.path());
+            let message =
+                format!("--lines needs a URL such as http://HOST/events/TOPIC; the path here is {:?}", parsed.path());
             return Err(Failure::usage(message));
         };
         let topic = percent_decode_str(topic)
@@ -40,7 +41,7 @@ impl Target {
 pub(crate) struct Unended(Option<BTreeSet<String>>);
 
 impl Unended {
-    /// The topics of `url`: behind its first path segment `events`, and of each `topic` of its query. Where one may be a pattern, or
+    /// The topics of `url`: after its first path segment `events`, and of each `topic` of its query. Where one may be a pattern, or
     /// the path is of something else than a hub, nobody knows what the stream has.
     pub(crate) fn of(url: &Url) -> Self {
         let named = || {

@@ -12,13 +12,13 @@ pub(crate) fn meant(text: &str) -> Result<String, Failure> {
     let refused = |why: String| Failure::usage(format!("not an http or https URL: {:?}: {why}", shown(text)));
     let plain = format!("http://{text}");
     let Some(url) = Url::parse(&plain).ok().filter(Url::has_host) else {
-        return Err(refused("it has no scheme and no host; say http://HOST/…".to_owned()));
+        return Err(refused("it has no scheme and no host; write http://HOST/…".to_owned()));
     };
     if is_this_machine(&url) {
         return Ok(plain);
     }
     let text = shown(text);
-    Err(refused(format!("it has no scheme; say https://{text} or http://{text}")))
+    Err(refused(format!("it has no scheme; write https://{text} or http://{text}")))
 }
 
 /// A URL for messages and lines that say where something comes from: without a user and a password.

@@ -39,7 +39,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Error> {
         out.extend(decoded.iter().skip(1).take(symbols - 1));
         // bits that the padding cuts off must be zero, or two texts would decode to the same bytes
         if decoded.iter().skip(symbols).any(|byte| *byte != 0) {
-            return Err(Error::invalid("base64 has bits set behind its padding"));
+            return Err(Error::invalid("base64 has bits set after its padding"));
         }
     }
     Ok(out)

@@ -41,9 +41,7 @@ impl Held<'_> {
             if before + more > BODIES_BYTES_MAX {
                 all.fetch_sub(more, Ordering::Relaxed);
                 return Err(Problem::busy(
-                    format!(
-                        "the bodies of other requests take {before} of {BODIES_BYTES_MAX} bytes; send it again later"
-                    ),
+                    format!("request bodies already take {before} of {BODIES_BYTES_MAX} bytes; try again later"),
                     retry(),
                 ));
             }

@@ -119,10 +119,10 @@ fn broken(error: &axum::Error) -> Problem {
     Problem::BrokenBody(format!("the body ended early: {error}"))
 }
 
-/// The byte order mark that some programs put in front of a text; what is read as JSON or as lines begins behind it.
+/// The byte order mark that some programs put in front of a text; what is read as JSON or as lines begins after it.
 pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// The text behind the mark, if there is one.
+/// The text after the mark, if there is one.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -35,7 +35,7 @@ impl Settings {
         let (listen, loopback) = (settings.listen, settings.listen.ip().is_loopback());
         if !loopback {
             return Err(ConfigError::new(format!(
-                "listen = {listen} is not loopback: anyone could publish, and keys are not in this build yet; \
+                "listen = {listen} is not loopback: anybody could publish, because this version has no keys; \
                  listen on 127.0.0.1 or [::1]"
             )));
         }
@@ -83,12 +83,12 @@ impl Config {
     #[must_use]
     pub fn history_in_words(&self) -> String {
         let Some(storage) = &self.storage else {
-            return "history is in memory: a restart forgets it, and readers are told so; keep it with --data DIR"
+            return "history is in memory and lost at a restart, which readers are told; --data DIR keeps it on disk"
                 .to_owned();
         };
         let survives = match storage.level() {
-            Durability::Flush => "what is acknowledged survives the end of this process, not that of the machine",
-            _ => "what is acknowledged is on the disk",
+            Durability::Flush => "an acknowledged event survives the end of this process, but not of the machine",
+            _ => "an acknowledged event is on the disk",
         };
         format!("history is in {}: {survives}", storage.directory().display())
     }
@@ -117,7 +117,7 @@ mod tests {
         for (toml, part) in [
             ("listn = 1", "unknown key listn; did you mean listen?"),
             ("data = ''", "data is empty"),
-            ("[[class]]\ntopics = 'jobs/*'", "class \"jobs/*\" is for a history on disk"),
+            ("[[class]]\ntopics = 'jobs/*'", "class \"jobs/*\" needs a history on disk"),
             ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep = 'long'", "class \"a\": keep = \"long\""),
             ("tls_cert = 'a'", "tls_cert is not in this build yet"),
             ("listen = '88888'", "listen = \"88888\""),
@@ -125,31 +125,31 @@ mod tests {
             ("keep = '7 days'", "keep = \"7 days\""),
             ("keep_bytes = 'lots'", "keep_bytes = \"lots\""),
             ("compact = ['a', '']", "compact: topic is empty"),
-            ("compact = 'a'", "not a list"),
+            ("compact = 'a'", "must be a list"),
             ("slow = 'drop'", "slow = \"drop\""),
             ("durability = 'fsync'", "data"),
             ("durability = 'twice'", "durability = \"twice\""),
-            ("data = 'd'\ndurability = 'memory'", "durability = \"memory\" writes nothing to data = \"d\""),
+            ("data = 'd'\ndurability = 'memory'", "durability = \"memory\" would write nothing to data = \"d\""),
             ("keep_events = '64MiB'", "keep_events = \"64MiB\" is not a number"),
             ("data = 'd'\n[[class]]\ntopics = 'a'\nkeep_events = 'x'", "class \"a\": keep_events = \"x\""),
             ("data = 'd'\n[[class]]\ntopics = ''", "class \"\": topic is empty"),
             ("data = 'd'\n[[class]]\nkeep = '1h'", "topics"),
             (
                 "cors = ['https://a.example/']",
-                "\"https://a.example/\" has a slash at its end; an origin is written without the slash, \"https://a.example\"",
+                "\"https://a.example/\" ends with a slash; write it without, \"https://a.example\"",
             ),
             ("cors = ['https://a.example/page']", "https://a.example/page"),
             ("cors = ['null']", "null"),
             ("publish_origins = ['a.example']", "a.example"),
             ("public_urls = ['hub.example.com']", "hub.example.com"),
-            ("demo = 'maybe'", "neither true nor false"),
+            ("demo = 'maybe'", "must be true or false"),
             ("connections_max = 1000000000000", "connections_max"),
-            ("connections_max = 0", "connections_max = 0 takes nobody"),
-            ("cors = ['https://*.com']", "at least two names"),
+            ("connections_max = 0", "connections_max = 0 would accept nobody"),
+            ("cors = ['https://*.com']", "at least two names must follow"),
             ("cors = ['https://*']", "https://*"),
             ("publish_origins = ['https://app-*.example.com']", "app-*"),
             ("publish_origins = ['https://*.*.example.com']", "*.*"),
-            ("publish_origins = ['https://*.example.com/']", "without the slash"),
+            ("publish_origins = ['https://*.example.com/']", "ends with a slash"),
             ("listen =", "string"),
             ("demo = true\n\ndata = 'd", "line 3: "),
             ("data = 'd'\n[class]\ntopics = 'a'", "line 2: class: is a table"),

@@ -15,7 +15,7 @@ pub(crate) fn connections(wanted: Option<usize>) -> Result<usize, ConfigError> {
         ))
     };
     if wanted == Some(0) {
-        return Err(ConfigError::new("connections_max = 0 takes nobody; leave it out, or say how many"));
+        return Err(ConfigError::new("connections_max = 0 would accept nobody; leave it out or set a number"));
     }
     let number = wanted.unwrap_or_else(|| allowed.min(CONNECTIONS_MAX));
     if allowed < CONNECTIONS_MIN {

@@ -83,7 +83,7 @@ impl Guard {
         if origins.next().is_none() && origin != "null" && (own || public || listed) {
             return Ok(());
         }
-        Err(Problem::Origin(format!("Origin {origin:?} may not do this here; name it in publish_origins if it should")))
+        Err(Problem::Origin(format!("Origin {origin:?} may not publish here; to allow it, name it in publish_origins")))
     }
 }
 
@@ -92,7 +92,7 @@ fn check_fetch_site(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(SEC_FETCH_SITE).map(http::HeaderValue::as_bytes) {
         Some(site @ (b"cross-site" | b"same-site")) => {
             let site = String::from_utf8_lossy(site);
-            Err(Problem::Origin(format!("a {site} page may not do this here (Sec-Fetch-Site)")))
+            Err(Problem::Origin(format!("a {site} page may not publish here (Sec-Fetch-Site)")))
         }
         _ => Ok(()),
     }

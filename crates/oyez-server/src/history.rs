@@ -43,13 +43,11 @@ fn storage(settings: &Checked) -> Result<Option<Storage>, ConfigError> {
         (Some(data), Some(Level::Disk(durability))) => Ok(Some(Storage::new(data).durability(durability))),
         // a directory that nothing is written to would be found out after the next restart
         (Some(data), Some(Level::Memory)) => Err(ConfigError::new(format!(
-            "durability = \"memory\" writes nothing to data = {data:?}; leave one of the two out"
+            "durability = \"memory\" would write nothing to data = {data:?}; leave one of them out"
         ))),
         (None, Some(Level::Disk(durability))) => {
             let level = if durability == Durability::Flush { "flush" } else { "fsync" };
-            Err(ConfigError::new(format!(
-                "durability = {level:?} needs a directory; name it (--data DIR, or data = \"DIR\")"
-            )))
+            Err(ConfigError::new(format!("durability = {level:?} needs a directory; set --data DIR or data = \"DIR\"")))
         }
     }
 }
@@ -64,7 +62,7 @@ fn classes(
         return match classes.first() {
             None => Ok(None),
             Some(ClassSettings { topics, .. }) => Err(ConfigError::new(format!(
-                "class {topics:?} is for a history on disk; name its directory (--data DIR, or data = \"DIR\")"
+                "class {topics:?} needs a history on disk; set --data DIR or data = \"DIR\""
             ))),
         };
     };

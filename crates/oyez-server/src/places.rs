@@ -39,7 +39,7 @@ impl Places {
         }
         let place = self.at(caller.address()).ok_or_else(|| {
             self.metrics.refused("address");
-            Problem::busy(format!("this address has {} streams open, which is all it may have", self.max), retry())
+            Problem::busy(format!("this address has {} open streams, the most that it may have", self.max), retry())
         })?;
         Ok(Some(place))
     }

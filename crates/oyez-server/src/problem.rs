@@ -21,13 +21,13 @@ pub(crate) enum Problem {
     NotYet { what: String },
     #[error("no route {path:?}; {there}")]
     NoRoute { path: String, there: &'static str },
-    #[error("no open stream has the id {id:?}; a stream asked for with control=1 tells its own in oyez.open")]
+    #[error("no open stream has the id {id:?}; with control=1, a stream sends its id in oyez.open")]
     NoConnection { id: String },
     #[error("{path} {what} is not in this build yet")]
     RouteNotYet { path: String, what: &'static str },
     #[error("{method} is not allowed here; allowed: {allow}{}", there.map(|there| format!("; {there}")).unwrap_or_default())]
     Method { method: Method, allow: String, there: Option<&'static str> },
-    #[error("Host {host:?} is not served here; name it in public_urls if it should be")]
+    #[error("Host {host:?} is not a name of this hub; use a loopback name such as localhost, or set public_urls")]
     Host { host: String },
     #[error("{0}")]
     Origin(String),
@@ -39,7 +39,7 @@ pub(crate) enum Problem {
     UriTooLong(usize),
     #[error("{what} is not UTF-8 text; send binary data as base64{done}")]
     NotText { what: String, done: String },
-    #[error("Content-Encoding {0:?} is not taken; send the body as it is")]
+    #[error("Content-Encoding {0:?} is not supported; send the body uncompressed")]
     ContentEncoding(String),
     #[error("{0}")]
     ContentType(String),

@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 
-/// Nobody has a key in this build: who is on this machine may publish, unless the hub is meant for others as well.
+/// No keys yet: programs on this machine may publish, unless `public_urls` is set.
 pub(crate) struct Rights {
     anonymous_publish: bool,
     metrics: Metrics,
@@ -25,9 +25,9 @@ impl Rights {
             return Err(Problem::NotYet { what: "the header Authorization".to_owned() });
         }
         let reason = if !self.anonymous_publish {
-            "publishing without a key is off, because public_urls is set"
+            "publishing is off: public_urls is set, and this version has no keys"
         } else if !caller.is_local() {
-            "only callers on this machine may publish without a key, and a proxy's callers may be anyone"
+            "only programs on this machine may publish, and this request came through a proxy or from another machine"
         } else {
             return Ok(());
         };

@@ -143,7 +143,7 @@ impl State {
                 self.ahead_since = Some(now.steady);
                 warn!(
                     ahead_s = ahead_ms / 1_000,
-                    "the newest event is of a time ahead of this machine's clock; new ones are stamped with the time that follows it, and get old by that"
+                    "the newest event is ahead of this machine's clock; new events are stamped from its time on and expire by that clock"
                 );
             }
             _ => {}

@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind};
 /// A stream of its own for one request: what is sent goes to its reader and nowhere else, in order, and is not kept.
 /// For streams that must survive a reconnection use a [`Hub`](crate::Hub).
 ///
-/// `send` waits while the reader does not take what was sent before. Dropping the connection ends the stream behind
+/// `send` waits while the reader does not take what was sent before. Dropping the connection ends the stream after
 /// what was sent; keep-alives are sent by themselves.
 ///
 /// ```
@@ -123,7 +123,7 @@ impl Connection {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// Ends the stream behind what was sent. Closing twice is closing once.
+    /// Ends the stream after what was sent. Closing twice is closing once.
     pub fn close(&self) {
         self.frames.lock().take();
         self.ended.send_replace(true);

@@ -150,7 +150,7 @@ impl Core {
 
     fn check_open(&self) -> Result<(), Error> {
         if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains and takes nothing more; go elsewhere"));
+            return Err(Error::new(ErrorKind::Closed, "the hub is shutting down; publish to another node or later"));
         }
         Ok(())
     }
@@ -179,9 +179,9 @@ impl Core {
         let max = self.limits.subscribers_max;
         let taken = self.places_taken.fetch_add(1, Ordering::SeqCst);
         let ticket = Ticket(Arc::clone(self));
-        // asked for behind the place: a drain that does not wait for it has begun, and is seen
+        // asked for after the place: a drain that does not wait for it has begun, and is seen
         if self.is_draining() {
-            return Err(Error::new(ErrorKind::Closed, "the hub drains; connect elsewhere or later"));
+            return Err(Error::new(ErrorKind::Closed, "the hub is shutting down; connect to another node or later"));
         }
         if taken >= max {
             return Err(Error::new(ErrorKind::Unavailable, format!("all {max} places for subscribers are taken")));

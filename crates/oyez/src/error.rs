@@ -5,9 +5,9 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// Why the hub did not do what it was asked. Opaque; [`Error::kind`] says what the caller can do next, the text
-/// names the value that was wrong, and ends with the cause where another error is behind it. So
-/// [`source`](std::error::Error::source) begins with what was behind the cause, and [`Error::get_ref`] gives the cause.
+/// Why the hub did not do what it was asked. Opaque; [`Error::kind`] says what the caller can do next, the text names the value
+/// that was wrong, and ends with the cause if another error caused it. So [`source`](std::error::Error::source) begins with the
+/// source of that cause, and [`Error::get_ref`] gives the cause.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -148,7 +148,8 @@ impl Error {
         self.kind
     }
 
-    /// The error behind it, if there is one: of a [`Payload`](crate::Payload), or of the storage an [`io::Error`](std::io::Error).
+    /// The error that caused it, if there is one: of a [`Payload`](crate::Payload), or of the storage an
+    /// [`io::Error`](std::io::Error).
     #[must_use]
     pub fn get_ref(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
         self.cause.as_deref()

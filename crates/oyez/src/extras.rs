@@ -18,7 +18,7 @@ pub(crate) struct Extras {
     pub(crate) once: Option<Once>,
 }
 
-/// What an entry means for those behind it: some of these.
+/// What an entry means for those after it: some of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) u32);
 

@@ -122,7 +122,7 @@ impl Format {
     }
 }
 
-/// `start` and, behind it, `oyez.open`.
+/// `start`, then `oyez.open`.
 fn with_open(start: &Bytes, data: &str) -> Bytes {
     let open = Event::data(data).with_type(EventType::new(OPEN).expect("a type of ours is one"));
     let mut bytes = BytesMut::with_capacity(start.len() + open.encoded_len());

@@ -125,6 +125,6 @@ pub(crate) fn retry_line(ms: u32) -> Bytes {
 
 /// Eight digits and CRLF: no event is longer.
 const CHUNK_HEAD_MAX: usize = 10;
-/// Behind the size, and behind the chunk.
+/// After the size, and after the chunk.
 const CHUNK_END: &[u8] = b"\r\n";
 const ID_FIELD: &[u8] = b"id: ";

@@ -37,7 +37,7 @@ pub enum Reason {
     Unknown,
     /// The id belongs to a log that is gone.
     Epoch,
-    /// The reader fell behind and its policy skips.
+    /// The reader lagged too far, and its policy skips.
     Policy,
     /// The id is of an entry that is lost: a crash of the machine took it before it was durable, or the history was put back from a
     /// copy.
@@ -78,7 +78,7 @@ impl Gap {
         Self { reason: Reason::Undecodable, requested, oldest: None, missed: None, position }
     }
 
-    /// Entries behind `after` and up to `position` have expired.
+    /// Entries after `after` and up to `position` have expired.
     pub(crate) fn expired(after: Position, missed: u64, oldest: Option<EventId>, position: Position) -> Self {
         Self { reason: Reason::Expired, requested: after.to_string(), oldest, missed: Some(missed), position }
     }

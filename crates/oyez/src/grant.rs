@@ -59,7 +59,7 @@ impl Grant {
         Self { readable: Readable::of(matchers), ..Self::default() }
     }
 
-    /// Ends the stream at this time: never later, and less than a second before. A subscription behind it is refused.
+    /// Ends the stream at this time: never later, and less than a second before. A subscription after it is refused.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

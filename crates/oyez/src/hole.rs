@@ -1,9 +1,9 @@
 //! Entries that have expired before a reader came to them.
 
-/// Entries that have expired, one behind the other.
+/// Entries that have expired, one after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hole {
-    /// It begins behind this sequence number.
+    /// It begins after this sequence number.
     pub(crate) after: u64,
     /// How many they are; 0 when there is no hole.
     pub(crate) missed: u64,

@@ -102,7 +102,7 @@ fn overtake() {
     }
 }
 
-/// Two publishers wake behind each append; a follower looks, says that it sleeps, looks once more and sleeps.
+/// Two publishers wake after each append; a follower looks, says that it sleeps, looks once more and sleeps.
 fn follow_by_flag() {
     let core = core(Retention::default(), Bounds::default());
     let sleeper = Arc::new(Sleeper::default());
@@ -128,7 +128,7 @@ fn follow_by_flag() {
     assert_eq!(follower.join().unwrap(), (1..=PUBLISHERS * EVENTS).collect::<Vec<_>>());
 }
 
-/// Whatever comes between, the stream gets the ends that it has begun before, and sleeps for ever behind none.
+/// Whatever comes between, the stream gets the ends that it has begun before, and sleeps for ever after none.
 fn end_while_beginning() {
     let core = core(Retention::default(), Bounds::default());
     let enders = ["a", "b"].map(|topic| {

@@ -169,8 +169,7 @@ pub use typed::{IntoPayload, Json, JsonPayload, Payload};
 pub use writer::Writer;
 
 #[cfg(any(doc, all(doctest, feature = "serve", feature = "disk")))]
-#[doc = include_str!("cookbook.md")]
-pub mod cookbook {}
+pub mod cookbook;
 
 // so that the examples of the README are tested
 #[cfg(doctest)]

@@ -177,20 +177,20 @@ pub(crate) const SCAN_ENTRIES: usize = 1_024;
 pub(crate) const STEP_WORK: usize = 64 << 10;
 /// Steps in which one search looks for the next entry that matches, before its stream says how far that was: a few milliseconds.
 pub(crate) const SEARCH_STEPS: usize = 64;
-/// How far the threads that search stand behind others for the processors (`nice`): a publish that wakes a thread is not to wait for
-/// the end of a search's share of time, which is some milliseconds.
+/// The priority of the threads that search (`nice`), lower than the others': a publish that wakes a thread is not to wait for the
+/// end of a search's share of time, which is some milliseconds.
 #[cfg(target_os = "linux")]
 pub(crate) const SEARCH_NICENESS: i32 = 10;
 /// Entries of the tail that a search takes with it, to look at them when the log is not locked.
 pub(crate) const SEARCH_ENTRIES: usize = 64;
-/// Threads that search for readers that are behind: half the processors, at most so many. Live readers come first.
+/// Threads that search for readers with a lag: half the processors, at most this many. Live readers come first.
 pub(crate) const SEARCH_THREADS_MAX: usize = 4;
 
 /// Entries and bytes of a page that is read from below the tail for one stream.
 pub(crate) const PAGE_ENTRIES_BELOW: usize = 512;
 /// See [`PAGE_ENTRIES_BELOW`].
 pub(crate) const PAGE_BYTES_BELOW: usize = 64 << 10;
-/// Pages in which the first entry behind a gap is looked for below the tail, while its reader waits.
+/// Pages in which the first entry after a gap is looked for below the tail, while its reader waits.
 pub(crate) const GAP_STEPS: usize = 8;
 /// Looks for the last so many entries that are not hidden, each at four times as many as the one before: then at 4,096 times as many
 /// as are wanted, while a reader waits.
@@ -222,7 +222,7 @@ pub(crate) const REMEMBERED_TOPIC_BYTES_MAX: usize = 128;
 pub(crate) const READABLE_SETS_SWEPT: usize = 64;
 
 /// How long before its grant expires a stream ends. A quarter of a second: a timer of the fan-out thread may come an eighth
-/// late, and nothing is to be sent behind that time.
+/// late, and nothing is to be sent after that time.
 pub(crate) const EXPIRY_LEAD: Duration = Duration::from_millis(250);
 
 /// Lines of `application/x-ndjson` that are kept for other readers at the tail, and bytes of the longest one: 1 MiB.
@@ -409,7 +409,7 @@ pub(crate) mod serve {
     /// Of so many visits in a row that write what is made for all one looks at the clock.
     pub(crate) const TIMED_VISITS: usize = 16;
 
-    /// What one write to a reader takes at most: a reader far behind catches up in few system calls, and none holds the
+    /// What one write to a reader takes at most: a reader with a large lag catches up in few system calls, and none holds the
     /// others up.
     pub(crate) const RUN_BYTES: usize = 64 << 10;
     /// See [`RUN_BYTES`].
@@ -436,7 +436,7 @@ pub(crate) mod serve {
     /// Readiness of sockets taken from the kernel at a time.
     pub(crate) const READY_SOCKETS: usize = 256;
 
-    /// Bytes that a reader may send behind its request; they mean nothing, so a reader that goes on sending is cut.
+    /// Bytes that a reader may send after its request; they mean nothing, so a reader that goes on sending is cut.
     pub(crate) const DISCARDED_BYTES_MAX: usize = 4 << 10;
 
     /// How long a stream that has ended waits for its reader to close as well.

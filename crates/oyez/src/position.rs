@@ -15,7 +15,7 @@ use crate::digits::{DIGITS_MAX, Digits};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch([u8; EPOCH_LEN]);
 
-/// A place in the log: just behind the entry with this sequence number, or at the very start with 0.
+/// A place in the log: just after the entry with this sequence number, or at the very start with 0.
 ///
 /// Its text is `EPOCH:SEQ`, such as `k4f9zq71:1042`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

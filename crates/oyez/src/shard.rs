@@ -50,7 +50,7 @@ struct Sleeper {
     places: Places,
     /// The subscriber has read up to here by itself.
     read: u64,
-    /// The first entry that concerns it behind that; 0 when there is none. Later ones are not noted.
+    /// The first entry that concerns it after that; 0 when there is none. Later ones are not noted.
     unread: u64,
     /// Set while it sleeps.
     waker: Option<Waker>,
@@ -107,7 +107,7 @@ impl Shard {
             sleeper.waker = None;
             return SleepOutcome::Unread(unread);
         }
-        // it has read what was noted by itself; of what came behind, nothing was noted
+        // it has read by itself what was noted; later entries were not noted
         if unread != 0 && followed > sleeper.read {
             sleeper.waker = None;
             return SleepOutcome::Unread(sleeper.read + 1);
@@ -119,7 +119,7 @@ impl Shard {
         SleepOutcome::Asleep(sleeper.read.max(followed))
     }
 
-    /// Follows the log to its head and wakes whom the new entries concern. Called by each publisher behind its
+    /// Follows the log to its head and wakes whom the new entries concern. Called by each publisher after its
     /// append; the work is theirs, and no subscriber's code runs in it.
     pub(crate) fn follow(&self, log: &Log) {
         let mut woken: Vec<Waker> = Vec::new();

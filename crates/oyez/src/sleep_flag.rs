@@ -3,7 +3,7 @@
 use crate::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Whether a thread sleeps that others may have something for. It sets the flag *before* it looks for the last time, and
-/// they take it *behind* what they have done: so either it sees that, or they see that it sleeps.
+/// they take it *after* what they have done: so either it sees that, or they see that it sleeps.
 #[derive(Debug, Default)]
 pub(crate) struct SleepFlag(AtomicBool);
 

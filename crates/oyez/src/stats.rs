@@ -69,7 +69,7 @@ pub struct StreamStats {
     pub since: SystemTime,
     /// Everything up to here was handed to the reader's connection, or does not concern it.
     pub position: Position,
-    /// Entries of the log behind that place, whether they concern it or not; 0 for a stream that waits for the next.
+    /// Entries of the log after that place, whether they concern it or not; 0 for a stream that waits for the next.
     pub lag: u64,
     /// Events handed to it.
     pub delivered: u64,
@@ -100,7 +100,7 @@ pub struct Ended {
     pub drain: u64,
     /// Whoever holds its [`StreamControl`](crate::StreamControl) ended it.
     pub dropped: u64,
-    /// The reader fell behind the history and its policy is to disconnect.
+    /// The reader lagged beyond the history, and its policy is to disconnect.
     pub behind: u64,
     /// The reader took no byte for too long while there was something to take.
     pub stalled: u64,

@@ -46,7 +46,7 @@ pub struct Inspection {
     pub head: u64,
     /// Numbers below this one may have been given out.
     pub ceiling: Option<u64>,
-    /// The last hub said where everything ends. Behind a crash, and while a hub writes, nobody has.
+    /// The last hub said where everything ends. After a crash, and while a hub writes, nobody has.
     pub clean: bool,
     /// Runs of numbers that were reserved and lost in crashes: the first of each and the last.
     pub lost_in_crashes: Vec<(u64, u64)>,
@@ -320,11 +320,11 @@ impl Repair {
         &self.plan.lost
     }
 
-    /// Events behind this number are lost as well, and nobody knows how many: the segment that held them does not say, and neither
+    /// Events after this number are lost as well, and nobody knows how many: the segment that held them does not say, and neither
     /// does anything else.
     #[must_use]
     pub fn lost_behind(&self) -> Option<u64> {
-        self.plan.lost_behind
+        self.plan.lost_after
     }
 
     /// Bytes that do not decode.

@@ -25,8 +25,8 @@ use crate::timer::Timer;
 use crate::typed::Payload;
 use crate::{Error, Position, Topic};
 
-/// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but
-/// its cursor, and meets its [`SlowPolicy`](crate::SlowPolicy) when it falls behind what is kept.
+/// The events of a subscription, as values. Reads the log at its own pace: one that is not polled costs nothing but its cursor, and
+/// meets its [`SlowPolicy`](crate::SlowPolicy) when it lags beyond the history.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -122,7 +122,7 @@ impl<T: Payload> EventStream<T> {
         poll_fn(|cx| self.poll_item(cx)).await
     }
 
-    /// Behind the last item: why it broke off, if it did. Then more follows, in a part of the history that cannot be read; a stream that
+    /// After the last item: why it broke off, if it did. Then more follows, in a part of the history that cannot be read; a stream that
     /// has come to its end has no error.
     #[must_use]
     pub fn error(&self) -> Option<Error> {

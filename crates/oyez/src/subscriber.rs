@@ -69,9 +69,9 @@ pub(crate) struct Fed {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Opening(Box<Opening>),
-    /// There may be values behind the cursor, which come before the log is read on.
+    /// There may be values after the cursor, which come before the log is read on.
     Values(Box<Snapshot>),
-    /// There may be entries behind the cursor.
+    /// There may be entries after the cursor.
     Reading,
     /// As well, and before it some have expired, of which the reader is told when it is known how many.
     Passing(Box<Hole>),
@@ -100,7 +100,7 @@ struct PageEnd {
 }
 
 impl Subscriber {
-    /// A stream that begins behind `cursor`.
+    /// A stream that begins after `cursor`.
     pub(crate) fn new(
         hub: Arc<Core>,
         options: Options,
@@ -221,7 +221,7 @@ impl Subscriber {
         matches!(&self.state, State::Awaiting(awaited) if awaited.page.is_there())
     }
 
-    /// Is its driver to bring it what comes behind its cursor? Otherwise it sleeps in the shard.
+    /// Is its driver to bring it what comes after its cursor? Otherwise it sleeps in the shard.
     #[cfg(feature = "serve")]
     pub(crate) fn is_to_be_fed(&self) -> bool {
         self.fed && self.state == State::AtTail
@@ -384,7 +384,7 @@ impl Subscriber {
         let Awaited { hole, values, .. } = awaited;
         // it goes on reading by itself until it comes to what its driver has
         self.lost = true;
-        let page = self.hub.log.take(later, self.behind(), &self.options.matchers);
+        let page = self.hub.log.take(later, self.read_place(), &self.options.matchers);
         match (page, values) {
             (Some(page), Some(snapshot)) => self.take_values(page, snapshot, now, out),
             (Some(page), None) => self.take_ahead(page, hole, now, waker, out),
@@ -429,14 +429,14 @@ impl Subscriber {
         self.state = State::Awaiting(Box::new(Awaited { page, hole, values }));
     }
 
-    /// Reads behind the cursor, and behind a hole that has not been told.
+    /// Reads after the cursor, and after a hole that has not been told.
     fn read(&mut self, hole: Hole, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         self.lost = false;
-        let page = self.hub.log.read(self.behind(), &self.options.matchers, self.drops.into());
+        let page = self.hub.log.read(self.read_place(), &self.options.matchers, self.drops.into());
         self.take(page, hole, now, out)
     }
 
-    fn behind(&self) -> Behind {
+    fn read_place(&self) -> Behind {
         Behind { cursor: self.cursor, known: self.deletions_known }
     }
 
@@ -449,7 +449,7 @@ impl Subscriber {
                     return Some(Turn::End);
                 }
                 self.drops = u32::try_from(drops).unwrap_or(u32::MAX);
-                return Some(self.fall_behind(gap, values, now, out));
+                return Some(self.lag_too_far(gap, values, now, out));
             }
             Page::Later(page) => {
                 self.wait_for(page, hole, None);
@@ -462,7 +462,7 @@ impl Subscriber {
             }
         };
         let more_wanted = more && gap.is_none() && self.until().sequence.is_none_or(|last| cursor < last);
-        // whoever has the id of a hole is still to be told what was deleted behind it
+        // whoever has the id of a hole is still to be told what was deleted after it
         let before_gap = entries.last().map_or(self.cursor, |entry| entry.sequence);
         let end = if gap.is_some() { before_gap } else { cursor };
         let mut told_something = self.tell(entries, PageEnd { cursor: end, more: more_wanted }, &mut hole, out);
@@ -488,7 +488,7 @@ impl Subscriber {
         matches!(self.state, State::Reading | State::Passing(_)).then_some(Turn::Yield)
     }
 
-    /// Reads values as [`Subscriber::read`] reads the log; behind the last one it goes on there.
+    /// Reads values as [`Subscriber::read`] reads the log; after the last one it goes on there.
     fn read_values(&mut self, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let page = self.hub.log.read_values(self.cursor, &snapshot, &self.options.matchers);
         self.take_values(page, snapshot, now, out)
@@ -496,7 +496,7 @@ impl Subscriber {
 
     fn take_values(&mut self, page: Page, snapshot: Snapshot, now: Instant, out: &mut Vec<Output>) -> Option<Turn> {
         let (entries, cursor, more) = match page {
-            Page::Lost { gap, values, .. } => return Some(self.fall_behind(gap, values, now, out)),
+            Page::Lost { gap, values, .. } => return Some(self.lag_too_far(gap, values, now, out)),
             Page::Read { entries, cursor, more, .. } => (entries, cursor, more),
             Page::Later(page) => {
                 self.wait_for(page, Hole::default(), Some(snapshot));
@@ -575,7 +575,7 @@ impl Subscriber {
                 break;
             }
         }
-        // behind the last event that was wanted nothing is missing
+        // after the last event that was wanted nothing is missing
         if !self.limit_is_reached() && (self.state == State::Ended || !more) {
             self.tell_hole(hole, cursor, None, out);
         }
@@ -637,7 +637,7 @@ impl Subscriber {
     }
 
     /// The reader has not kept up: entries that it should have had are gone.
-    fn fall_behind(&mut self, gap: Gap, values: Option<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Turn {
+    fn lag_too_far(&mut self, gap: Gap, values: Option<Snapshot>, now: Instant, out: &mut Vec<Output>) -> Turn {
         let mut gap = self.veiled(gap);
         match self.options.slow {
             // its reader could do nothing about it
@@ -668,7 +668,7 @@ impl Subscriber {
         Turn::Deliver
     }
 
-    /// Have all its topics ended, so that nothing can come behind this place?
+    /// Have all its topics ended, so that nothing can come after this place?
     fn is_finished(&self, sequence: u64) -> bool {
         self.hub.log.finish(&self.options.matchers).is_some_and(|last| last <= sequence)
     }
@@ -729,7 +729,7 @@ impl Subscriber {
         self.options.until().unwrap_or_default()
     }
 
-    /// Says of a hole, if it is one, that it ends at this place, behind which `next` follows.
+    /// Ends the hole, if there is one, at this place; `next` follows.
     fn tell_hole(&mut self, hole: &mut Hole, end: u64, next: Option<&Entry>, out: &mut Vec<Output>) {
         let Hole { after, missed } = std::mem::take(hole);
         if missed == 0 {

@@ -113,7 +113,7 @@ export class History {
     for (const { id, name } of [...this.#kept].reverse()) {
       const times = this.#acknowledged.get(name);
       if (!times) continue;
-      if (earliest < times.sent) this.#fault(`${which} was answered before ${name} (${id}) was sent, and stands behind it`);
+      if (earliest < times.sent) this.#fault(`${which} was answered before ${name} (${id}) was sent, and stands after it`);
       if (times.answered < earliest) [earliest, which] = [times.answered, name];
     }
   }

@@ -10,9 +10,9 @@ use crate::bench::schedule::Pace;
 
 /// Put load on an SSE server and check what it delivers
 ///
-/// Any server of server-sent events can be measured: say where its streams are and how to publish. The events are checked:
-/// none lost, none doubled, all in order; a latency counts from when its event was due. Without URLs it is `oyez serve` on
-/// this machine:
+/// Works with any server of server-sent events: give the URL of its streams and how to publish. Every event is checked: none
+/// lost, none doubled, all in order. Latency counts from when an event was due. Without URLs it measures `oyez serve` on this
+/// machine:
 ///
 ///   oyez bench fanout --pid $(pgrep -x oyez)
 ///
@@ -22,23 +22,23 @@ use crate::bench::schedule::Pace;
 ///   --publish http://127.0.0.1:3000/.well-known/mercure --publish-body 'topic={topic}&data={data}'
 ///   --publish-header 'Content-Type: application/x-www-form-urlencoded' --publish-header 'Authorization: Bearer …'
 ///
-/// The status is 0 when all was measured and right, 1 when not, 2 when the command line is wrong.
+/// Exit status: 0 if all was measured and no fault was found, 1 if not, 2 for a wrong command line.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
-    /// What is done
+    /// What to measure
     #[arg(value_name = "SCENARIO")]
     pub(crate) scenario: Scenario,
 
-    /// Where the streams are; {topic} is replaced by a topic
+    /// URL of the streams; {topic} is replaced by a topic
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8888/events/{topic}")]
     pub(crate) subscribe: String,
 
-    /// Where events are published [default: the URL of --subscribe]
+    /// URL for publishing [default: the URL of --subscribe]
     #[arg(long, value_name = "URL", conflicts_with = "no_publish")]
     pub(crate) publish: Option<String>,
 
-    /// Publish nothing: open the streams and count what comes
+    /// Publish nothing: open the streams and count the events
     #[arg(long)]
     pub(crate) no_publish: bool,
 
@@ -46,7 +46,7 @@ pub(crate) struct Bench {
     #[arg(short = 'H', long = "header", value_name = "K: V")]
     pub(crate) headers: Vec<String>,
 
-    /// Send this header with every publish, in place of one by -H; may be repeated
+    /// Send this header with every publish, instead of the same header of -H; may be repeated
     #[arg(long = "publish-header", value_name = "K: V")]
     pub(crate) publish_headers: Vec<String>,
 
@@ -54,54 +54,54 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "METHOD", default_value = "POST")]
     pub(crate) publish_method: String,
 
-    /// Body of a publish; {topic} and {data} are replaced by letters, digits, - and . only, so need no encoding
+    /// Body of a publish; {topic} and {data} are replaced by letters, digits, - and ., which need no encoding
     /// [default: {data}]
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) publish_body: Option<String>,
 
-    /// Events of one publish: the body is repeated. Without --publish-body it is the NDJSON that oyez serve takes
+    /// Events in one publish. --publish-body is repeated; without it the body is the NDJSON of oyez serve
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(BATCH_MAX))]
     pub(crate) batch: usize,
 
-    /// The server's process, whose CPU time and memory are then told (Linux); may be repeated for one of several processes
+    /// Show CPU time and memory of this process, the server (Linux); repeat it for a server of several processes
     #[arg(long = "pid", value_name = "PID")]
     pub(crate) pids: Vec<u32>,
 
-    /// Streams that are open at once [default: 1000; slow: 100; churn: 32]
+    /// Streams to open [default: 1000; slow: 100; churn: 32]
     #[arg(short = 'n', long, value_name = "N", value_parser = number(1 << 24))]
     pub(crate) subscribers: Option<usize>,
 
-    /// Streams that are being opened at once
+    /// Streams to open at the same time
     #[arg(long, value_name = "N", default_value_t = OPENING_MAX, value_parser = number(OPENING_MAX))]
     pub(crate) opening: usize,
 
-    /// Topics that the subscribers are spread over [default: 1; topics: one each]
+    /// Topics to spread the subscribers over [default: 1; topics: one each]
     #[arg(long, value_name = "N", value_parser = number(crate::bench::limits::TOPICS_MAX))]
     pub(crate) topics: Option<usize>,
 
-    /// Topics that each subscriber reads over its one stream
+    /// Topics of each stream
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(crate::bench::limits::TOPICS_EACH_MAX))]
     pub(crate) topics_each: usize,
 
-    /// What stands between several topics in the place of {topic} of --subscribe, such as a comma; oyez serve has
-    /// '/events?topic={topic}' with '&topic='
+    /// Separator of several topics in {topic} of --subscribe, such as a comma; for oyez serve use '/events?topic={topic}'
+    /// with '&topic='
     #[arg(long, value_name = "TEXT", value_parser = separator)]
     pub(crate) topic_separator: Option<String>,
 
-    /// Events per second over all topics, or max: each when the last is answered [default: 20; topics: 1000; slow: 200;
+    /// Events per second over all topics; max publishes the next event as soon as the last is acknowledged [default: 20; topics: 1000; slow: 200;
     /// throughput: max]
     #[arg(long, value_name = "EVENTS/S", value_parser = pace)]
     pub(crate) rate: Option<Pace>,
 
-    /// Events to publish in place of --duration; churn: connections; resume: events beforehand [default there: 100]
+    /// Publish this many events instead of --duration; churn: connections; resume: events to resume over [default there: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=u64::from(u32::MAX)))]
     pub(crate) events: Option<u64>,
 
-    /// How long it takes
+    /// How long to measure
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(crate) duration: Duration,
 
-    /// Load that is not measured, before the load that is
+    /// Load before the measurement
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     pub(crate) warmup: Duration,
 
@@ -109,12 +109,11 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "BYTES")]
     pub(crate) size: Option<usize>,
 
-    /// Connections that publish; the order of events is checked for each, and a topic has as few as possible [default: 1;
-    /// topics: 4; throughput: 8]
+    /// Connections that publish; the order of events is checked for each connection [default: 1; topics: 4; throughput: 8]
     #[arg(long, value_name = "N", value_parser = number(PUBLISHERS_MAX))]
     pub(crate) connections: Option<usize>,
 
-    /// With --rate max: events published and not delivered yet
+    /// With --rate max: most events that are published and not yet delivered
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) window: u64,
 
@@ -122,15 +121,15 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "ID")]
     pub(crate) last_event_id: Option<String>,
 
-    /// slow: the events that the stopping readers still read
+    /// slow: events that a reader reads before it stops
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) stop_after: u64,
 
-    /// How long the server may take for an answer, and for what it still has to deliver
+    /// Most time for an answer, and for the last deliveries
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(crate) timeout: Duration,
 
-    /// Measure so often, and tell median and spread
+    /// Measure this many times, and show median and spread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) rounds: u32,
 
@@ -138,7 +137,7 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Put load on a server that is not on this machine
+    /// Allow load on a server that is not on this machine
     #[arg(long)]
     pub(crate) yes_this_server_is_mine: bool,
 }
@@ -147,13 +146,13 @@ pub(crate) struct Bench {
 pub(crate) enum Scenario {
     /// Open streams and hold them: memory of an idle subscriber
     Idle,
-    /// Publish at a rate to one topic that all read
+    /// Publish at a rate to one topic that every subscriber reads
     Fanout,
-    /// The same at full speed
+    /// Fan-out at full speed
     Throughput,
-    /// Publish in turn to many topics with a reader each
+    /// Publish to many topics in turn; each has a reader
     Topics,
-    /// Publish, then have readers resume from the first event
+    /// Publish, then let readers resume after the first event
     Resume,
     /// Fan-out while a tenth of the readers stop reading
     Slow,

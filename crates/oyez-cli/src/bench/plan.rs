@@ -127,19 +127,22 @@ impl Plan {
         }
         let (topics, each) = (self.spread.topics(), self.spread.each());
         if topics > self.subscribers {
-            return usage(format!("{topics} topics for {} subscribers: some would have none", self.subscribers));
+            return usage(format!(
+                "{topics} topics for {} subscribers: some topics would have no subscriber",
+                self.subscribers
+            ));
         }
         if each > topics {
             return usage(format!("{each} topics for each subscriber, and --topics is {topics}"));
         }
         if each > 1 && self.topic_separator.is_empty() {
-            return usage("--topics-each needs --topic-separator, which stands between the topics".to_owned());
+            return usage("--topics-each needs --topic-separator".to_owned());
         }
         if each > 1 && matches!(scenario, Scenario::Resume | Scenario::Slow) {
             return usage(format!("{name} has one topic: leave --topics-each out"));
         }
         if topics > 1 && !self.server.subscribe.target.has_topic() {
-            return usage(format!("{topics} topics need a place for them, {{topic}}, in --subscribe"));
+            return usage(format!("{topics} topics need {{topic}} in --subscribe"));
         }
         let Some(publish) = &self.server.publish else {
             if scenario.publishes() || scenario == Scenario::Resume && self.last_event_id.is_none() {
@@ -149,11 +152,11 @@ impl Plan {
             return Ok(());
         };
         if !publish.body.has_data() && !publish.endpoint.target.has_data() {
-            return usage("--publish-body needs a place for the data, {data}".to_owned());
+            return usage("--publish-body needs {data}".to_owned());
         }
         let placed = publish.endpoint.target.has_topic() || publish.body.has_topic();
         if topics > 1 && !placed {
-            return usage(format!("{topics} topics need a place for them, {{topic}}, in --publish or its body"));
+            return usage(format!("{topics} topics need {{topic}} in --publish or --publish-body"));
         }
         if self.batch > 1 && topics > 1 && !publish.body.has_topic() {
             return usage("a batch for several topics needs {topic} in --publish-body".to_owned());
@@ -170,7 +173,7 @@ impl Plan {
         let away = endpoints.into_iter().flatten().find(|endpoint| !endpoint.address.ip().is_loopback());
         if let Some(endpoint) = away.filter(|_| !theirs_is_mine) {
             return Err(Failure::usage(format!(
-                "{} is not on this machine: load on a server of others is an attack; if it is yours, say --yes-this-server-is-mine",
+                "{} is not on this machine: load on somebody else's server is an attack; for your own, add --yes-this-server-is-mine",
                 endpoint.url
             )));
         }

@@ -17,7 +17,7 @@ impl Process {
     pub(crate) fn of(pids: &[u32]) -> Result<Self, Failure> {
         match pids.iter().find(|pid| cpu(**pid).is_none() || resident_bytes(**pid).is_none()) {
             None => Ok(Self { pids: pids.to_vec() }),
-            Some(pid) => Err(Failure::usage(format!("--pid {pid}: /proc/{pid} does not tell what that process uses"))),
+            Some(pid) => Err(Failure::usage(format!("--pid {pid}: /proc/{pid} does not show CPU time and memory"))),
         }
     }
 
@@ -57,7 +57,7 @@ fn resident_bytes(pid: u32) -> Option<u64> {
 }
 
 fn cpu_of(stat: &str) -> Option<Duration> {
-    // the name, in parentheses, may hold spaces and parentheses; behind it utime and stime are the 12th and 13th field
+    // the name, in parentheses, may hold spaces and parentheses; after it utime and stime are the 12th and 13th field
     let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11).map(str::parse::<u64>);
     let ticks = fields.next()?.ok()? + fields.next()?.ok()?;
     Some(Duration::from_millis(ticks * MILLISECONDS_PER_TICK))
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_stand_behind_the_name_whatever_it_holds() {
+    fn times_stand_after_the_name_whatever_it_holds() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 150 25 9 9 20 0 3 0 100";
         assert_eq!(cpu_of(stat), Some(Duration::from_millis(1_750)));
         assert_eq!(cpu_of("nonsense"), None);

@@ -70,7 +70,9 @@ impl Endpoint {
         // braces would be percent-encoded
         let parsed = Url::parse(&url.replace(TOPIC, PLACE)).map_err(|error| refused(&error.to_string()))?;
         if parsed.scheme() != "http" {
-            return Err(refused("its scheme is not http, and TLS would be measured with the server"));
+            return Err(refused(
+                "its scheme is not http; TLS is not supported, because it would be measured with the server",
+            ));
         }
         let host = parsed.host_str().ok_or_else(|| refused("it has no host"))?;
         if host.contains(PLACE) {

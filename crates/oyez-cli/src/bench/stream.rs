@@ -185,7 +185,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoConnection(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                write!(f, "nothing listens there: start the server (oyez serve) or say --subscribe URL")
+                write!(f, "nothing listens there: start the server (oyez serve) or set --subscribe URL")
             }
             Self::NoConnection(error) => write!(f, "no connection: {error}"),
             Self::Cut(error) => write!(f, "the connection broke before an answer: {error}"),
@@ -215,12 +215,12 @@ fn not_a_stream(head: &Head, body: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Re
                 shown(body)
             );
         }
-        300..=399 => return write!(f, "not an event stream but {status_line} to {location:?}: say that URL"),
+        300..=399 => return write!(f, "not an event stream but {status_line} to {location:?}: use that URL"),
         401 | 403 => "give a credential with -H 'Authorization: …'",
-        404 | 405 => "is the URL that of a stream? --subscribe URL says it",
+        404 | 405 => "is this the URL of a stream? Set it with --subscribe URL",
         204 => "the stream has ended, or there is none",
-        429 | 503 => "the server takes no more subscribers now",
-        _ => "--subscribe URL says where the stream is",
+        429 | 503 => "the server accepts no more subscribers now",
+        _ => "set the URL of the stream with --subscribe URL",
     };
     let body = body.get(..SHOWN_BYTES_MAX).unwrap_or(body);
     let said = if body.is_empty() { String::new() } else { format!(", {}", shown(body)) };

@@ -313,7 +313,7 @@ fn check_refused(answer: impl FnOnce(&mut Connection), told: &str) {
 fn what_is_no_sse_server_is_told() {
     check_refused(
         |connection| connection.answer("404 Not Found", "", "no such page"),
-        "not an event stream but 404 Not Found, \"no such page\": is the URL that of a stream? --subscribe URL says it\n",
+        "not an event stream but 404 Not Found, \"no such page\": is this the URL of a stream? Set it with --subscribe URL\n",
     );
     check_refused(
         |connection| connection.answer("200 OK", "content-type: text/html\r\n", "<html>"),
@@ -321,7 +321,7 @@ fn what_is_no_sse_server_is_told() {
     );
     check_refused(
         |connection| connection.answer("302 Found", "location: /y\r\n", ""),
-        "not an event stream but 302 Found to \"/y\": say that URL\n",
+        "not an event stream but 302 Found to \"/y\": use that URL\n",
     );
     check_refused(
         |connection| connection.send("SSH-2.0-OpenSSH_9.2\r\n"),
@@ -349,7 +349,7 @@ fn what_is_no_sse_server_is_told() {
 #[test]
 fn nobody_there_is_told() {
     let url = format!("http://{}/", nowhere());
-    let told = "nothing listens there: start the server (oyez serve) or say --subscribe URL";
+    let told = "nothing listens there: start the server (oyez serve) or set --subscribe URL";
     start("idle", &url, "").ends(1, &format!("oyez: {url}: {told}\n"));
 }
 
@@ -373,7 +373,7 @@ fn check_usage(arguments: &str, told: &str) {
 fn a_server_elsewhere_is_left_alone() {
     check_usage(
         "idle --subscribe http://192.0.2.1/",
-        "oyez: http://192.0.2.1/ is not on this machine: load on a server of others is an attack; if it is yours, say --yes-this-server-is-mine\n",
+        "oyez: http://192.0.2.1/ is not on this machine: load on somebody else's server is an attack; for your own, add --yes-this-server-is-mine\n",
     );
     check_usage("fanout --publish http://192.0.2.1/", "oyez: http://192.0.2.1/ is not on this machine: …");
 }
@@ -389,26 +389,20 @@ fn what_cannot_be_measured_is_refused_before_anything_is_opened() {
     check_usage("fanout --rate 0", "error: invalid value '0' for '--rate <EVENTS/S>'…");
     check_usage("fanout --duration 10", "error: invalid value '10' for '--duration <TIME>'…");
     check_usage("fanout --size 46", "oyez: --size is 47 to 1048576 bytes, not 46\n");
-    check_usage("fanout -n 2 --topics 3", "oyez: 3 topics for 2 subscribers: some would have none\n");
+    check_usage("fanout -n 2 --topics 3", "oyez: 3 topics for 2 subscribers: some topics would have no subscriber\n");
     check_usage(
         "fanout --topics 2 --topics-each 3 --topic-separator ,",
         "oyez: 3 topics for each subscriber, and --topics is 2\n",
     );
-    check_usage(
-        "fanout --topics 2 --topics-each 2",
-        "oyez: --topics-each needs --topic-separator, which stands between the topics\n",
-    );
+    check_usage("fanout --topics 2 --topics-each 2", "oyez: --topics-each needs --topic-separator\n");
     check_usage(
         "slow --topics 2 --topics-each 2 --topic-separator ,",
         "oyez: slow has one topic: leave --topics-each out\n",
     );
     check_usage("fanout --topic-separator #", "error: invalid value '#' for '--topic-separator <TEXT>'…");
-    check_usage(
-        "topics --subscribe http://127.0.0.1/",
-        "oyez: 1000 topics need a place for them, {topic}, in --subscribe\n",
-    );
+    check_usage("topics --subscribe http://127.0.0.1/", "oyez: 1000 topics need {topic} in --subscribe\n");
     check_usage("throughput --no-publish", "oyez: throughput has to publish: leave --no-publish out\n");
-    check_usage("fanout --publish-body {topic}", "oyez: --publish-body needs a place for the data, {data}\n");
+    check_usage("fanout --publish-body {topic}", "oyez: --publish-body needs {data}\n");
     check_usage(
         "fanout --batch 2 --publish http://127.0.0.1/x",
         "oyez: --batch without --publish-body is for oyez serve…",

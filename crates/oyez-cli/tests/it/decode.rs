@@ -19,7 +19,7 @@ fn a_stream_becomes_one_object_a_line() {
         r#"{"kind":"event","type":"message","data":"x","id":""}"#,
     ]);
     oyez.end_input();
-    oyez.ends(0, "oyez: the last event has no empty line after it: it is cut off, and no reader gets it\n");
+    oyez.ends(0, "oyez: the last event is cut off: no empty line follows it, so no reader gets it\n");
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn what_is_no_event_stream_is_told() {
     for (input, told) in [
         (&b"\x1f\x8b\x08\0\0"[..], "oyez: this looks like gzip; unpack it with gunzip, not like an event stream\n"),
         (b"{\"a\":1}\n", "oyez: this looks like JSON, not like an event stream\n"),
-        (b"data: x\n", "oyez: the last event has no empty line after it: it is cut off, and no reader gets it\n"),
-        (b"data: x", "oyez: the last event has no empty line after it: it is cut off, and no reader gets it\n"),
+        (b"data: x\n", "oyez: the last event is cut off: no empty line follows it, so no reader gets it\n"),
+        (b"data: x", "oyez: the last event is cut off: no empty line follows it, so no reader gets it\n"),
         (b"id: 1\n", ""),
         (b"", ""),
     ] {

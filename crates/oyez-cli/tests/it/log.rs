@@ -86,7 +86,7 @@ fn a_history_is_inspected_checked_exported_and_imported() {
     let about: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&about["in_use"], &about["head"]), (&Value::from(true), &Value::from(100)), "{json}");
     assert_eq!(about["classes"][0]["segments"][0]["entries"], 100, "{json}");
-    assert!(prints(0, &["log", "verify", &data], "").0.starts_with("all is well: 100 entries in 1 segment\n"));
+    assert!(prints(0, &["log", "verify", &data], "").0.starts_with("no fault found: 100 entries in 1 segment\n"));
     let (beside, _) = prints(0, &["log", "export", &data], "");
     assert_eq!(beside.lines().count(), 100);
     let (_, refused) = prints(78, &["log", "repair", &data], "");
@@ -94,7 +94,7 @@ fn a_history_is_inspected_checked_exported_and_imported() {
     stop(hub);
 
     let (text, _) = prints(0, &["log", "inspect", &data], "");
-    assert!(text.contains("newest number 100") && text.contains("closed properly"), "{text}");
+    assert!(text.contains("newest sequence number 100") && text.contains("closed properly"), "{text}");
     let (exported, _) = prints(0, &["log", "export", &data], "");
     assert_eq!(exported, beside);
     assert_eq!(prints(0, &["log", "export", "--topic", "old*", &data], "").0, "");
@@ -150,13 +150,13 @@ fn a_damaged_history_is_refused_until_it_is_repaired_and_old_ids_are_told() {
     let place = found.strip_prefix(&format!("{name}, byte ")).expect("the file").split(':').next().unwrap();
     // the record begins before its text
     assert!((byte - 200..byte).contains(&place.parse::<usize>().unwrap()), "{found}");
-    assert!(told.contains("one finding") && told.contains(&commands[1]), "{told}");
+    assert!(told.contains("one fault") && told.contains(&commands[1]), "{told}");
     assert!(prints(0, &["log", "inspect", &data], "").0.contains("wrong: "));
 
     let (would, told) = prints(1, &["log", "repair", &data], "");
     assert!(
         would.contains("8 entries would be kept")
-            && would.contains("at most 1 entry would be lost, of the numbers 5\n"),
+            && would.contains("at most 1 entry would be lost, sequence numbers 5\n"),
         "{would}"
     );
     assert!(told.contains("--yes"), "{told}");
@@ -164,7 +164,7 @@ fn a_damaged_history_is_refused_until_it_is_repaired_and_old_ids_are_told() {
     let (was, _) = prints(0, &["log", "repair", "--yes", &data], "");
     assert!(was.contains("8 entries were kept") && was.contains("a new epoch has begun"), "{was}");
     assert_eq!(fs::read(Path::new(&data).join(format!("damaged-{name}"))).unwrap(), damaged);
-    assert!(prints(0, &["log", "verify", &data], "").0.starts_with("all is well: 8 entries"));
+    assert!(prints(0, &["log", "verify", &data], "").0.starts_with("no fault found: 8 entries"));
 
     let (hub, url) = self::hub(&data);
     let reader = Oyez::start([

@@ -220,7 +220,7 @@ fn a_refusal_ends_it_and_says_what_is_certain() {
     connection.answer("403 Forbidden", "", "");
     oyez.ends(
         1,
-        "oyez: 1 line is certain; line 2 and what follows are not published: the server answered 403 Forbidden\n",
+        "oyez: 1 line is published; line 2 and the following lines are not: the server answered 403 Forbidden\n",
     );
 }
 
@@ -235,8 +235,8 @@ fn a_refusal_after_no_answer_leaves_open_what_is_published() {
     let last = errors.lines().last().unwrap();
     assert_eq!(
         last,
-        "oyez: 0 lines are certain; line 1 may be published or not (the server answered 401 Unauthorized): look at \
-         the topic, then go on from where it ends"
+        "oyez: 0 lines are published; line 1 may or may not be published (the server answered 401 Unauthorized): read \
+         the topic, then continue after its last line"
     );
 }
 
@@ -250,7 +250,7 @@ fn without_a_hub_ctrl_c_ends_it_and_nothing_is_published() {
     oyez.signal("INT");
     let errors = oyez.fails(1);
     let last = errors.lines().last().unwrap();
-    assert!(last.starts_with("oyez: 0 lines are certain; lines 1 to 2 and what follows are not published: "), "{last}");
+    assert!(last.starts_with("oyez: 0 lines are published; lines 1 to 2 and the following lines are not: "), "{last}");
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn a_line_that_is_not_utf_8_is_named_and_left_out() {
     acknowledge(&mut connection);
     oyez.ends(
         1,
-        "oyez: line 3 is not UTF-8 (--lossy replaces such bytes); it is left out\n\
-         oyez: 3 lines are certain; 1 line was left out\n",
+        "oyez: line 3 is not UTF-8 (--lossy replaces such bytes); it is skipped\n\
+         oyez: 3 lines are published; 1 line was skipped\n",
     );
 }
 
@@ -297,9 +297,9 @@ fn a_line_that_is_too_large_is_named_and_left_out_and_the_rest_goes_on() {
     assert_eq!(found, ["1", "3", "4", "6"]);
     writer.join().unwrap().ends(
         1,
-        "oyez: line 2 is longer than 1048576 bytes; it is left out\n\
-         oyez: line 5 is too large for the hub (the server answered 413 Payload Too Large); it is left out\n\
-         oyez: 4 lines are certain; 2 lines were left out\n",
+        "oyez: line 2 is longer than 1048576 bytes; it is skipped\n\
+         oyez: line 5 is too large for the hub (the server answered 413 Payload Too Large); it is skipped\n\
+         oyez: 4 lines are published; 2 lines were skipped\n",
     );
 }
 
@@ -319,7 +319,7 @@ fn what_is_no_hub_is_told_although_it_says_200() {
     oyez.ends(
         1,
         &format!(
-            "oyez: 0 lines are certain; line 1 and what follows are not published: the server answered 200 OK {told}\n"
+            "oyez: 0 lines are published; line 1 and the following lines are not: the server answered 200 OK {told}\n"
         ),
     );
 

@@ -46,7 +46,10 @@ fn the_log_is_json_from_its_first_line_to_its_last() {
     assert_eq!(started["url"], format!("http://{address}"));
     assert_eq!(started["admin"], format!("http://{admin}"));
     assert!(started["history"].as_str().unwrap().starts_with("history is in memory"), "{started}");
-    assert!(started["publishing"].as_str().unwrap().starts_with("anyone on this machine may publish"), "{started}");
+    assert!(
+        started["publishing"].as_str().unwrap().starts_with("any program on this machine may publish"),
+        "{started}"
+    );
     for line in &lines {
         let timestamp: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
         assert!(timestamp.as_second() > 0 && line["level"].is_string(), "{line}");
@@ -58,6 +61,21 @@ fn the_log_is_json_from_its_first_line_to_its_last() {
         let line: Value = serde_json::from_str(&errors).expect(&errors);
         assert_eq!(line["fields"]["message"], "oyez: keep = \"soon\" is not a duration such as 15s or 7d");
     }
+}
+
+#[test]
+fn the_message_at_the_start_shows_what_works() {
+    let publish = |address| ask(address, "POST /events/news", "hello")[..12].to_owned();
+    let shown = |address| format!("  publish    curl -d hello http://{address}/events/news\n");
+    let (hub, address, _) = serve(&[], &[]);
+    assert_eq!(publish(address), "HTTP/1.1 200");
+    let message = stop(hub);
+    assert!(message.contains(&shown(address)) && !message.contains("public_urls"), "{message}");
+
+    let (hub, address, _) = serve(&["--public-url", "https://hub.example.com"], &[]);
+    assert_eq!(publish(address), "HTTP/1.1 403");
+    let message = stop(hub);
+    assert!(message.contains("leave public_urls out") && !message.contains(&shown(address)), "{message}");
 }
 
 #[test]
@@ -78,7 +96,7 @@ fn the_level_is_that_of_a_flag_a_variable_or_else_of_rust_log() {
     let errors = stop(hub);
     assert!(errors.contains("RUST_LOG is ignored") && errors.contains("drains"), "{errors}");
     let errors = Oyez::start(["serve", "--check", "--log-level", "loud"]).fails(78);
-    assert!(errors.starts_with("oyez: log_level = \"loud\" is none of off, error, warn"), "{errors}");
+    assert!(errors.starts_with("oyez: log_level = \"loud\" must be one of off, error, warn"), "{errors}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn check(arguments: &[&str], errors: &str) {
 
 #[test]
 fn a_bad_url_is_one_clear_line() {
-    let told = "it has no scheme; say https://nowhere or http://nowhere";
+    let told = "it has no scheme; write https://nowhere or http://nowhere";
     check(&["sub", "nowhere"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
     check(&["pub", "nowhere", "x"], &format!("oyez: not an http or https URL: \"nowhere\": {told}\n"));
     check(
@@ -30,7 +30,7 @@ fn a_bad_url_is_one_clear_line() {
     );
     check(
         &["pub", "--lines", "http://h/x"],
-        "oyez: --lines wants a URL whose path has a segment \"events\", not \"/x\"\n",
+        "oyez: --lines needs a URL such as http://HOST/events/TOPIC; the path here is \"/x\"\n",
     );
 }
 
@@ -121,10 +121,10 @@ fn an_address_is_understood_or_told() {
     }
     Oyez::start(["serve", "--check", "--listen", ":9000"]).ends(
         78,
-        "oyez: listen = \":9000\" is not an address such as 127.0.0.1:8888: it has no IP address; 127.0.0.1 is this machine alone\n",
+        "oyez: listen = \":9000\" is not an address such as 127.0.0.1:8888: it has no IP address; 127.0.0.1 is this machine only\n",
     );
-    check(&["serve", "--port", "9000"], "oyez: there is no --port; say --listen PORT\n");
-    check(&["serve", "--host=0.0.0.0"], "oyez: there is no --host; say --listen ADDRESS:PORT\n");
+    check(&["serve", "--port", "9000"], "oyez: there is no --port; use --listen PORT\n");
+    check(&["serve", "--host=0.0.0.0"], "oyez: there is no --host; use --listen ADDRESS:PORT\n");
     check(&["sub", "--port", "9000"], "error: unexpected argument '--port'…");
 }
 
@@ -132,14 +132,14 @@ fn an_address_is_understood_or_told() {
 fn help_names_each_setting_with_its_default() {
     let (help, _) = Oyez::start(["serve", "--help"]).output(0);
     for line in [
-        "--listen <ADDR>             Address that takes publishers and subscribers [default: 127.0.0.1:8888] [env: OYEZ_LISTEN]\n",
-        "--keep-bytes <SIZE>         Memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data] [env: OYEZ_KEEP_BYTES]\n",
-        "--demo                      Publish the topics clock and stock, and show the page [env: OYEZ_DEMO]\n",
-        "--public-url <URL>          Where the hub is reached from outside; may be repeated [env: OYEZ_PUBLIC_URLS, OYEZ_PUBLIC_URL]\n",
-        "--log-level <LEVEL>         Lines that are logged: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug \
+        "--listen <ADDR>             Address for publishers and subscribers; in this version a loopback address [default: 127.0.0.1:8888] [env: OYEZ_LISTEN]\n",
+        "--keep-bytes <SIZE>         Most memory or disk for the history, such as 1GiB [default: 64MiB; 1GiB with --data] [env: OYEZ_KEEP_BYTES]\n",
+        "--demo                      Publish the topics clock and stock, and serve the page [env: OYEZ_DEMO]\n",
+        "--public-url <URL>          URL of the hub for others; turns publishing off, as there are no keys yet; may be repeated [env: OYEZ_PUBLIC_URLS, OYEZ_PUBLIC_URL]\n",
+        "--log-level <LEVEL>         What to log: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug \
          [default: info] [env: OYEZ_LOG_LEVEL]\n",
-        "--access-log                Log each request at level info, a stream when it ends [env: OYEZ_ACCESS_LOG]\n",
-        "Flags come before variables, variables before the file",
+        "--access-log                Log each request at level info; a stream when it ends [env: OYEZ_ACCESS_LOG]\n",
+        "Flags win over variables, variables over the file",
         "RUST_LOG",
     ] {
         assert!(help.contains(line), "no {line:?} in {help}");

@@ -17,7 +17,7 @@ fn check<'a>(stream: &[u8], chunks: impl IntoIterator<Item = &'a [u8]>, expected
     assert_eq!(&found, expected, "in {:?}", String::from_utf8_lossy(stream));
 }
 
-/// Cuts `stream` behind each byte whose bit is set.
+/// Cuts `stream` after each byte whose bit is set.
 fn cut(stream: &[u8], cuts: u64) -> impl Iterator<Item = &[u8]> {
     let mut at = 0;
     stream.split_inclusive(move |_| {

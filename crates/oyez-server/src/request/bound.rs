@@ -77,11 +77,11 @@ fn is_last(date: Date) -> bool {
 fn why_no_time(text: &str) -> Option<String> {
     if begins_like_a_date(text) {
         return Some(if is_zone_with_blank(text) {
-            "has a blank in place of the + of its time zone; in a URL a + is written %2B".to_owned()
+            "has a blank instead of the + of its time zone; write + as %2B in a URL".to_owned()
         } else if text.parse::<DateTime>().is_ok() {
             "has no time zone; add Z, or an offset such as -05:00 or %2B01:00".to_owned()
         } else {
-            "is no date or time; write 2026-08-01 or 2026-08-01T09:30:00Z".to_owned()
+            "is not a date or time; write 2026-08-01 or 2026-08-01T09:30:00Z".to_owned()
         });
     }
     if is_short_number(text) {
@@ -92,7 +92,7 @@ fn why_no_time(text: &str) -> Option<String> {
         ));
     }
     if is_numbers_with_units(text) || DAYS.iter().any(|day| text.eq_ignore_ascii_case(day)) {
-        return Some(format!("is no time; give {FORMS}. The units are ms, s, m, h, d and w"));
+        return Some(format!("is not a time; give {FORMS}. The units are ms, s, m, h, d and w"));
     }
     None
 }
@@ -203,8 +203,8 @@ mod tests {
     fn what_was_meant_as_a_time_and_is_none_is_refused() {
         for (text, why) in [
             ("", "is empty"),
-            ("yesterday", "is no time"),
-            ("Today", "is no time"),
+            ("yesterday", "is not a time"),
+            ("Today", "is not a time"),
             ("10", "number without a unit; say 10s, 10m or 10h"),
             ("0", "number without a unit"),
             ("-1", "number without a unit; say 1s"),
@@ -224,17 +224,17 @@ mod tests {
             ("2026-08-01T09:30:00 0100", "%2B"),
             ("2026-08-01T09:30:00", "no time zone"),
             ("2026-08-01 09:30", "no time zone"),
-            ("2026-13-01", "no date or time"),
-            ("2026-08-01T25:00:00Z", "no date or time"),
-            ("2026-08-0", "no date or time"),
-            ("2026-08", "no date or time"),
-            ("2026/08/01", "no date or time"),
-            ("1.8.2026", "no date or time"),
-            ("08/01/2026", "no date or time"),
-            ("2026-8-1", "no date or time"),
-            ("Sat, 01 Aug 2026 09:30:00 GMT", "no date or time"),
-            ("1 Aug 2026", "no date or time"),
-            ("Sat Aug  1 09:30:00 UTC 2026", "no date or time"),
+            ("2026-13-01", "not a date or time"),
+            ("2026-08-01T25:00:00Z", "not a date or time"),
+            ("2026-08-0", "not a date or time"),
+            ("2026-08", "not a date or time"),
+            ("2026/08/01", "not a date or time"),
+            ("1.8.2026", "not a date or time"),
+            ("08/01/2026", "not a date or time"),
+            ("2026-8-1", "not a date or time"),
+            ("Sat, 01 Aug 2026 09:30:00 GMT", "not a date or time"),
+            ("1 Aug 2026", "not a date or time"),
+            ("Sat Aug  1 09:30:00 UTC 2026", "not a date or time"),
         ] {
             let problem = Bound::read("since", text, at(NOW)).expect_err(text).to_string();
             assert!(problem.contains(why) && problem.starts_with("since"), "{text}: {problem}");

@@ -50,7 +50,7 @@ pub(crate) fn ttl(text: &str) -> Result<Duration, Problem> {
     let ttl = units::duration(text)
         .ok_or_else(|| Problem::invalid(format!("ttl={text:?} is not a duration such as 90s or 10m")))?;
     if ttl.is_zero() {
-        return Err(Problem::invalid(format!("ttl={text:?} is less than a millisecond, so nobody could read it")));
+        return Err(Problem::invalid(format!("ttl={text:?} is less than a millisecond; nobody could read the event")));
     }
     Ok(ttl)
 }

@@ -43,7 +43,9 @@ impl Form {
         }
         // a token in a URL ends up in logs and histories
         if matches!(name, "authorization" | "access_token") {
-            return Err(Problem::NotYet { what: format!("a token in the query ({name}), which logs would keep,") });
+            return Err(Problem::NotYet {
+                what: format!("a token in the query ({name}), where logs would record it,"),
+            });
         }
         let why = match self.others {
             Others::Unread => return Ok(None),

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 pub(crate) const JSON_PUBLISH: Form = Form {
     known: &[],
     not_yet: &["private", "key", "ttl"],
-    others: Others::NoneKnown("a JSON publish says everything in its body"),
+    others: Others::NoneKnown("a JSON publish has everything in its body"),
 };
 
 /// A publish whose body says everything. What is left to its head is the key under which it is published once.
@@ -35,7 +35,7 @@ impl JsonPublish {
     pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         refuse_encoded(headers)?;
         match [&EVENT_TYPE, &EVENT_ID].into_iter().find(|name| headers.contains_key(*name)) {
-            Some(name) => Err(Problem::invalid(format!("the header {name} is for plain bodies; say it in the JSON"))),
+            Some(name) => Err(Problem::invalid(format!("the header {name} is for plain bodies; put it into the JSON"))),
             None => Ok(Self { key: idempotency_key(headers)? }),
         }
     }
@@ -77,9 +77,7 @@ impl JsonPublish {
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             if batch.len() == BATCH_EVENTS_MAX {
                 // before the rest is read: there may be hundreds of thousands
-                return Err(Problem::invalid(format!(
-                    "the batch has more than {BATCH_EVENTS_MAX} events; send several"
-                )));
+                return Err(Problem::invalid(format!("the batch has more than {BATCH_EVENTS_MAX} events; split it")));
             }
             batch.push(read(line, &mut names).map_err(|problem| in_line(index + 1, problem))?);
         }
@@ -203,7 +201,7 @@ fn data(value: &RawValue) -> Result<String, Problem> {
         return Ok(text.to_owned());
     }
     // JSON's grammar lets half of a surrogate pair pass, but no text has it
-    serde_json::from_str(json).map_err(|error| Problem::invalid(format!("data is no text: {error}")))
+    serde_json::from_str(json).map_err(|error| Problem::invalid(format!("data is not text: {error}")))
 }
 
 fn compact(json: &str) -> String {
@@ -246,7 +244,7 @@ mod tests {
             (r#"{"topics":[],"data":""}"#, "topics is empty"),
             (r#"{"topics":"a*","data":""}"#, "a*"),
             (r#"{"topics":"a","data":"","evnt":"x"}"#, "evnt"),
-            (r#"{"topics":"a","data":"half a pair: \ud83d"}"#, "data is no text"),
+            (r#"{"topics":"a","data":"half a pair: \ud83d"}"#, "data is not text"),
             (r#"{"topics":"a","data":"","event":"x\ny"}"#, "event type"),
             (r#"{"topics":"a","data":"","id":"x\u0000"}"#, "event id"),
             (r#"{"topics":"a","data":"","retry":-1}"#, "-1"),

@@ -26,7 +26,7 @@ pub(crate) struct PublishRequest {
     pub(crate) template: EventTemplate,
     /// Each line of the body is an event as it comes.
     pub(crate) lines: bool,
-    /// The topic ends behind it.
+    /// The topic ends after it.
     pub(crate) end: bool,
     /// It is published once, however often it is sent.
     pub(crate) key: Option<IdempotencyKey>,
@@ -48,9 +48,7 @@ impl PublishRequest {
         };
         let lines = query.truth("lines")?;
         if lines && template.id.is_some() {
-            return Err(Problem::invalid(
-                "id names one event, and each line is one: leave id out or publish without lines",
-            ));
+            return Err(Problem::invalid("an id is for one event, and each line is an event; leave out id or lines"));
         }
         if lines && key.is_some() {
             return Err(Problem::invalid(

@@ -25,10 +25,10 @@ impl<'a> Query<'a> {
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = form_decode(name)
-                .ok_or_else(|| Problem::invalid(format!("the parameter {name:?} is not UTF-8 when it is decoded")))?;
+                .ok_or_else(|| Problem::invalid(format!("the parameter {name:?} is not UTF-8 after decoding")))?;
             if let Some(known) = form.reads(&decoded)? {
                 let value = form_decode(value)
-                    .ok_or_else(|| Problem::invalid(format!("{known}={value:?} is not UTF-8 when it is decoded")))?;
+                    .ok_or_else(|| Problem::invalid(format!("{known}={value:?} is not UTF-8 after decoding")))?;
                 query.pairs.push((known, value));
             }
         }

@@ -119,14 +119,10 @@ fn since(text: &str, now: SystemTime) -> Result<Start, Problem> {
 /// Can what it asks for be said in events with data and nothing else?
 fn check_bare(format: Format, control: bool) -> Result<(), Problem> {
     if control {
-        return Err(Problem::invalid(
-            "bare=1 has no oyez.open that could tell the id of control=1; leave one of them away",
-        ));
+        return Err(Problem::invalid("control=1 sends its id in oyez.open, which bare=1 leaves out; use one of them"));
     }
     if format == Format::Ndjson {
-        return Err(Problem::invalid(
-            "bare=1 is for event streams: NDJSON has no comment that keeps one open; leave it away",
-        ));
+        return Err(Problem::invalid("bare=1 is for event streams; NDJSON has no comments for the keep-alive"));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 /// The topic that a part of a path names, decoded once.
 pub(crate) fn path_topic(encoded: &str) -> Result<Cow<'_, str>, Problem> {
     let decoded = percent_decode_str(encoded).decode_utf8();
-    decoded.map_err(|_| Problem::invalid(format!("the topic {encoded:?} is not UTF-8 when it is decoded")))
+    decoded.map_err(|_| Problem::invalid(format!("the topic {encoded:?} is not UTF-8 after decoding")))
 }
 
 /// The topic of a publish or subscription that names none: the plain broadcast.

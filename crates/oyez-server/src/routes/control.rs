@@ -45,7 +45,7 @@ impl Change {
             Fields { topics: Some(_), .. } => not_yet("topics"),
             Fields { token: Some(_), .. } => not_yet("token"),
             Fields { drop: Some(true), .. } => Ok(Self::Drop),
-            Fields { .. } => Err(Problem::invalid(format!("the body changes nothing; say {EXAMPLE}"))),
+            Fields { .. } => Err(Problem::invalid(format!("the body changes nothing; send {EXAMPLE}"))),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Lines<'a> {
     begins: bool,
     accepted: usize,
     last: Option<EventId>,
-    /// How long the topic may be read behind its end.
+    /// How long the topic may be read after its end.
     ttl: Option<Duration>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
             read = all => read,
             // an error cannot be: the sender lives in the app
             _ = draining.wait_for(|draining| *draining) => {
-                Err(Problem::busy("the hub drains", retry()))
+                Err(Problem::busy("the hub is shutting down", retry()))
             }
         };
         match read {
@@ -157,7 +157,7 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    /// The body has come to its end: what is left is a line, although nothing ends it, and the topic may end behind it.
+    /// The body has come to its end: what is left is a line, although nothing ends it, and the topic may end after it.
     async fn finish(mut self) -> Result<Response, Problem> {
         let rest = self.rest.split();
         if !rest.is_empty() {

@@ -34,9 +34,7 @@ pub(super) async fn data(app: &App, asked: Asked<'_>) -> Result<Response, Proble
     }
     let end = expire(Publish::end(topic.clone()), template.ttl.take())?;
     if data.is_empty() && template != EventTemplate::default() {
-        return Err(Problem::invalid(
-            "event, id, key and retry are those of a last event, and without a body there is none",
-        ));
+        return Err(Problem::invalid("event, id, key and retry belong to a last event, but the body is empty"));
     }
     let last = (!data.is_empty()).then(|| template.publish(topic, data)).transpose()?;
     Ok(end_ids(&publish(app, last.into_iter().chain([end]).collect(), key).await?))

@@ -23,7 +23,7 @@ pub(crate) static PUBLIC: Table =
 /// The admin listener: for the operator and for machines that watch.
 pub(crate) static ADMIN: Table = Table {
     routes: ADMIN_ROUTES,
-    there: "here are /healthz, /readyz and /metrics, and all else is at the other address, which listen names",
+    there: "this is the admin listener, with /healthz, /readyz and /metrics; everything else is at the address of listen",
     hostless: true,
 };
 

@@ -22,13 +22,13 @@ fn read(text: &str) -> Result<SocketAddr, &'static str> {
         return Err("it has no port");
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return port(text).map(loopback).ok_or("it is an IP address, a colon and a port, or a port alone");
+        return port(text).map(loopback).ok_or("it must be an IP address, a colon and a port, or a port alone");
     };
-    let port = self::port(port).ok_or("after the colon is no port, which is 0 to 65535")?;
+    let port = self::port(port).ok_or("the part after the colon is not a port, 0 to 65535")?;
     match host {
         "localhost" => Ok(loopback(port)),
-        "" => Err("it has no IP address; 127.0.0.1 is this machine alone"),
-        _ => Err("before the colon is no IP address, and names are not looked up"),
+        "" => Err("it has no IP address; 127.0.0.1 is this machine only"),
+        _ => Err("the part before the colon is not an IP address, and names are not looked up"),
     }
 }
 
@@ -59,15 +59,15 @@ mod tests {
         for (text, why) in [
             ("127.0.0.1", "it has no port"),
             ("::1", "it has no port"),
-            ("", "it is an IP address, a colon and a port, or a port alone"),
-            ("localhost", "it is an IP address, a colon and a port, or a port alone"),
-            ("99999", "it is an IP address, a colon and a port, or a port alone"),
-            ("+80", "it is an IP address, a colon and a port, or a port alone"),
-            (":9000", "it has no IP address; 127.0.0.1 is this machine alone"),
-            ("127.0.0.1:99999", "after the colon is no port, which is 0 to 65535"),
-            ("localhost:http", "after the colon is no port, which is 0 to 65535"),
-            ("hub.example.com:80", "before the colon is no IP address, and names are not looked up"),
-            ("http://127.0.0.1:80", "before the colon is no IP address, and names are not looked up"),
+            ("", "it must be an IP address, a colon and a port, or a port alone"),
+            ("localhost", "it must be an IP address, a colon and a port, or a port alone"),
+            ("99999", "it must be an IP address, a colon and a port, or a port alone"),
+            ("+80", "it must be an IP address, a colon and a port, or a port alone"),
+            (":9000", "it has no IP address; 127.0.0.1 is this machine only"),
+            ("127.0.0.1:99999", "the part after the colon is not a port, 0 to 65535"),
+            ("localhost:http", "the part after the colon is not a port, 0 to 65535"),
+            ("hub.example.com:80", "the part before the colon is not an IP address, and names are not looked up"),
+            ("http://127.0.0.1:80", "the part before the colon is not an IP address, and names are not looked up"),
         ] {
             assert_eq!(read(text), Err(why), "{text}");
         }

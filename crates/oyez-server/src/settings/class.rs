@@ -22,6 +22,6 @@ impl Written for Vec<ClassSettings> {
     const KIND: Kind = Kind::Table;
 
     fn from_words(_: Vec<String>) -> Result<Self, String> {
-        Err("it can be said in the file only".to_owned())
+        Err("it can be set in the file only".to_owned())
     }
 }

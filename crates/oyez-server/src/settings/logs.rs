@@ -25,7 +25,7 @@ impl Value<String> for LogLevel {
             return Ok(Self(text));
         }
         Err(ConfigError::new(format!(
-            "{key} = {text:?} is none of off, error, warn, info, debug, trace, nor a filter such as info,oyez_server=debug"
+            "{key} = {text:?} must be one of off, error, warn, info, debug, trace, or a filter such as info,oyez_server=debug"
         )))
     }
 }
@@ -43,7 +43,7 @@ impl Value<String> for LogFormat {
         match &*text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            other => Err(ConfigError::new(format!("{key} = {other:?} is none of text, json"))),
+            other => Err(ConfigError::new(format!("{key} = {other:?} must be text or json"))),
         }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
         }
         for text in ["", "loud", "info,", "=info", "oyez=", "oyez=loud", "a b=info", "info;warn"] {
             let error = LogLevel::check("log_level", text.to_owned()).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("log_level = {text:?} is none of off, error,")), "{error}");
+            assert!(error.starts_with(&format!("log_level = {text:?} must be one of off, error,")), "{error}");
         }
     }
 }

@@ -42,11 +42,11 @@ fn wrong_type(key: &str, reason: &str) -> Option<String> {
         _ => return None,
     };
     Some(match (expected, value) {
-        ("a string", "") => format!("{is}, and not one text in quotes"),
-        ("a string", _) => format!("{is}, and not a text: {key} = \"{value}\""),
-        ("a boolean", _) => format!("{is}, and neither true nor false, without quotes"),
-        ("a sequence", _) if found == "map" => format!("{is}, and not a list of them: [[{key}]]"),
-        ("a sequence", _) => format!("{is}, and not a list: {key} = [\"…\"]"),
+        ("a string", "") => format!("{is}; it must be one text in quotes"),
+        ("a string", _) => format!("{is}; it must be a text: {key} = \"{value}\""),
+        ("a boolean", _) => format!("{is}; it must be true or false, without quotes"),
+        ("a sequence", _) if found == "map" => format!("{is}; it must be a list of tables: [[{key}]]"),
+        ("a sequence", _) => format!("{is}; it must be a list: {key} = [\"…\"]"),
         _ => return None,
     })
 }

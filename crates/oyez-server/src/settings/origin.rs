@@ -33,7 +33,7 @@ impl Origin {
     fn read(key: &str, text: &str) -> Result<Self, ConfigError> {
         let refused = |why: &str| Err(ConfigError::new(format!("{key}: {text:?} {why}")));
         if let Some(origin) = text.strip_suffix('/').filter(|origin| is_origin(&origin.replace("//*.", "//x."))) {
-            return refused(&format!("has a slash at its end; an origin is written without the slash, {origin:?}"));
+            return refused(&format!("ends with a slash; write it without, {origin:?}"));
         }
         if !text.contains('*') {
             return if is_origin(text) {
@@ -48,12 +48,12 @@ impl Origin {
                 // every site of a country would be one
                 if !host.contains('.') && host != "localhost" {
                     return refused(
-                        "stands for too many; at least two names follow the *, as in https://*.example.com",
+                        "matches too many hosts; at least two names must follow the *, as in https://*.example.com",
                     );
                 }
                 Ok(Self::Named { scheme: format!("{scheme}//"), rest: format!(".{rest}") })
             }
-            _ => refused("is not an origin; a * stands for the first name of a host, as in https://*.example.com"),
+            _ => refused("is not an origin; a * must be the first name of the host, as in https://*.example.com"),
         }
     }
 

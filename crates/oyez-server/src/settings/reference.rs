@@ -52,9 +52,9 @@ mod tests {
     fn reference_has_every_setting_with_all_that_is_known_of_it() {
         let reference = settings_reference();
         assert_eq!(reference.matches("### ").count(), SETTINGS.len());
-        let keep_alive = "### `keep_alive`\n\nSilence before a keep-alive.\nTwo keep-alives fit into the shortest limit for idle \
-                          connections in the field, 30 s.\n\n- `--keep-alive TIME`, `OYEZ_KEEP_ALIVE`, `keep_alive` in the file\n\
-                          - default: 15s\n- a reload changes it\n";
+        let keep_alive = "### `keep_alive`\n\nSend a keep-alive after this much silence.\nProxies cut idle connections, some \
+                          after 30 s. Two keep-alives fit into that.\n\n- `--keep-alive TIME`, `OYEZ_KEEP_ALIVE`, \
+                          `keep_alive` in the file\n- default: 15s\n- a reload changes it\n";
         assert!(reference.contains(keep_alive), "{reference}");
         let class = "\n- only in the file, as `[[class]]`\n- a change needs a restart\n";
         assert!(reference.contains(class), "{reference}");

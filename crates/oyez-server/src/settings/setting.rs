@@ -10,7 +10,7 @@ pub struct Setting {
     pub key: &'static str,
     /// How many words it is written as.
     pub kind: Kind,
-    /// Its flag with what stands behind it, such as `--keep-alive TIME`. Empty where only the file can say it.
+    /// Its flag with what stands after it, such as `--keep-alive TIME`. Empty where only the file can say it.
     pub flag: &'static str,
     /// Its other names in the environment, beside the one that [`Setting::variable`] makes of its key.
     pub also: &'static [&'static str],
@@ -18,7 +18,7 @@ pub struct Setting {
     pub default: Unsaid,
     /// Whether a hub that runs takes a new value at a reload; else it must be started anew.
     pub reload: bool,
-    /// Its documentation: one line of help, and behind an empty line what else there is to know.
+    /// Its documentation: one line of help, and after an empty line what else there is to know.
     pub lines: &'static [&'static str],
 }
 
@@ -46,7 +46,7 @@ impl Setting {
         Some(name).filter(|name| !name.is_empty())
     }
 
-    /// What stands behind the flag, `TIME`; `None` for a switch.
+    /// What stands after the flag, `TIME`; `None` for a switch.
     #[must_use]
     pub fn flag_value(&self) -> Option<&'static str> {
         self.flag.split_once(' ').map(|(_, value)| value)

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_variable_that_is_wrong_is_named() {
         let error = Settings::from_env([("OYEZ_PAGE".to_owned(), "maybe".to_owned())]).unwrap_err().to_string();
-        assert_eq!(error, "OYEZ_PAGE: \"maybe\" is neither true nor false");
+        assert_eq!(error, "OYEZ_PAGE: \"maybe\" must be true or false");
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(refused("demo = true\nlistn = 1"), "line 2: unknown key listn; did you mean listen?");
         assert!(refused("x = 1").starts_with("line 1: unknown key x; known are listen, admin, keep, "));
         assert_eq!(refused("tls_cert = 'a'"), "line 1: tls_cert is not in this build yet; leave it out");
-        assert_eq!(refused("slow = 7"), "line 1: slow: is the number 7, and not a text: slow = \"7\"");
+        assert_eq!(refused("slow = 7"), "line 1: slow: is the number 7; it must be a text: slow = \"7\"");
         assert_eq!(refused("keep_bytes = true"), "line 1: keep_bytes: expected a number or a text");
         assert_eq!(refused("zebra = 1\nadmn = 1"), refused("zebra = 1"));
     }
@@ -198,13 +198,16 @@ mod tests {
             ("listen 9000", "line 1: listen: no value; write listen = …"),
             ("listen: 9000", "line 1: listen: no value; write listen = …"),
             ("listen = \"secret", "line 1: listen: invalid basic string, expected `\"`"),
-            ("demo = 'yes'", "line 1: demo: is a text, and neither true nor false, without quotes"),
-            ("compact = 'a'", "line 1: compact: is a text, and not a list: compact = [\"…\"]"),
-            ("cors = [1]", "line 1: cors: is the number 1, and not a text: cors = \"1\""),
-            ("keep = ['7d']", "line 1: keep: is a list, and not one text in quotes"),
-            ("keep = true", "line 1: keep: is true, and not a text: keep = \"true\""),
-            ("[class]\ntopics = 'a'", "line 1: class: is a table, and not a list of them: [[class]]"),
-            ("[[class]]\ntopics = 'a'\nkeep = 7", "line 3: class: keep: is the number 7, and not a text: keep = \"7\""),
+            ("demo = 'yes'", "line 1: demo: is a text; it must be true or false, without quotes"),
+            ("compact = 'a'", "line 1: compact: is a text; it must be a list: compact = [\"…\"]"),
+            ("cors = [1]", "line 1: cors: is the number 1; it must be a text: cors = \"1\""),
+            ("keep = ['7d']", "line 1: keep: is a list; it must be one text in quotes"),
+            ("keep = true", "line 1: keep: is true; it must be a text: keep = \"true\""),
+            ("[class]\ntopics = 'a'", "line 1: class: is a table; it must be a list of tables: [[class]]"),
+            (
+                "[[class]]\ntopics = 'a'\nkeep = 7",
+                "line 3: class: keep: is the number 7; it must be a text: keep = \"7\"",
+            ),
         ] {
             assert_eq!(Settings::from_toml(toml).unwrap_err().to_string(), expected, "{toml}");
         }

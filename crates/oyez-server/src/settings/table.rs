@@ -1,8 +1,8 @@
 //! Every setting, once. A new one is a row here and its use: flag, variable, key of the file, `--help`, checks and reference
 //! come from the row.
 //!
-//! A row has the documentation (one line of help; behind an empty line what else there is to know), the key, how people write
-//! the value and what is made of it ([`value`](super::value) has the rules), and the columns of [`Setting`].
+//! A row has the documentation (one line of help, and more after an empty line), the key, how people write the value and what is
+//! made of it ([`value`](super::value) has the rules), and the columns of [`Setting`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,98 +22,97 @@ use super::value::{Level, Size};
 use super::written::{Said, Text, Unread, Written};
 
 settings! {
-    /// Address that takes publishers and subscribers
+    /// Address for publishers and subscribers; in this version a loopback address
     listen: String => SocketAddr { flag: "--listen ADDR", default: Is("127.0.0.1:8888") }
 
-    /// Address of health, readiness and metrics
+    /// Address for health, readiness and metrics
     admin: String => SocketAddr { flag: "--admin ADDR", default: Is("127.0.0.1:9888") }
 
-    /// Age of the oldest event kept, such as 7d
+    /// Drop events older than this, such as 7d
     keep: String => Option<Duration> { flag: "--keep AGE", default: Depends("any; 7d with --data") }
 
-    /// Memory or disk for the history, such as 1GiB
+    /// Most memory or disk for the history, such as 1GiB
     keep_bytes: Text => Option<Size> { flag: "--keep-bytes SIZE", default: Depends("64MiB; 1GiB with --data") }
 
-    /// Number of events kept
+    /// Most events to keep
     keep_events: Text => Option<usize> { flag: "--keep-events N", default: Depends("any") }
 
-    /// Topics that are kept longer or shorter than the rest, on disk only
+    /// Topics that are kept longer or shorter than the rest; only with --data
     ///
-    /// Each `[[class]]` has `topics` (a topic or a pattern of topics) and any of `keep`, `keep_bytes` and `keep_events`; what it
-    /// does not say is as for the rest.
+    /// Each `[[class]]` has `topics` (a topic or a pattern of topics) and any of `keep`, `keep_bytes` and `keep_events`. A key that it
+    /// leaves out is as for the rest.
     class: Vec<ClassSettings> => Vec<ClassSettings> {}
 
-    /// Topics (or a pattern of them) whose newest value of each key is kept for ever; may be repeated
+    /// Keep the newest value of each key of these topics until it is replaced; may be repeated
     compact: Vec<String> => Vec<Matcher> { flag: "--compact PATTERN" }
 
-    /// What happens to a reader that falls behind: disconnect, skip or latest
+    /// What to do with a reader whose next event was dropped: disconnect, skip or latest
     slow: String => SlowPolicy { flag: "--slow POLICY", default: Is("disconnect"), reload: true }
 
-    /// Directory of the history; without one it is in memory
+    /// Directory of the history; without it the history is in memory
     data: String => Option<PathBuf> { flag: "--data DIR" }
 
-    /// When a publish is acknowledged: memory, flush or fsync
+    /// How safe an event must be before its publish is acknowledged: memory, flush or fsync
     durability: String => Option<Level> { flag: "--durability LEVEL", default: Depends("fsync with --data") }
 
-    /// Publish the topics clock and stock, and show the page
+    /// Publish the topics clock and stock, and serve the page
     demo: bool => bool { flag: "--demo" }
 
-    /// Show the page at /
+    /// Serve the page at /
     page: bool => Option<bool> { flag: "--page true|false", default: Depends("on for loopback and --demo") }
 
-    /// Origin whose pages may read, or *; may be repeated
+    /// Origin whose pages may read, or * for all; may be repeated
     ///
-    /// `https://*.example.com` is every host with one name in front of that.
+    /// `https://*.example.com` is every host with one more name, such as `https://app.example.com`.
     cors: Vec<String> => Cors { flag: "--cors ORIGIN", reload: true }
 
     /// Origin whose pages may publish; may be repeated
     ///
-    /// `https://*.example.com` is every host with one name in front of that.
+    /// `https://*.example.com` is every host with one more name, such as `https://app.example.com`.
     publish_origins: Vec<String> => Vec<Origin> { flag: "--publish-origins ORIGIN", reload: true }
 
-    /// Where the hub is reached from outside; may be repeated
+    /// URL of the hub for others; turns publishing off, as there are no keys yet; may be repeated
     public_urls: Vec<String> => Vec<Url> { flag: "--public-url URL", also: &["OYEZ_PUBLIC_URL"], reload: true }
 
-    /// Silence before a keep-alive
+    /// Send a keep-alive after this much silence
     ///
-    /// Two keep-alives fit into the shortest limit for idle connections in the field, 30 s.
+    /// Proxies cut idle connections, some after 30 s. Two keep-alives fit into that.
     keep_alive: String => Duration { flag: "--keep-alive TIME", default: Is("15s"), reload: true }
 
-    /// Life of a stream, give or take a fifth; 0s is for ever
+    /// End each stream after this time, give or take a fifth; 0s for never
     ///
-    /// Then the reader connects again by itself, perhaps to another node.
+    /// Its reader reconnects by itself, perhaps to another node.
     stream_life: String => Duration { flag: "--stream-life TIME", default: Is("1h"), reload: true }
 
-    /// Time that a drain may take
+    /// Time that a shutdown may take; streams end spread over it
     drain: String => Duration { flag: "--drain TIME", default: Is("20s"), reload: true }
 
-    /// Connections at once
+    /// Most connections at once
     connections_max: Text => Option<usize> {
         flag: "--connections-max N",
         default: Depends("what open files allow, at most 100000"),
     }
 
-    /// Streams of one address that is not loopback
+    /// Most streams of one address; programs on this machine have no limit
     ///
-    /// The default is enough for an office behind one address. An IPv6 network of /64 counts as one address.
+    /// All readers of a proxy have one address, the proxy's. An IPv6 network of /64 counts as one address.
     streams_per_address: Text => usize { flag: "--streams-per-address N", default: Is("1000"), reload: true }
 
-    /// Lines that are logged: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug
+    /// What to log: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug
     ///
-    /// `RUST_LOG` says it where nothing else does. Lines that standard error does not take, because it is closed, full or stuck,
-    /// are left out, and how many is logged when it takes some again.
+    /// Without it, `RUST_LOG` counts. If standard error is closed, full or stuck, lines are dropped. Their number is logged when
+    /// standard error takes lines again.
     log_level: String => LogLevel { flag: "--log-level LEVEL", default: Is("info") }
 
-    /// How lines are logged: text or json
+    /// Format of the log: text or json
     ///
-    /// As JSON all of standard error is one object a line, from the first line on: what a person is told at the start are the
-    /// fields of one line.
+    /// With json, each line of standard error is one object, from the first line on. The message at the start is one such line.
     log_format: String => LogFormat { flag: "--log-format FORMAT", default: Is("text") }
 
-    /// Log each request at level info, a stream when it ends
+    /// Log each request at level info; a stream when it ends
     ///
-    /// With method, path, status, milliseconds, the peer, and of a stream the number of topics and patterns that it asked for;
-    /// never with a query, data or credentials. Topics stand in paths.
+    /// A line has method, path, status, milliseconds and peer, and for a stream the number of its topics and patterns. It never has a
+    /// query, data or credentials. Paths contain topics.
     access_log: bool => bool { flag: "--access-log" }
 }
 
@@ -158,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_help_line_ends_with_the_default() {
-        assert_eq!(row("keep_alive").help(), "Silence before a keep-alive [default: 15s]");
-        assert_eq!(row("data").help(), "Directory of the history; without one it is in memory");
+        assert_eq!(row("keep_alive").help(), "Send a keep-alive after this much silence [default: 15s]");
+        assert_eq!(row("data").help(), "Directory of the history; without it the history is in memory");
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Value<String> for Level {
             "memory" => Ok(Self::Memory),
             "flush" => Ok(Self::Disk(Durability::Flush)),
             "fsync" => Ok(Self::Disk(Durability::Fsync)),
-            other => Err(ConfigError::new(format!("{key} = {other:?} is none of memory, flush, fsync"))),
+            other => Err(ConfigError::new(format!("{key} = {other:?} must be one of memory, flush, fsync"))),
         }
     }
 }
@@ -104,7 +104,7 @@ impl Value<String> for SlowPolicy {
             "disconnect" => Ok(Self::Disconnect),
             "skip" => Ok(Self::Skip),
             "latest" => Ok(Self::Latest),
-            other => Err(ConfigError::new(format!("{key} = {other:?} is none of disconnect, skip, latest"))),
+            other => Err(ConfigError::new(format!("{key} = {other:?} must be one of disconnect, skip, latest"))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Values as people write them: in the file, in a variable, behind a flag.
+//! Values as people write them: in the file, in a variable, after a flag.
 
 use std::ops::Range;
 
@@ -92,7 +92,7 @@ impl Written for bool {
         match &*String::from_words(words)? {
             "1" | "true" | "yes" | "on" => Ok(true),
             "" | "0" | "false" | "no" | "off" => Ok(false),
-            other => Err(format!("{other:?} is neither true nor false")),
+            other => Err(format!("{other:?} must be true or false")),
         }
     }
 }

@@ -19,11 +19,11 @@ async fn subscribing_wrongly_names_what_is_wrong() {
         ("/events/a%0ab", "control character"),
         ("/events?topic=%ff", "%ff"),
         ("/events/a?since=", "since"),
-        ("/events/a?since=yesterday", "since=\"yesterday\" is no time"),
+        ("/events/a?since=yesterday", "since=\"yesterday\" is not a time"),
         ("/events/a?since=10", "without a unit"),
         ("/events/a?since=10min", "units"),
         ("/events/a?since=2026-08-01T09:30:00+01:00", "%2B"),
-        ("/events/a?until=2026-13-01", "no date"),
+        ("/events/a?until=2026-13-01", "not a date"),
         ("/events/a?until=latest", "latest"),
         ("/events/a?limt=1", "unknown parameter \"limt\"; known are topic, since, last, "),
         ("/events/a?filter=secret", "unknown parameter \"filter\""),
@@ -334,7 +334,7 @@ async fn who_watches_needs_no_host_and_is_told_what_there_is() {
     }
     let mut caller = Caller::connect(server.admin).await;
     caller.send(head("GET", "/health", &[])).await;
-    check(&caller.answer().await, "/health", 404, "here are /healthz, /readyz and /metrics");
+    check(&caller.answer().await, "/health", 404, "the admin listener, with /healthz, /readyz and /metrics");
 }
 
 #[tokio::test]

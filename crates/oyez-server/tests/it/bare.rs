@@ -121,7 +121,7 @@ async fn a_gap_at_the_start_is_in_the_head() {
         let read = reader.read_to("data: 4\n\n").await;
         assert_eq!(after_retry(&read), kept);
     }
-    // where nothing is missing it goes on behind the id, and says no more than the events
+    // where nothing is missing it goes on after the id, and says no more than the events
     let answer = server.get("/events/a?bare=1&poll=1", &[&format!("Last-Event-ID: {}", ids[2])]).await;
     assert_eq!((answer.status(), answer.header("oyez-gap")), (200, None));
     assert_eq!(after_retry(&answer.body()), format!("id: {}\ndata: 4\n\n", ids[3]));

@@ -42,7 +42,7 @@ async fn a_stream_tells_its_id_once_and_is_dropped_by_it_at_a_frame_border() {
 }
 
 #[tokio::test]
-async fn a_gap_comes_behind_the_id_of_the_stream() {
+async fn a_gap_comes_after_the_id_of_the_stream() {
     let server = Hosted::start().await;
     let answer = server.get("/events/a?control=1&poll=1&since=k0000000:1", &[]).await.body();
     let place = |part: &str| answer.find(part).unwrap_or_else(|| panic!("no {part:?} in {answer}"));

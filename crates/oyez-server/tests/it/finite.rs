@@ -60,7 +60,7 @@ async fn an_ended_topic_is_read_to_its_end_and_then_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn open_streams_end_behind_the_end_of_their_last_topic() {
+async fn open_streams_end_after_the_end_of_their_last_topic() {
     let server = Hosted::start().await;
     let mut readers = Vec::new();
     for (target, ends) in [
@@ -212,7 +212,7 @@ async fn what_has_expired_is_hidden_and_whoever_resumes_past_it_is_told() {
 }
 
 #[tokio::test]
-async fn an_ended_topic_can_be_read_for_so_long_behind_its_end() {
+async fn an_ended_topic_can_be_read_for_so_long_after_its_end() {
     let server = Hosted::start().await;
     let first = server.post("/events/a", &[], "1").await.id();
     server.post("/events/a?end&ttl=1h", &[], "").await.id();

@@ -123,7 +123,7 @@ impl Caller {
     /// Reads until the server closes.
     pub(crate) async fn answer(&mut self) -> Answer {
         let mut bytes = Vec::new();
-        // a reset behind the answer is an end as well
+        // a reset after the answer is an end as well
         let _ = timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await.expect("the server closes");
         Answer(String::from_utf8(bytes).unwrap())
     }

@@ -192,7 +192,7 @@ async fn an_address_behind_a_proxy_has_so_many_streams() {
     }
     let refused = server.get("/events/a", &[forwarded]).await;
     assert_eq!(refused.status(), 503, "{refused:?}");
-    assert!(refused.header("retry-after").is_some() && refused.detail().contains("2 streams"), "{refused:?}");
+    assert!(refused.header("retry-after").is_some() && refused.detail().contains("2 open streams"), "{refused:?}");
     let browser = [forwarded, "Accept: text/event-stream", "Sec-Fetch-Mode: cors"];
     let polite = server.get("/events/a", &browser).await;
     assert_eq!(polite.status(), 200);

@@ -1,4 +1,4 @@
-//! The seam to who makes entries durable.
+//! The interface that makes entries durable.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,40 +9,40 @@ use crate::log::entry::Entry;
 use crate::log::tail::{Departure, Remains};
 use crate::log::{Admission, Batch, Published};
 
-/// Makes batches durable, in order, and then lets them be [seen](Visible). A log in memory needs none: there an entry is seen as
-/// soon as it is appended.
+/// Makes batches durable, in order, and then [visible](Visible). A log in memory needs none: its entries are visible as soon as
+/// they are appended.
 pub(crate) trait Appender: Send + Sync {
-    /// Appends the batch: all of it or nothing. Resolves when it is durable and visible; a future that is dropped has appended it
-    /// or not, never in part.
+    /// Appends the whole batch or nothing. Resolves when the batch is durable and visible. If the future is dropped, the batch is
+    /// appended as a whole or not at all.
     fn append(&self, batch: Batch) -> Promise<'_, Result<Published, Error>>;
 
-    /// Writes what waits and says where everything ends. Nothing is taken from now on.
+    /// Writes the waiting batches, and records on disk where the log ends. From now on no batch is accepted.
     fn close(&self) -> Promise<'_, ()>;
 
-    /// Resolves with the reason when nothing can be acknowledged any more.
+    /// Resolves with the reason when no batch can be acknowledged any more.
     fn failed(&self) -> Promise<'_, String>;
 }
 
-/// What comes of something that is being done.
+/// The future of an operation.
 pub(crate) type Promise<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where what is durable becomes visible: the tail of a hub, for as long as it is there.
+/// Makes durable entries visible: the tail of a hub, while the hub exists.
 pub(crate) trait Visible: Send + Sync {
-    /// Whether the batch is to be appended, as far as that follows from what is visible.
+    /// Whether the batch may be appended, judged by the visible entries.
     fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error>;
 
     /// Shows entries to all readers, in order.
     fn show(&self, entries: Vec<Arc<Entry>>);
 
-    /// Lets go of what need not be in memory any more at this time.
+    /// Frees the entries that need not be in memory at this time.
     fn trim(&self, now_ms: u64);
 
-    /// Numbers up to here were given out and name nothing.
+    /// Sequence numbers up to this one are used up; the skipped ones name no entry.
     fn skip(&self, sequence: u64);
 }
 
-/// Who has to know before entries leave what lies below.
+/// Is asked before an engine drops entries.
 pub(crate) trait OnDrop: Send + Sync {
-    /// Entries will go. Gives back what is to be kept of all that have gone.
+    /// Entries are about to be dropped. Returns what must be kept of all dropped entries.
     fn drop_below(&self, departure: &Departure) -> Remains;
 }

@@ -1,4 +1,4 @@
-//! What is appended together, and what became of it.
+//! Publishes that are appended together, and the result.
 
 use oyez_proto::{Event, EventId};
 use smallvec::SmallVec;
@@ -11,32 +11,32 @@ use crate::once::{IdempotencyKey, Once};
 use crate::position::{Epoch, Position};
 use crate::submission::Submission;
 
-/// Publishes that become entries together, in order and without anything in between, or not at all: checked, and encoded but
-/// for their places.
+/// Publishes that become entries together or not at all, in order and with no other entry in between. They are checked, and encoded
+/// except for their positions.
 pub(crate) struct Batch(pub(crate) SmallVec<[Draft; 1]>);
 
 /// Whether a batch is to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     New,
-    /// It was before; its first entry has this sequence number.
+    /// It was appended before; its first entry has this sequence number.
     Replayed {
         first: u64,
     },
 }
 
-/// What a publish has become.
+/// The result of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
     /// The ids of its entries, in order.
     pub ids: Vec<EventId>,
-    /// It was published before, under the same key: nothing was appended, and these are the ids of that time.
+    /// It had been published before, under the same key. Nothing was appended, and the ids are those of the first publish.
     pub replayed: bool,
 }
 
 impl Batch {
-    /// With a key it is published once.
+    /// With a key, the batch is published only once.
     pub(crate) fn new(mut batch: Vec<Submission>, key: Option<IdempotencyKey>) -> Self {
         if let Some(key) = key {
             let once = once_of(key, &batch);
@@ -47,7 +47,7 @@ impl Batch {
         Self(batch.into_iter().map(Draft::new).collect())
     }
 
-    /// The place at which a topic is deleted, whose newest entry on disk is this one, as far as is known.
+    /// The deletion of a topic; `last_on_disk` is its newest known entry on disk.
     pub(crate) fn deletion(topic: Topic, last_on_disk: u64) -> Self {
         let mut publish = Submission::new(topic, Event::data(""));
         publish.extras_mut().deletes = Some(last_on_disk);
@@ -58,7 +58,7 @@ impl Batch {
         self.0.first().and_then(Draft::extras).and_then(|extras: &Extras| extras.once.as_ref())
     }
 
-    /// The topic to which something is to be appended although it has ended, in this batch or before it.
+    /// A topic that the batch appends to after its end. The end may be in the batch or before it.
     pub(crate) fn beyond_an_end(&self, has_ended: impl Fn(&Topic) -> bool) -> Option<&Topic> {
         let mut ended: SmallVec<[&Topic; 1]> = SmallVec::new();
         for draft in self.0.iter().filter(|draft| draft.extras().is_none_or(|extras| extras.deletes.is_none())) {
@@ -73,33 +73,33 @@ impl Batch {
         None
     }
 
-    /// The topics that end with it.
+    /// The topics that the batch ends.
     pub(crate) fn ended_topics(&self) -> SmallVec<[Topic; 1]> {
         let ends = self.0.iter().filter(|draft| draft.extras().is_some_and(|extras| extras.end));
         ends.filter_map(|draft| draft.topics().first().cloned()).collect()
     }
 
-    /// Memory that it takes while it waits to be written, near enough.
+    /// Memory of the batch while it waits to be written, approximately.
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|draft| draft.fields().len() + size_of::<Draft>()).sum()
     }
 
-    /// The ids of its entries where the first has this sequence number.
+    /// The ids of its entries, if the first has this sequence number.
     pub(crate) fn event_ids(&self, epoch: Epoch, first: u64) -> Vec<EventId> {
         self.ids().at(epoch, first)
     }
 
-    /// The ids of its entries, but for their place.
+    /// The ids of its entries, before the entries have positions.
     pub(crate) fn ids(&self) -> Ids {
         Ids(self.0.iter().map(|draft| draft.publisher_id().cloned()).collect())
     }
 }
 
-/// The ids that publishers gave the entries of a batch; the others get theirs by their place.
+/// The ids that publishers gave the entries of a batch. The other entries get ids from their positions.
 pub(crate) struct Ids(SmallVec<[Option<EventId>; 1]>);
 
 impl Ids {
-    /// All ids, where the first entry has this sequence number.
+    /// All ids, if the first entry has this sequence number.
     pub(crate) fn at(self, epoch: Epoch, first: u64) -> Vec<EventId> {
         let id =
             |(sequence, own): (u64, Option<EventId>)| own.unwrap_or_else(|| Position { epoch, sequence }.event_id());

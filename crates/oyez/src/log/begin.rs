@@ -24,33 +24,33 @@ use crate::{Error, ErrorKind};
 /// Where a subscription wants to begin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Start {
-    /// With what is published from now on.
+    /// With the next published entry.
     #[default]
     Live,
-    /// With the oldest entry kept.
+    /// With the oldest retained entry.
     Earliest,
-    /// With the newest so many that match.
+    /// With the newest entries that match, this many.
     Last(usize),
-    /// With the newest entry of each key, then with what is published from now on.
+    /// With the newest entry of each key, then with the next published entry.
     Snapshot,
-    /// Behind this id; incomplete resumes are announced.
+    /// After this id. An incomplete resume is announced.
     Id(String),
-    /// At this time, in milliseconds since 1970; as `requested` it was written so.
+    /// At this time, in milliseconds since 1970; with the text of the request.
     Time(u64, String),
 }
 
-/// Where a subscription does begin.
+/// Where a subscription begins.
 pub(crate) struct Begin {
-    /// Everything behind this sequence number is still to be read.
+    /// Everything after this sequence number is still to be read.
     pub(crate) cursor: u64,
     pub(crate) gap: Option<Gap>,
     /// First these values.
     pub(crate) values: Option<Snapshot>,
-    /// How often something had been dropped: what was gone before is in the gap, and not lost again.
+    /// The number of drops so far. Their entries are in the gap and are not reported again.
     pub(crate) drops: u64,
-    /// Of deletions up to here its reader need not be told.
+    /// Deletions up to here need not be reported to the reader.
     pub(crate) known: u64,
-    /// It will be told of others.
+    /// Whether other deletions will be reported to it.
     pub(crate) deleted: bool,
 }
 
@@ -59,7 +59,7 @@ impl Begin {
         Self { cursor, gap: None, values: None, drops: 0, known: 0, deleted: false }
     }
 
-    /// Does a reader come back with it to a place that is known?
+    /// Whether its reader resumes at a known position.
     fn resumes(&self, start: &Start) -> bool {
         let is_known = self.gap.as_ref().is_none_or(|gap| matches!(gap.reason, Reason::Expired | Reason::Deleted));
         matches!(start, Start::Id(_) | Start::Time(..)) && is_known
@@ -67,12 +67,12 @@ impl Begin {
 }
 
 impl Log {
-    /// Finds the place where `start` begins, and says what a resume has missed. It gives way between its steps, and waits for what
-    /// lies below.
+    /// Finds the position at which `start` begins, and what a resume has missed. Gives way between its steps, and waits for the
+    /// storage.
     ///
     /// # Errors
-    /// [`Ended`](crate::ErrorKind::Ended) when all topics have ended and nothing is left to read,
-    /// [`Gone`](crate::ErrorKind::Gone) when the last of their ends has left the history,
+    /// [`Ended`](crate::ErrorKind::Ended) if all topics have ended and nothing is left to read,
+    /// [`Gone`](crate::ErrorKind::Gone) if the last of their ends was dropped from the history,
     /// [`Internal`](crate::ErrorKind::Internal) when what lies below cannot be read.
     pub(crate) async fn begin(
         &self,
@@ -92,8 +92,8 @@ impl Log {
             gap.missed = None; // more has gone since it was counted
         }
         begin.known = if begin.resumes(start) { 0 } else { head };
-        begin.deleted = begin.gap.is_none() && self.is_hidden_behind(begin.cursor, begin.known, matchers).await;
-        // asked for behind the place: an end that comes later is behind it as well, and will be read
+        begin.deleted = begin.gap.is_none() && self.is_hidden_after(begin.cursor, begin.known, matchers).await;
+        // checked after the cursor is known: a later end lies after the cursor and will be read
         let Some(end) = self.tail.read().facts.finish(matchers) else { return Ok(begin) };
         let resumed = match start {
             Start::Id(id) => self.find(id).await?.ok(),
@@ -104,7 +104,7 @@ impl Log {
         begin_finished(begin, start, resumed, finish)
     }
 
-    /// [`Log::begin`] but for the ends of topics.
+    /// [`Log::begin`] without the ends of topics.
     async fn begin_open(&self, start: &Start, matchers: &Arc<Matchers>, readable: &Readable) -> Result<Begin, Error> {
         let (begun, requested) = match start {
             Start::Live => return Ok(Begin::at(self.head())),
@@ -129,7 +129,7 @@ impl Log {
             Err(lost) => {
                 let (mut gap, values) = self.gap(lost, requested.to_owned(), matchers).await;
                 if gap.reason == Reason::Policy {
-                    gap.reason = Reason::Expired; // it left while we looked
+                    gap.reason = Reason::Expired; // it was dropped during the search
                 }
                 let cursor = gap.position.sequence;
                 Ok(Begin { gap: Some(gap), values, ..Begin::at(cursor) })
@@ -137,7 +137,7 @@ impl Log {
         }
     }
 
-    /// The sequence number that an id stands for, or why none does.
+    /// The sequence number that an id stands for, or the reason why there is none.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when what lies below cannot be read.
@@ -157,7 +157,7 @@ impl Log {
         Ok(found.ok_or(Reason::Unknown))
     }
 
-    /// The cursor behind which everything of this time or later lies.
+    /// The cursor after which all entries of this time or later lie.
     async fn before_time(&self, ms: u64) -> Result<u64, Error> {
         if !self.below.keeps() {
             return Ok(self.tail.read().before_time(ms));
@@ -166,7 +166,7 @@ impl Log {
         Ok(self.tail.read().before_values_of(ms, cursor))
     }
 
-    /// Where a resume reads on: at `cursor`, if all that it asks for is still in the history.
+    /// Where a resume continues: at `cursor`, if everything after it is still in the history.
     async fn resume(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         if self.below.keeps() {
             return self.resume_below(after, cursor, matchers).await;
@@ -175,7 +175,7 @@ impl Log {
             let tail = self.tail.read();
             let oldest = tail.before_history();
             let missed = tail.missed(after, matchers, oldest + 1);
-            (oldest, tail.values_behind(cursor, oldest), missed, tail.facts.deletions.missed(after, oldest))
+            (oldest, tail.values_after(cursor, oldest), missed, tail.facts.deletions.missed(after, oldest))
         };
         let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: oldest, values };
         let missed = missed.settle(matchers).await;
@@ -190,7 +190,7 @@ impl Log {
         Ok(Begin { values, ..Begin::at(cursor) })
     }
 
-    /// The same where entries are kept below: what was deleted there is told where it lies.
+    /// The same over storage. Deletions are reported at the position of the hidden entries.
     async fn resume_below(&self, after: After, cursor: u64, matchers: &Matchers) -> Result<Begin, Lost> {
         let lost = |reason, missed| Lost { reason, missed, cursor, values: None };
         if let After::Sequence(sequence) = after {
@@ -199,7 +199,7 @@ impl Log {
             }
         }
         if !matchers.is_exact() {
-            give_way().await; // many topics may have to be tried
+            give_way().await; // there may be many topics to try
         }
         match self.below.missed(after, matchers) {
             Missed::Nothing => Ok(Begin::at(cursor)),
@@ -207,17 +207,17 @@ impl Log {
         }
     }
 
-    /// The resume of a reader whose place in the log is not known: it gets all that there is.
+    /// The resume of a reader whose position is unknown: it gets everything.
     fn resume_nowhere(&self, reason: Reason) -> Lost {
         let earliest = self.earliest();
         let tail = self.tail.read();
-        // of what has left, the values are left; where entries are kept below they are read with those
+        // values of dropped entries are retained; over storage they are read together with its entries
         let is_all = self.below.keeps() && tail.facts.latest.compacts_any();
         let cursor = if is_all { 0 } else { earliest };
-        Lost { reason, missed: None, cursor, values: tail.values_behind(0, earliest) }
+        Lost { reason, missed: None, cursor, values: tail.values_after(0, earliest) }
     }
 
-    /// All values there are now, then what comes behind the head of now. Values that were pushed out are announced.
+    /// All current values, then the entries after the current head. Evicted values are announced.
     async fn begin_with_snapshot(&self, matchers: &Matchers) -> Result<Begin, Lost> {
         let snapshot = self.snapshot();
         let mut loss = Loss::of(Missed::Nothing);
@@ -232,7 +232,7 @@ impl Log {
         })
     }
 
-    /// The cursor behind which the newest `number` entries that match lie.
+    /// The cursor after which the newest `number` matching entries lie.
     async fn before_last(&self, number: usize, matchers: &Arc<Matchers>, readable: &Readable) -> Result<u64, Error> {
         if number == 0 {
             return Ok(self.head());
@@ -245,7 +245,7 @@ impl Log {
             let tail = self.tail.read();
             let (oldest, head) = (tail.before_history(), tail.head);
             let counts_all = now_ms.is_none() && !self.hides_from(readable);
-            if matchers.is_all() && counts_all && !tail.facts.deletions.any_behind(oldest) {
+            if matchers.is_all() && counts_all && !tail.facts.deletions.any_after(oldest) {
                 return Ok(head.saturating_sub(number as u64).max(oldest));
             }
             (oldest, head)
@@ -258,7 +258,7 @@ impl Log {
                 step.give_way_when_over(matchers).await;
                 step.look_at(&entry.topics);
                 end = entry.sequence - 1;
-                // only then it is asked for what the log knows of it, which is locked for that
+                // `counts` locks the log, so it comes last
                 if matchers.select(entry.topics.iter()) && self.counts(entry, matchers, readable, now_ms) {
                     left -= 1;
                 }
@@ -271,15 +271,15 @@ impl Log {
         Ok(oldest)
     }
 
-    /// May a reader of these topics and rights have the entry now?
+    /// Whether a reader with these topics and rights may have the entry now.
     fn counts(&self, entry: &Entry, matchers: &Matchers, readable: &Readable, now_ms: Option<u64>) -> bool {
         let facts = &self.tail.read().facts;
         let has_expired = || now_ms.is_some_and(|now_ms| facts.has_expired(entry, matchers, now_ms));
         facts.is_match(entry, matchers) && entry.is_for(readable) && !has_expired()
     }
 
-    /// The same where entries are kept below, which is not known there of those that are hidden or private: with many of them it
-    /// may be a place behind which fewer lie.
+    /// The same over storage, which does not know hidden or private entries. If there are many of those, fewer entries may lie
+    /// after the cursor.
     async fn before_last_below(
         &self,
         number: usize,
@@ -310,14 +310,14 @@ impl Log {
         Ok(cursor)
     }
 
-    /// The cursor behind which the newest so many below lie that match, hidden or not, or all there are if these are fewer.
+    /// The cursor after which the newest `number` matching entries of the storage lie, hidden or not; or all, if there are fewer.
     async fn before_newest(&self, number: usize, matchers: &Arc<Matchers>) -> Result<u64, Error> {
         let newest = self.below.newest(number, matchers).await?;
         let first = newest.last().filter(|_| newest.len() == number);
         Ok(first.map_or_else(|| self.earliest(), |first| first - 1))
     }
 
-    /// The numbers of the entries behind `cursor`, up to `last`, that match, are not hidden and are for this reader.
+    /// The numbers of the entries after `cursor` and up to `last` that match, are not hidden and are for this reader.
     async fn numbers(
         &self,
         mut cursor: u64,
@@ -328,7 +328,7 @@ impl Log {
     ) -> Result<Vec<u64>, Error> {
         let mut numbers = Vec::new();
         loop {
-            // what is lost meanwhile is found out when it is read
+            // a loss meanwhile is found when the entries are read
             let wanted = Wanted { max: PAGE_BELOW, cursor, matchers: Arc::clone(matchers), last, drops: u64::MAX };
             let Found::Page { entries, cursor: end, more } = self.below.read(wanted).await? else { return Ok(numbers) };
             let (mut entries, mut step) = (entries, Step::of(matchers));
@@ -345,18 +345,18 @@ impl Log {
     }
 }
 
-/// The topics of a subscription have all ended.
+/// A subscription whose topics have all ended.
 #[derive(Clone, Copy)]
 struct Finish {
-    /// The last of their ends.
+    /// The last of the ends.
     last: u64,
-    /// That cannot be read any more.
+    /// Whether that end can no longer be read.
     is_gone: bool,
-    /// The history begins behind it.
+    /// The history begins after this number.
     oldest: u64,
 }
 
-/// Where a subscription begins whose topics have all ended; `resumed` is what the id stands for that it resumes from.
+/// Where a subscription begins whose topics have all ended. `resumed` is the sequence number of the id that it resumes from.
 fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Finish) -> Result<Begin, Error> {
     let Finish { last, is_gone, oldest } = finish;
     let has_all = match start {
@@ -365,21 +365,21 @@ fn begin_finished(begin: Begin, start: &Start, resumed: Option<u64>, finish: Fin
         Start::Live | Start::Earliest | Start::Last(_) | Start::Snapshot => false,
     };
     if has_all {
-        return Err(Error::new(ErrorKind::Ended, "the topics have ended and everything has been read"));
+        return Err(Error::new(ErrorKind::Ended, "the topics have ended, and the reader has everything"));
     }
     if is_gone {
-        let message = "the topics have ended, and their end has left the history or has expired";
+        let message = "the topics have ended, and their end was dropped from the history or has expired";
         return Err(Error::new(ErrorKind::Gone, message));
     }
     Ok(match start {
-        // who comes without an id wants the whole of it
+        // a reader without an id gets the whole topic
         Start::Live if begin.cursor >= last => Begin { drops: begin.drops, known: begin.known, ..Begin::at(oldest) },
         Start::Snapshot => snapshot_before(last, begin),
         _ => begin,
     })
 }
 
-/// A snapshot behind which the stream goes on with the end, which is no value.
+/// Moves a snapshot back so that the stream still reads the end, which is no value.
 fn snapshot_before(end: u64, mut begin: Begin) -> Begin {
     begin.cursor = begin.cursor.min(end - 1);
     if let Some(values) = &mut begin.values {
@@ -391,5 +391,5 @@ fn snapshot_before(end: u64, mut begin: Begin) -> Begin {
     begin
 }
 
-/// What a snapshot's gap names in place of an id.
+/// The `requested` of a snapshot's gap.
 const SNAPSHOT: &str = "snapshot";

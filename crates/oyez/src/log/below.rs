@@ -1,4 +1,4 @@
-//! The seam below the tail: what a log stands on.
+//! The interface to entries below the tail, the older ones.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use crate::log::entry::Entry;
 use crate::log::gone::{After, Missed};
 use crate::matcher::Matchers;
 
-/// What lies below the tail of a log. It keeps all that is visible, that in the tail as well, so the tail may forget its oldest
-/// entries at any time.
+/// The storage below the tail of a log. It keeps every visible entry, including those of the tail. So the tail may forget its
+/// oldest entries at any time.
 ///
-/// What can be said at once is said at once; for what has to be looked up there is an [`Answer`], which comes when it comes.
+/// Methods that need no look-up answer at once. The others return an [`Answer`].
 pub(crate) trait Below: Send + Sync {
-    /// Does it keep entries? Over nothing, what leaves the tail has left the log.
+    /// Whether it keeps entries. If not, an entry that leaves the tail is dropped from the log.
     fn keeps(&self) -> bool {
         true
     }
@@ -23,74 +23,75 @@ pub(crate) trait Below: Send + Sync {
     /// The number of the oldest entry, if there is one.
     fn oldest(&self) -> Option<u64>;
 
-    /// How often something has been dropped: what a stream that begins now counts from.
+    /// How often entries have been dropped. A stream counts drops from the value at its beginning.
     fn drops(&self) -> u64;
 
-    /// What of the entries that are gone a reader behind `after` has missed. Tries a bounded number of topics.
+    /// Which dropped entries a reader after `after` has missed. Tries a bounded number of topics.
     fn missed(&self, after: After, matchers: &Matchers) -> Missed;
 
-    /// Was this number given out, perhaps, and lost in a crash?
+    /// Whether this number may have been given out and lost in a crash.
     fn is_lost_in_a_crash(&self, sequence: u64) -> bool;
 
-    /// The first entry that has this publisher's id, unless there was another before.
+    /// The first entry with this publisher's id, unless an earlier entry with it was dropped.
     fn find(&self, id: &str) -> Answer<Option<u64>>;
 
-    /// The cursor behind which everything of this time or later lies.
+    /// The cursor after which all entries of this time or later lie.
     fn before_time(&self, ms: u64) -> Answer<u64>;
 
-    /// The numbers of the newest entries that match, newest first, at most so many.
+    /// The sequence numbers of the newest entries that match, newest first, at most `number`.
     fn newest(&self, number: usize, matchers: &Arc<Matchers>) -> Answer<Vec<u64>>;
 
-    /// The next entries that are wanted, as many as make a page.
+    /// A page of the next wanted entries.
     fn read(&self, wanted: Wanted) -> Answer<Found>;
 
-    /// Figures of this moment.
+    /// The current figures.
     fn figures(&self) -> Figures;
 
-    /// Nothing is written any more: what was held is given free.
+    /// Nothing more will be written: releases what is held.
     fn release(&self) {}
 }
 
-/// What is looked up below the tail. It may block the thread that polls it, which is one for searches: it gives way first.
+/// The result of a look-up below the tail. Polling it may block, so it first gives way and then runs on a search thread.
 ///
 /// # Errors
 /// [`Internal`](crate::ErrorKind::Internal) when it cannot be read.
 pub(crate) type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// What is to be read.
+/// What a read asks for.
 #[derive(Clone)]
 pub(crate) struct Wanted {
     pub(crate) max: Retained,
     pub(crate) cursor: u64,
     pub(crate) matchers: Arc<Matchers>,
-    /// Up to this number; behind it is the tail.
+    /// Read up to this number; the tail has the entries after it.
     pub(crate) last: u64,
-    /// How often something had been dropped when the stream last knew of all that is gone: that is nobody's loss now.
+    /// The number of drops of which the stream already knows. Their entries are not reported again.
     pub(crate) drops: u64,
 }
 
-/// What became of a read.
+/// The result of a read.
 pub(crate) enum Found {
     Page {
         entries: Vec<Arc<Entry>>,
-        /// Nothing that matches lies between the last of them and this one's successor.
+        /// No entry that matches lies between the last of them and this cursor, inclusive.
         cursor: u64,
         more: bool,
     },
-    /// Entries that match are gone since the stream began. What is left lies behind the same cursor, and counts from now.
+    /// Entries that match were dropped since the stream began. The retained ones lie after the same cursor; `drops` is the new
+    /// count.
     Lost { missed: Option<u64>, drops: u64 },
 }
 
-/// How much there is.
+/// Figures of the storage.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
     pub(crate) kept: Retained,
     pub(crate) topics: usize,
-    /// Writes that had been cut off when it was opened.
+    /// Torn writes found when it was opened.
     pub(crate) torn: u64,
 }
 
-/// Nothing: the log is in memory, and what leaves its tail is gone.
+/// No storage: the log is in memory, and an entry that leaves the tail is dropped.
 pub(crate) struct Nothing;
 
 impl Below for Nothing {

@@ -1,4 +1,4 @@
-//! What a reader asks for that costs much, in counted work: each step of it is bounded, and no lock is held between two.
+//! Costly reads, in counted work: each step is bounded, and no lock is held between two steps.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,7 +20,7 @@ use crate::submission::Submission;
 
 const ENTRIES: usize = 20_000;
 const PATTERNS: usize = 100;
-/// One entry more than a step has room for is looked at, with all patterns.
+/// A step may look at one entry more than fits, with all patterns.
 const STEP_COMPARED_MAX: usize = STEP_WORK + PATTERNS * (PATTERN_BYTES + TOPIC_BYTES);
 const PATTERN_BYTES: usize = 60;
 const TOPIC_BYTES: usize = 40;
@@ -54,7 +54,7 @@ fn append(log: &Log, publish: Submission) {
     log.append(Batch::new(vec![publish], None), 1).unwrap();
 }
 
-/// Runs a search step by step, with a publish between two of them; tells how much was compared, at most in one step and in all.
+/// Runs a search step by step, with a publish between two steps. Returns how much was compared: the most in one step, and in all.
 fn steps<T>(log: &Log, search: impl Future<Output = T>) -> (T, usize, usize) {
     let mut search = pin!(search);
     let (mut most, mut all) = (0, 0);
@@ -65,7 +65,7 @@ fn steps<T>(log: &Log, search: impl Future<Output = T>) -> (T, usize, usize) {
         (most, all) = (most.max(compared), all + compared);
         match polled {
             Poll::Ready(found) => return (found, most, all),
-            // it would wait for ever if the search held the lock
+            // this would wait for ever if the search held the lock
             Poll::Pending => append(log, publish("other")),
         }
     }
@@ -100,11 +100,11 @@ fn a_snapshot_begins_in_bounded_steps() {
 #[test]
 fn what_is_missed_of_many_topics_is_settled_in_bounded_steps() {
     let log = Log::new(Epoch::from_bits(1), Retention::last(1), Bounds::default(), Matchers::default());
-    // all of them are remembered
+    // all of the topics are remembered
     for number in 0..3_000 {
         append(&log, publish(&format!("orders/{}/items/item{number}", number % 100)));
     }
-    // with so few patterns each topic that is known to be gone may be tried
+    // with so few patterns every dropped topic may be tried
     let mut matchers = Matchers::default();
     matchers.push("o*r*d*e*r*s*/*/*i*t*e*m*17s".parse().unwrap());
     let start = Start::Id(log.position(0).to_string());

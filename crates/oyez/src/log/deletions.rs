@@ -1,4 +1,4 @@
-//! Which topics were deleted, and whom that is to be told.
+//! Which topics were deleted, and which readers get a gap for that.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::matcher::Matchers;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::atomic::Ordering::{Acquire, Release};
 
-/// What a topic had before it was deleted is hidden at once: in the log itself, where an entry of several topics stays
-/// readable through the others, and in its index. Readers that should have had it are told when they pass the last entry
-/// that was hidden, wherever in the log that is: so each is told once, and one that comes back in between is told then.
+/// A deletion hides the earlier entries of its topic at once, in the log and in its index. An entry of several topics stays
+/// readable through the others. A reader gets the gap when it passes the last hidden entry. So each reader gets it once, also if it
+/// reconnects in between.
 #[derive(Debug, Default)]
 pub(crate) struct Deletions {
-    /// Where topics were deleted last, while the log holds entries from before.
+    /// The newest deletion of each topic, while the log holds earlier entries.
     hidden_before: HashMap<Topic, u64>,
-    /// By the last entry that was hidden, and the place of the deletion.
+    /// By the last hidden entry and the position of the deletion.
     runs: BTreeMap<(u64, u64), Deletion>,
-    /// Where a topic was deleted last, for those who do not lock the log.
+    /// The position of the newest deletion, readable without the lock.
     newest: Arc<AtomicU64>,
-    /// Of deletions that are not known any more, the entry that was hidden last, and its time.
+    /// The last entry hidden by a forgotten deletion, and its time.
     forgotten: (u64, u64),
 }
 
@@ -34,7 +34,7 @@ struct Deletion {
     hidden: DroppedRun,
 }
 
-/// A deletion whose place has left the history, while a class of topics that is kept longer may hold something that it hides.
+/// A dropped deletion that may still hide entries of a longer-lived class.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outlived {
     topic: String,
@@ -43,37 +43,37 @@ pub(crate) struct Outlived {
 }
 
 impl Outlived {
-    /// The topic, the place of the deletion, and the number of the last entry that it hides.
+    /// The topic, the position of the deletion, and the number of the last entry that it hides.
     pub(crate) fn parts(&self) -> (Topic, u64, u64) {
         (Topic::known(&self.topic), self.at, self.hidden.last())
     }
 }
 
-/// Entries that a reader passes were hidden before it has read them.
+/// Hidden entries that a reader passes without having read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hidden {
-    /// The last one of them.
+    /// The last hidden entry.
     pub(crate) last: u64,
     pub(crate) missed: Missed,
 }
 
 impl Deletions {
-    /// Where a topic was deleted last; 0 when none was.
+    /// The position of the newest deletion; 0 without one.
     pub(crate) fn newest(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.newest)
     }
 
-    /// Has anything been deleted behind `sequence`?
-    pub(crate) fn any_behind(&self, sequence: u64) -> bool {
+    /// Whether anything was deleted after `sequence`.
+    pub(crate) fn any_after(&self, sequence: u64) -> bool {
         self.newest.load(Acquire) > sequence
     }
 
-    /// Does the log hold anything that is hidden?
+    /// Whether the log holds hidden entries.
     pub(crate) fn hides_any(&self) -> bool {
         !self.hidden_before.is_empty()
     }
 
-    /// `topic` is deleted at this place of the log; these of its entries are hidden now.
+    /// Notes that `topic` is deleted at this position. `hidden` are the entries that this hides.
     pub(crate) fn note(&mut self, topic: &Topic, at: u64, hidden: DroppedRun) {
         self.newest.fetch_max(at, Release);
         let before = self.hidden_before.entry(topic.clone()).or_default();
@@ -87,61 +87,61 @@ impl Deletions {
         }
     }
 
-    /// The log does not hold the place of a deletion any more, nor what was hidden by it.
+    /// The log has dropped a deletion and everything that it hid.
     pub(crate) fn leave(&mut self, topic: &Topic, at: u64) {
         if self.hidden_before.get(topic) == Some(&at) {
             self.hidden_before.remove(topic);
         }
     }
 
-    /// Of many deletions forgets those up to this number, from before which the log holds nothing any more. Of few it does not: a
-    /// page that was read before its entries left may still be on its way to a reader.
+    /// If there are many deletions, forgets those before `oldest`, the oldest retained entry. A few are kept: a page that was read
+    /// before its entries were dropped may still be on its way to a reader.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
         if self.hidden_before.len() > DELETIONS_KEPT {
             self.hidden_before.retain(|_, at| *at > oldest);
         }
     }
 
-    /// The deletions up to this place that hide something still, perhaps: entries from this one on are left.
+    /// The deletions up to `through` that may still hide entries. Entries from `oldest` on are retained.
     pub(crate) fn outlived(&self, through: u64, oldest: u64) -> Vec<Outlived> {
         let by_place: HashMap<u64, &Deletion> =
             self.runs.iter().map(|((_, at), deletion)| (*at, deletion)).filter(|(at, _)| *at <= through).collect();
         let places = self.hidden_before.iter().filter(|(_, at)| (oldest..=through).contains(*at));
         let outlived = places.map(|(topic, at)| {
             let known = by_place.get(at).map(|deletion| deletion.hidden);
-            // it hid nothing, or what it hid is forgotten with others: then each reader from before that is told
+            // it hid nothing, or its run was forgotten with others: then each earlier reader gets a gap
             let hidden = known.unwrap_or_else(|| DroppedRun::unknown(self.forgotten.0.min(at - 1), u64::MAX));
             Outlived { topic: topic.to_string(), at: *at, hidden }
         });
         outlived.collect()
     }
 
-    /// Takes back what [`outlived`](Self::outlived) gave, when the hub starts.
+    /// Restores what [`outlived`](Self::outlived) returned, when the hub starts.
     pub(crate) fn recall(&mut self, outlived: &[Outlived]) {
         for Outlived { topic, at, hidden } in outlived {
             self.note(&Topic::known(topic), *at, *hidden);
         }
     }
 
-    /// The newest entry that was hidden by the deletion at this place; 0 when there is none.
+    /// The newest entry that the deletion at this position hides; 0 without one.
     pub(crate) fn newest_hidden_at(&self, place: u64) -> u64 {
         let mut runs = self.runs.keys().rev().filter(|(_, at)| *at == place);
         runs.next().map_or(0, |(last, _)| *last)
     }
 
-    /// Was the entry deleted, as one of `topic`?
+    /// Whether the entry was deleted as one of `topic`.
     pub(crate) fn hides(&self, topic: &Topic, sequence: u64) -> bool {
         self.hides_any() && self.hidden_before.get(topic).is_some_and(|at| sequence < *at)
     }
 
-    /// Up to here all that matches was deleted.
+    /// All entries that match, up to this number, were deleted.
     pub(crate) fn floor(&self, matchers: &Matchers) -> u64 {
         let before = |topic| self.hidden_before.get(topic).copied().unwrap_or_default();
         if matchers.is_exact() { matchers.exact.iter().map(before).min().unwrap_or_default() } else { 0 }
     }
 
-    /// The deletions of which a reader behind `after` may have missed something in the log up to `oldest`, in the order of what they
-    /// hid.
+    /// The deletions that hid entries which a reader after `after` may have missed, in the log up to `oldest`. Ordered by the
+    /// hidden entries.
     pub(crate) fn missed(&self, after: After, oldest: u64) -> Vec<Deleted> {
         if after.is_before(self.forgotten.0.min(oldest), self.forgotten.1) {
             return vec![Deleted::forgotten(self.forgotten.0)];
@@ -149,10 +149,10 @@ impl Deletions {
         self.runs.range(..=(oldest, u64::MAX)).filter_map(|(place, deletion)| deletion.missed(*place, after)).collect()
     }
 
-    /// The deletions behind `known` of which a reader behind `cursor` may have missed something, in that order.
-    pub(crate) fn behind(&self, cursor: u64, known: u64) -> Vec<Deleted> {
-        if !self.any_behind(known.max(cursor)) {
-            return Vec::new(); // what is hidden lies before its deletion
+    /// The deletions after `known` that hid entries which a reader after `cursor` may have missed. Ordered by the hidden entries.
+    pub(crate) fn after(&self, cursor: u64, known: u64) -> Vec<Deleted> {
+        if !self.any_after(known.max(cursor)) {
+            return Vec::new(); // hidden entries lie before their deletion
         }
         let forgotten = (cursor < self.forgotten.0).then(|| Deleted::forgotten(self.forgotten.0));
         let runs = self.runs.range((cursor + 1, 0)..).filter(|((_, at), _)| *at > known);
@@ -168,10 +168,10 @@ impl Deletion {
     }
 }
 
-/// A deletion of which a reader has missed something, if it reads its topic.
+/// A deletion that a reader has to be told of, if it reads the topic.
 #[derive(Debug)]
 pub(crate) struct Deleted {
-    /// Of which topic is not known any more where there is none: then it concerns everybody.
+    /// None if the topic was forgotten: then every reader is concerned.
     topic: Option<Topic>,
     last: u64,
     missed: Missed,
@@ -182,8 +182,8 @@ impl Deleted {
         Self { topic: None, last, missed: Missed::Unknown }
     }
 
-    /// The first that concerns a reader of these topics, and whether there is another. Found when the log is not locked: there may
-    /// be many.
+    /// The first deletion that concerns a reader of these topics, and whether there is another. Runs without the log's lock, since
+    /// there may be many.
     pub(crate) async fn first(deleted: Vec<Self>, matchers: &Matchers) -> Option<(Hidden, bool)> {
         let mut step = Step::of(matchers);
         let mut first: Option<Hidden> = None;
@@ -196,7 +196,7 @@ impl Deleted {
             if let Some(first) = first {
                 return Some((first, true));
             }
-            // with more topics an entry may be counted that comes as one of another
+            // with more topics, an entry may be counted that the reader gets through another topic
             let is_counted = matchers.is_exact() && matchers.len() == 1;
             first = Some(Hidden { last, missed: if is_counted { missed } else { Missed::Unknown } });
         }
@@ -229,7 +229,7 @@ mod tests {
         deletions.note(&topic("b"), 11, run(&[6, 8]));
         deletions.note(&topic("never published to"), 12, DroppedRun::default());
         let check = |cursor, known, matcher, expected: Option<(u64, Missed)>| {
-            let found = now(Deleted::first(deletions.behind(cursor, known), &matchers(matcher)));
+            let found = now(Deleted::first(deletions.after(cursor, known), &matchers(matcher)));
             let found = found.map(|(hidden, _)| (hidden.last, hidden.missed));
             assert_eq!(found, expected, "{cursor} {known} {matcher}");
         };
@@ -261,7 +261,7 @@ mod tests {
         }
         assert_eq!(deletions.runs.len(), DELETIONS_KEPT);
         let other = matchers("other");
-        let next = |cursor| now(Deleted::first(deletions.behind(cursor, 0), &other));
+        let next = |cursor| now(Deleted::first(deletions.after(cursor, 0), &other));
         assert_eq!(next(0), Some((Hidden { last: 5, missed: Missed::Unknown }, false)));
         assert_eq!(next(5), None);
     }

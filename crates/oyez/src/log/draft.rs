@@ -1,4 +1,4 @@
-//! A publish on its way to its place in the log.
+//! A publish before it has its position in the log.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::log::entry::Entry;
 use crate::position::{POSITION_LEN_MAX, Position};
 use crate::submission::Submission;
 
-/// A publish that is encoded but for its place: what can be done before the log is locked.
+/// A publish that is encoded except for its position. All this is done before the log is locked.
 pub(crate) struct Draft {
     topics: SmallVec<[Topic; 1]>,
     publisher_id: Option<EventId>,
@@ -38,7 +38,7 @@ impl Draft {
         self.publisher_id.as_ref()
     }
 
-    /// The encoded fields but for the id, with the blank line.
+    /// The encoded fields without the id, with the blank line.
     pub(crate) fn fields(&self) -> &[u8] {
         self.frame.fields()
     }
@@ -59,7 +59,7 @@ impl Draft {
         self.extras.as_deref()
     }
 
-    /// Takes its place. Under the log's lock, so it only writes the id line into the room left for it.
+    /// Gives it its position. Runs under the log's lock, so it only writes the id line into the space left for it.
     pub(crate) fn place(self, position: Position, time_ms: u64) -> Entry {
         let text = position.text();
         let frame = self.frame.with_id(self.publisher_id.as_ref().map_or(text.as_bytes(), |id| id.as_bytes()));

@@ -8,9 +8,9 @@ use crate::Topic;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) sequence: u64,
-    /// From then on nothing of the topic can be read.
+    /// From this time nothing of the topic can be read.
     pub(crate) expires_ms: Option<u64>,
-    /// It has left the history.
+    /// Whether it was dropped from the history.
     pub(crate) is_gone: bool,
 }
 
@@ -20,12 +20,12 @@ impl End {
     }
 }
 
-/// The topics that have ended: all whose end is in the history, and of those whose end has left it the newest, bounded in
-/// bytes. A topic that is forgotten can be published to again.
+/// The ended topics: all whose end is in the history, and the newest of those whose end was dropped, bounded in bytes. A forgotten
+/// topic can be published to again.
 #[derive(Debug)]
 pub(crate) struct Ends {
     by_topic: HashMap<Topic, End>,
-    /// Those that have left the history, in the order in which they did.
+    /// The dropped ends, in the order in which they were dropped.
     gone: VecDeque<(u64, Topic)>,
     gone_bytes: usize,
     gone_bytes_max: usize,
@@ -36,7 +36,7 @@ impl Ends {
         Self { by_topic: HashMap::new(), gone: VecDeque::new(), gone_bytes: 0, gone_bytes_max }
     }
 
-    /// There is none: then nobody has to ask.
+    /// Whether no topic has ended. Then nobody has to check.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_topic.is_empty()
     }
@@ -46,14 +46,14 @@ impl Ends {
         self.by_topic.get(topic).copied()
     }
 
-    /// Notes that `topic` has ended; of several ends, as a deleted topic may have, the newest counts.
+    /// Notes the end of `topic`. A deleted topic may end several times; the newest end counts.
     pub(crate) fn note(&mut self, topic: Topic, end: End) {
         if self.end_of(&topic).is_none_or(|known| known.sequence < end.sequence) {
             self.by_topic.insert(topic, end);
         }
     }
 
-    /// The topic was deleted at this place, and its end with it, if that was before: it can be published to again.
+    /// Forgets the end of a topic that was deleted at this position, if the end was earlier. The topic can be published to again.
     pub(crate) fn forget(&mut self, topic: &Topic, place: u64) {
         let Some(end) = self.end_of(topic).filter(|end| end.sequence < place) else { return };
         self.by_topic.remove(topic);
@@ -63,7 +63,7 @@ impl Ends {
         }
     }
 
-    /// Notes that the end of `topic` with this sequence number has left the history.
+    /// Notes that the end of `topic` with this sequence number was dropped.
     pub(crate) fn leave_history(&mut self, topic: &Topic, sequence: u64) {
         let Some(end) = self.by_topic.get_mut(topic).filter(|end| end.sequence == sequence && !end.is_gone) else {
             return;
@@ -80,24 +80,24 @@ impl Ends {
         }
     }
 
-    /// The ends up to this sequence number that are still in the history. Looks at all topics that have ended.
+    /// The retained ends up to this sequence number. Looks at all ended topics.
     pub(crate) fn up_to(&self, sequence: u64) -> Vec<(Topic, u64)> {
         let old = self.by_topic.iter().filter(|(_, end)| end.sequence <= sequence && !end.is_gone);
         old.map(|(topic, end)| (topic.clone(), end.sequence)).collect()
     }
 
-    /// Those that have left the history, oldest first.
+    /// The dropped ends, oldest first.
     pub(crate) fn gone(&self) -> impl Iterator<Item = &(u64, Topic)> {
         self.gone.iter()
     }
 
-    /// What those take whose end has left the history; the others are counted with their entries.
+    /// The memory of the dropped ends; the others are counted with their entries.
     pub(crate) fn gone_bytes(&self) -> usize {
         self.gone_bytes
     }
 }
 
-/// A name, and its places in map and queue, both of which may be half empty.
+/// A name, and its slots in map and queue, both of which may be half empty.
 pub(crate) fn cost(topic: &Topic) -> usize {
     topic.len() + 24 + 2 * (size_of::<(Topic, End)>() + size_of::<(u64, Topic)>() + 1)
 }
@@ -119,10 +119,10 @@ mod tests {
         assert_eq!(known(&ends), [2, 3, 4, 5]);
         (4..=5).for_each(|n| ends.leave_history(&topic(n), n));
         assert_eq!((known(&ends), ends.gone_bytes()), (vec![4, 5], 2 * cost(&topic(1))));
-        // what is over is over once
+        // an end is dropped only once
         ends.leave_history(&topic(5), 5);
         assert_eq!(known(&ends), [4, 5]);
-        // of a topic that is deleted nothing stays, unless it has ended again
+        // a deleted topic leaves nothing, unless it has ended again
         ends.forget(&topic(4), 4);
         assert_eq!(known(&ends), [4, 5]);
         ends.forget(&topic(4), 6);

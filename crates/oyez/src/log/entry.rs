@@ -17,20 +17,20 @@ use crate::{Epoch, Topic};
 /// One event at its place in the log, encoded once. Shared by all who read it.
 pub(crate) struct Entry {
     pub(crate) sequence: u64,
-    /// Milliseconds since 1970, never less than the entry before.
+    /// Milliseconds since 1970, never less than that of the previous entry.
     pub(crate) time_ms: u64,
     pub(crate) topics: SmallVec<[Topic; 1]>,
-    /// The publisher's own id, which then stands in the frame in place of the position.
+    /// The id that the publisher chose. The frame has it instead of the position.
     pub(crate) publisher_id: Option<EventId>,
-    /// The value that was published, when its type asks to be kept.
+    /// The published value, if its type is to be kept.
     pub(super) payload: Option<Arc<dyn Any + Send + Sync>>,
-    /// Only those may have it whose grant selects one of its topics.
+    /// Only readers whose grant selects one of its topics may have it.
     pub(crate) private: bool,
     pub(super) extras: Option<Box<Extras>>,
     pub(super) frame: Frame,
 }
 
-/// An entry that was read back, all but its chunk.
+/// An entry that was read back, without its chunk.
 pub(crate) struct Unframed {
     pub(crate) sequence: u64,
     pub(crate) time_ms: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Unframed {
 }
 
 impl Unframed {
-    /// Appends its frame as a chunk to `out`, made of the fields but for the id; see [`Frame::push`].
+    /// Appends its frame as a chunk to `out`. `fields` are the encoded fields without the id; see [`Frame::push`].
     pub(crate) fn push_chunk(&self, epoch: Epoch, fields: &[u8], out: &mut Vec<u8>) -> u8 {
         let text = Position { epoch, sequence: self.sequence }.text();
         Frame::push(self.publisher_id.as_ref().map_or(text.as_bytes(), |id| id.as_bytes()), fields, out)
@@ -59,12 +59,12 @@ impl Entry {
         &self.frame
     }
 
-    /// May a reader have it that may have these private ones?
+    /// Whether a reader with these rights may have it.
     pub(crate) fn is_for(&self, readable: &Readable) -> bool {
         !self.private || readable.reads(&self.topics)
     }
 
-    /// Those of its topics that such a reader may know; `None` when that is all of them.
+    /// The topics of it that such a reader may know; `None` if it may know all of them.
     pub(crate) fn topics_for(&self, readable: &Readable) -> Option<SmallVec<[Topic; 1]>> {
         if self.private { readable.part_of(&self.topics) } else { None }
     }
@@ -73,12 +73,12 @@ impl Entry {
         self.extras.as_deref()
     }
 
-    /// The time from which on it is hidden. For an end it is that of its whole topic.
+    /// The time from which it is hidden. For an end, the time from which its whole topic is hidden.
     pub(crate) fn expires_ms(&self) -> Option<u64> {
         self.extras().and_then(|extras| extras.ttl_ms).map(|ttl| self.time_ms.saturating_add(ttl))
     }
 
-    /// The topic whose end it is.
+    /// The topic that it ends.
     pub(crate) fn ended_topic(&self) -> Option<&Topic> {
         self.extras().filter(|extras| extras.end).and_then(|_| self.topics.first())
     }
@@ -88,22 +88,22 @@ impl Entry {
         self.publisher_id.clone().unwrap_or_else(own)
     }
 
-    /// Is it the place where a topic was deleted? Nobody is sent that.
+    /// Whether it is a deletion. No reader is sent one.
     pub(crate) fn deletes(&self) -> bool {
         self.extras.as_deref().is_some_and(|extras| extras.deletes.is_some())
     }
 
-    /// Of several events with one key the newest is the one that counts.
+    /// The key of its value. The newest event of a key is the value.
     pub(crate) fn key(&self) -> Option<&str> {
         self.extras.as_deref()?.key.as_deref()
     }
 
-    /// The value that was published, if it was kept.
+    /// The published value, if it was kept.
     pub(crate) fn payload<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.payload.as_ref().and_then(|payload| Arc::clone(payload).downcast().ok())
     }
 
-    /// The event as its readers see it: line ends are LF, the id is in it.
+    /// The event as its readers see it: with LF as line ends, and with its id.
     pub(crate) fn event(&self) -> Event {
         let mut decoder = Decoder::new().event_bytes_max(usize::MAX);
         let frame = self.frame.bytes();
@@ -116,8 +116,8 @@ impl Entry {
         Event::default() // cannot be: a frame is one encoded event
     }
 
-    /// What the entry costs in memory, near enough: itself, its frame, its places in tail and index. Of a value that was
-    /// kept only the outside is known; the rest is taken to be as large as its text.
+    /// The memory of the entry, approximately: itself, its frame, its slots in tail and index. A kept value is taken to be as large
+    /// as its text.
     pub(crate) fn cost(&self) -> usize {
         let topics_outside = if self.topics.spilled() { self.topics.capacity() * size_of::<Topic>() } else { 0 };
         let ids = self.publisher_id.as_ref().map_or(0, |id| 2 * (id.len() + ALLOCATION_BYTES) + ID_INDEX_BYTES);
@@ -126,7 +126,7 @@ impl Entry {
         };
         let payload = self.payload.as_ref().map_or(0, kept);
         let extras = self.extras.as_deref().map_or(0, Extras::cost) + self.ended_topic().map_or(0, ends::cost);
-        // the name of a deleted topic is in no index, and in a table of its own
+        // the name of a deleted topic is not in the index, but in a table of its own
         let deleted = |topic: &Topic| topic.len() + DELETION_BYTES;
         let index = match self.deletes() {
             true => self.topics.iter().map(deleted).sum(),
@@ -138,7 +138,7 @@ impl Entry {
 
 // Overheads that `size_of` does not see, measured with `tests/it/memory.rs` (glibc, 64 bit).
 
-/// An allocation's header and rounding, and the counts beside what is shared.
+/// An allocation's header and rounding, and the reference counts.
 const ALLOCATION_BYTES: usize = 24;
 /// Two allocations, room for a longer id, and a slot in a queue that may be half empty.
 const ENTRY_BYTES: usize = 76;

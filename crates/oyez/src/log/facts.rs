@@ -1,4 +1,4 @@
-//! What entries mean for those that come behind them: the same for every log, whatever it stands on.
+//! What entries mean for later ones. It is the same for every log.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::matcher::Matchers;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Idempotency keys, ends of topics, latest values, deletions, and whether anything expires. They are learned from the entries in
-/// their order, so that they can be made anew from any log by reading it once.
+/// order, so any log can rebuild them by reading itself once.
 pub(crate) struct Facts {
     pub(crate) once: OnceTable,
     pub(crate) ends: Ends,
     pub(crate) latest: Latest,
     pub(crate) deletions: Deletions,
-    /// Something has a time after which it is hidden: otherwise nobody has to ask.
+    /// Whether any entry expires. If not, nobody has to check.
     pub(crate) expiring: Arc<AtomicBool>,
-    /// There has been a private entry: numbers of entries may count some that a reader may not know of.
+    /// Whether there ever was a private entry. Then a count of entries may include some that a reader may not know of.
     pub(crate) private: Arc<AtomicBool>,
 }
 
 impl Facts {
-    /// Nothing is known yet. Of ends that have left the history so many bytes are kept.
+    /// Knows nothing yet. `gone_ends_bytes` bounds the ends that were dropped from the history.
     pub(crate) fn new(latest: Latest, gone_ends_bytes: usize, clock: Arc<LogClock>) -> Self {
         Self {
             once: OnceTable::new(OnceBounds::default(), clock),
@@ -41,8 +41,8 @@ impl Facts {
         }
     }
 
-    /// Whether `batch` is to be appended at this time. It looks only, so that a log can ask before it writes anything; the answer
-    /// holds until something is appended.
+    /// Whether `batch` may be appended at this time. It changes nothing, so a log can ask before it writes. The answer holds until
+    /// something is appended.
     ///
     /// # Errors
     /// Why it may not be appended.
@@ -54,13 +54,13 @@ impl Facts {
         }
         match batch.beyond_an_end(|topic| !self.ends.is_empty() && self.ends.end_of(topic).is_some()) {
             Some(topic) => {
-                Err(Error::conflict(format!("topic {:?} has ended: nothing can be appended to it any more", &**topic)))
+                Err(Error::conflict(format!("topic {:?} has ended: nothing more can be published to it", &**topic)))
             }
             None => Ok(Admission::New),
         }
     }
 
-    /// Notes what the newest entry means, but for what it deletes.
+    /// Learns from the newest entry, except what it deletes.
     pub(crate) fn learn(&mut self, entry: &Arc<Entry>) {
         self.latest.note(entry);
         if let Some(once) = entry.extras().and_then(|extras| extras.once.as_ref()) {
@@ -78,7 +78,7 @@ impl Facts {
         }
     }
 
-    /// Hides again what of an entry was deleted by a deletion whose place has left the history before it, when the hub starts.
+    /// When the hub starts: hides the topics of an entry that a dropped deletion had hidden.
     pub(crate) fn hide_again(&mut self, entry: &Entry) {
         for topic in entry.topics.iter().filter(|topic| self.deletions.hides(topic, entry.sequence)) {
             self.latest.unset(topic, entry);
@@ -86,7 +86,7 @@ impl Facts {
         }
     }
 
-    /// The oldest entry leaves a log over nothing.
+    /// The oldest entry is dropped from a log in memory.
     pub(crate) fn leave(&mut self, entry: &Entry) {
         self.latest.leave_history(entry);
         if entry.deletes() {
@@ -94,8 +94,7 @@ impl Facts {
         }
     }
 
-    /// The end behind which nothing can come that matches: the last one, when all matchers are exact names and all those
-    /// topics have ended.
+    /// The end after which no entry can match: the last one, if all matchers are exact names and all their topics have ended.
     pub(crate) fn finish(&self, matchers: &Matchers) -> Option<End> {
         if self.ends.is_empty() || !matchers.is_exact() {
             return None;
@@ -104,15 +103,15 @@ impl Facts {
         ends.collect::<Option<SmallVec<[End; 1]>>>()?.into_iter().max_by_key(|end| end.sequence)
     }
 
-    /// The time from which on the entry is hidden from those who read these topics: its own, or when each of its topics that
-    /// they read has ended and expired.
+    /// The time from which the entry is hidden from readers of these topics: its own, or the time at which the last of its topics
+    /// that they read has ended and expired.
     pub(crate) fn expires_ms(&self, entry: &Entry, matchers: &Matchers) -> Option<u64> {
         let own = entry.expires_ms();
         let end_ms = |topic| self.ends.end_of(topic).and_then(|end| end.expires_ms);
         if self.ends.is_empty() || !entry.topics.iter().any(|topic| end_ms(topic).is_some()) {
             return own; // no pattern has to be tried
         }
-        // one that has no end, or whose end does not expire, goes on for ever
+        // a topic without an end, or whose end does not expire, lasts for ever
         let ends = entry.topics.iter().filter(|topic| matchers.matches(topic));
         let topics = ends.map(|topic| end_ms(topic).unwrap_or(u64::MAX)).max().filter(|time| *time != u64::MAX);
         [own, topics].into_iter().flatten().min()
@@ -122,7 +121,7 @@ impl Facts {
         self.expires_ms(entry, matchers).is_some_and(|time| time <= now_ms)
     }
 
-    /// Does it come as one of these topics, and not only as one that was deleted since?
+    /// Whether the entry matches by a topic that was not deleted since.
     pub(crate) fn is_match(&self, entry: &Entry, matchers: &Matchers) -> bool {
         let mut topics = entry.topics.iter().filter(|topic| !self.deletions.hides(topic, entry.sequence));
         topics.any(|topic| matchers.matches(topic)) && !entry.deletes()

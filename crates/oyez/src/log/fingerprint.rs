@@ -1,4 +1,4 @@
-//! What tells one publish from another: the events themselves, as one number.
+//! A fingerprint of a publish, to recognise a repeat.
 
 use std::hash::Hasher;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::once::{IdempotencyKey, Once};
 use crate::submission::Submission;
 
-/// What the first entry of `batch` says of it when it is to be published once, under this key.
+/// The key and the fingerprint that the first entry of `batch` stores, if the batch is published once.
 pub(crate) fn once_of(key: IdempotencyKey, batch: &[Submission]) -> Once {
     Once { key, hash: hash(batch), count: u32::try_from(batch.len()).unwrap_or(u32::MAX) }
 }
 
-/// What is published, as 128 bits: the events, not the bytes that described them, so that the same event as JSON with other
-/// white space is the same. It is stored, so neither the function nor the order of the fields may ever change. `SipHash`
-/// because its values are defined once and for all, unlike those of the standard library's hasher, and since nobody is known to
-/// find two texts of one value; who did would replay their own publish.
+/// The published events as 128 bits. It is made of the events and not of the request, so the same JSON with other white space is
+/// the same publish. It is stored: neither the function nor the order of the fields may ever change. `SipHash` because its values
+/// are fixed, unlike those of the standard library's hasher, and no collision is known. Whoever found one would only replay their
+/// own publish.
 fn hash(batch: &[Submission]) -> u128 {
     let mut hash = Fields(SipHasher24::new());
     for publish in batch {
@@ -35,7 +35,7 @@ fn hash(batch: &[Submission]) -> u128 {
     hash.0.finish128().as_u128()
 }
 
-/// Fields one behind the other, none of which can be taken for a part of its neighbour.
+/// Fields in a row, each delimited from the next.
 struct Fields(SipHasher24);
 
 impl Fields {
@@ -67,7 +67,7 @@ mod tests {
     use crate::Topic;
     use crate::extras::Extras;
 
-    /// Values that are stored on disks: a change here makes a retry behind an upgrade a conflict.
+    /// These values are stored on disks. A change here makes a retry after an upgrade a conflict.
     #[test]
     fn the_hash_of_a_publish_never_changes() {
         let topic = |name| Topic::new(name).unwrap();

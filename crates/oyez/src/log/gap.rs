@@ -14,12 +14,12 @@ use crate::log::snapshot::Snapshot;
 use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
 
-/// What is found behind a gap: the first entry that follows, and the cursor before it, or up to which there is none.
+/// The first entry after a gap and the cursor before it. Without an entry, the cursor up to which there is none.
 type First = (Option<Arc<Entry>>, u64);
 
 impl Log {
-    /// The gap that ends before the first entry that matches, or at the head, and the values that come first. Gives way between the
-    /// steps of its search.
+    /// The gap, which ends before the first entry that matches or at the head, and the values that come first. Gives way between
+    /// the steps of its search.
     pub(super) async fn gap(&self, lost: Lost, requested: String, matchers: &Arc<Matchers>) -> (Gap, Option<Snapshot>) {
         let Lost { mut reason, mut missed, mut cursor, mut values } = lost;
         loop {
@@ -31,17 +31,17 @@ impl Log {
             }
             if self.below.keeps() {
                 match self.first_below(cursor, matchers).await {
-                    // it was not looked for to the end
+                    // the search did not reach the end
                     Ok((None, end)) if end + 1 >= self.tail.read().front() => cursor = end,
                     Ok(first) => return (self.gap_before(reason, requested, missed, first), None),
-                    // whoever reads on meets the error as well
+                    // the next read meets the same error
                     Err(_) => return (self.gap_before(reason, requested, missed, (None, cursor)), None),
                 }
             }
-            // of deletions it is not asked here
+            // deletions are not checked here
             match self.read_over_nothing(Behind { cursor, known: u64::MAX }, matchers).await {
                 Ok(Read { entries, cursor: end, more, .. }) => {
-                    // what is hidden by now is missed as well
+                    // entries that are hidden by now are missed as well
                     let expired = self.expired(&entries, matchers);
                     let hidden = expired.iter().take_while(|expired| **expired).count();
                     missed = missed.map(|missed| missed + hidden as u64);
@@ -56,7 +56,7 @@ impl Log {
                     };
                     return (self.gap_before(reason, requested, missed, first), None);
                 }
-                // more has gone, and that is told with it: as a loss, whatever was deleted as well
+                // more was dropped, and joins this gap: as a loss, even if entries were deleted too
                 Err(lost) => {
                     reason = if reason == Reason::Deleted { lost.reason } else { reason };
                     (missed, cursor, values) = (None, lost.cursor, lost.values);
@@ -71,7 +71,7 @@ impl Log {
         Gap { reason, requested, oldest, missed, position: self.position(end) }
     }
 
-    /// The first value of `snapshot` behind `cursor` that matches.
+    /// The first value of `snapshot` after `cursor` that matches.
     pub(super) async fn first_value(
         &self,
         cursor: u64,
@@ -80,7 +80,7 @@ impl Log {
     ) -> Option<Arc<Entry>> {
         let mut cursor = cursor;
         loop {
-            // what is lost meanwhile is found out when they are told
+            // a loss meanwhile is found when the values are delivered
             let read = self.tail.read().facts.latest.read(ONE, cursor, snapshot, matchers);
             match (read.entries.into_iter().next(), read.more) {
                 (None, true) => cursor = read.cursor,
@@ -90,7 +90,7 @@ impl Log {
         }
     }
 
-    /// The first entry behind `cursor` that matches and lies below, or a value that has left there, as far as was looked.
+    /// The first matching entry below the tail, or retained value, after `cursor`, as far as the search went.
     async fn first_below(&self, cursor: u64, matchers: &Arc<Matchers>) -> Result<First, Error> {
         let last = self.tail.read().front() - 1;
         let (first, end) = self.first_kept(cursor, matchers, last).await?;
@@ -114,7 +114,7 @@ impl Log {
             let (max, drops) = (FIRST, self.below.drops());
             let wanted = Wanted { max, cursor, matchers: Arc::clone(matchers), last, drops };
             let Found::Page { mut entries, cursor: end, more } = self.below.read(wanted).await? else { continue };
-            // of each chain there may be one
+            // each chain may have one
             self.retain_matching(&mut entries, matchers, &mut step).await;
             if let Some(first) = entries.into_iter().next() {
                 let before = first.sequence - 1;
@@ -129,7 +129,7 @@ impl Log {
     }
 }
 
-/// What a look for the first entry takes.
+/// The page of a search for one entry.
 const ONE: Retained = Retained { entries: 1, bytes: PAGE_BYTES };
 /// The same below.
 const FIRST: Retained = Retained { entries: 1, bytes: usize::MAX };

@@ -1,4 +1,4 @@
-//! Large frames that somebody still holds, for others who need the same.
+//! Large frames that a reader still holds, for other readers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use crate::limits::{LARGE_BYTES, LARGE_KNOWN};
 use crate::sync::Mutex;
 
-/// What was made of entries, by their numbers, for as long as a reader has it: those that stop reading at one place hold one copy
-/// of it and not one each. Nothing is kept for nobody.
+/// Encoded entries by sequence number, as long as a reader holds them. Readers that stop at the same entry share one copy. Bytes
+/// that no reader holds are not kept.
 #[derive(Debug, Default)]
 pub(crate) struct Large(Mutex<HashMap<u64, Weak<Held>>>);
 
-/// Bytes that are gone when the last [`Bytes`] of them is.
+/// Bytes that are freed with the last [`Bytes`] that refers to them.
 #[derive(Debug)]
 struct Held(Bytes);
 
@@ -27,25 +27,25 @@ impl AsRef<[u8]> for Owner {
 }
 
 impl Large {
-    /// Are so many bytes worth to be looked for?
+    /// Whether so many bytes are worth sharing.
     pub(crate) fn is_one(bytes: usize) -> bool {
         bytes >= LARGE_BYTES
     }
 
-    /// What somebody holds of the entry with this number.
+    /// The bytes that a reader holds of the entry with this number.
     pub(crate) fn find(&self, sequence: u64) -> Option<Bytes> {
         let held = self.0.lock().get(&sequence)?.upgrade()?;
         Some(Bytes::from_owner(Owner(held)))
     }
 
-    /// Lets others find it.
+    /// Lets other readers find the bytes.
     pub(crate) fn share(&self, sequence: u64, bytes: Bytes) -> Bytes {
         let held = Arc::new(Held(bytes));
         let mut known = self.0.lock();
         if known.len() >= LARGE_KNOWN {
             known.retain(|_, held| held.strong_count() > 0);
         }
-        // more are held than that: those that come now are not shared
+        // the table is full: further bytes are not shared
         if known.len() < LARGE_KNOWN {
             known.insert(sequence, Arc::downgrade(&held));
         }

@@ -1,4 +1,4 @@
-//! The newest entry of each key: what a snapshot tells, and what stays of compacted topics when the history moves on.
+//! The newest entry of each key: the contents of a snapshot, and the part of compacted topics that is never dropped by age.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -18,11 +18,11 @@ use crate::log::snapshot::Snapshot;
 use crate::log::step::Step;
 use crate::matcher::Matchers;
 
-/// The *values* of a log: for each topic and key the newest entry that has them. On topics that are *compacted* every
-/// entry takes part, one without a key as the value of the topic itself, and stays until it is replaced, deleted or
-/// pushed out by the bound; on others only entries with a key do, for as long as the log holds them.
+/// The *values* of a log: the newest entry of each topic and key. On a *compacted* topic every entry is a value; one without a key
+/// is the value of the topic. A value stays until it is replaced, deleted or evicted by the bound. On other topics only entries
+/// with a key are values, as long as the log holds them.
 ///
-/// It is fed with the entries in their order and asks nobody, so that it can be rebuilt from a log by reading it once.
+/// It is made from the entries in order and nothing else, so it can be rebuilt by reading a log once.
 pub(crate) struct Latest {
     compact: Matchers,
     topics: HashMap<Topic, Values>,
@@ -31,23 +31,23 @@ pub(crate) struct Latest {
     hasher: RandomState,
     kept: Retained,
     max: Retained,
-    /// Values that the bound has pushed out.
+    /// Values that the bound has evicted.
     evicted: Dropped,
     evictions: u64,
 }
 
 struct Value {
     entry: Arc<Entry>,
-    /// Of how many topics it is the value.
+    /// The number of topics of which it is the value.
     uses: usize,
-    /// Nobody else holds the entry any more, so it is counted here.
+    /// The log's memory no longer holds the entry, so its memory is counted here.
     alone: bool,
 }
 
 struct Values {
     compacted: bool,
     by_key: HashTable<Arc<Entry>>,
-    /// Their sequence numbers, ascending, and some of values that were replaced.
+    /// The sequence numbers of the values, ascending, with some of replaced values.
     order: VecDeque<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Latest {
         }
     }
 
-    /// Is any topic compacted?
+    /// Whether any topic is compacted.
     pub(crate) fn compacts_any(&self) -> bool {
         self.compact.len() > 0
     }
@@ -74,7 +74,7 @@ impl Latest {
         self.compacts_any() && self.compact.matches(topic)
     }
 
-    /// Values and what they cost.
+    /// The number of values and their memory.
     pub(crate) fn kept(&self) -> Retained {
         self.kept
     }
@@ -83,10 +83,10 @@ impl Latest {
         self.evictions
     }
 
-    /// The newest entry of the log: it replaces those that have its topics and key.
+    /// Notes the newest entry of the log. It replaces the values of its topics and key.
     pub(crate) fn note(&mut self, entry: &Arc<Entry>) {
         if entry.extras().is_some_and(|extras| extras.end || extras.deletes.is_some()) {
-            return; // the hub's own word about the topic
+            return; // an end or a deletion, which is no value
         }
         for topic in &entry.topics {
             let compacted = self.compacts(topic);
@@ -102,17 +102,17 @@ impl Latest {
         self.by_sequence.range(..=sequence).map(|(_, value)| Arc::clone(&value.entry)).collect()
     }
 
-    /// Is it a value of a compacted topic?
+    /// Whether it is a value of a compacted topic.
     pub(crate) fn is_compacted(&self, entry: &Entry) -> bool {
         entry.topics.iter().any(|topic| self.compacts(topic) && self.is_value_of(topic, entry))
     }
 
-    /// Is it the newest of its key in this topic?
+    /// Whether it is the newest of its key in this topic.
     pub(crate) fn is_value_of(&self, topic: &Topic, entry: &Entry) -> bool {
         self.topics.get(topic).is_some_and(|values| values.has(entry, &self.hasher))
     }
 
-    /// The log's memory does not hold the entry any more, though it can still be read: what it takes is counted here.
+    /// The log's memory no longer holds the entry, but it can still be read from disk. From now on its memory is counted here.
     pub(crate) fn leave_memory(&mut self, entry: &Entry) {
         let Some(value) = self.by_sequence.get_mut(&entry.sequence).filter(|value| !value.alone) else { return };
         value.alone = true;
@@ -120,8 +120,8 @@ impl Latest {
         self.keep_bound();
     }
 
-    /// The entry cannot be read from the log any more. Topics that are compacted keep it as their value; true if it was that of one that
-    /// is not.
+    /// The entry was dropped from the log. Compacted topics keep it as their value. True if it was a value of a topic that is not
+    /// compacted.
     pub(crate) fn leave_history(&mut self, entry: &Entry) -> bool {
         self.leave_memory(entry);
         let mut was_value = false;
@@ -133,7 +133,7 @@ impl Latest {
         was_value
     }
 
-    /// Drops all values of a topic: it was deleted. Tells which of them are from before `front`.
+    /// Drops all values of a deleted topic. Returns those from before `front`.
     pub(crate) fn forget_topic(&mut self, topic: &Topic, front: u64) -> DroppedRun {
         let mut forgotten = DroppedRun::default();
         let Some(values) = self.topics.remove(topic) else { return forgotten };
@@ -149,8 +149,8 @@ impl Latest {
         forgotten
     }
 
-    /// What a stream behind `after` may have missed because values of compacted topics were pushed out, or with `all`
-    /// those of any topic.
+    /// Adds to `loss` the evicted values that a stream after `after` may have missed: of compacted topics, or with `all` of any
+    /// topic.
     pub(crate) fn lost(&self, after: After, matchers: &Matchers, all: bool, loss: &mut Loss) {
         if self.evictions == 0 || !(all || self.compacts_any()) {
             return;
@@ -163,20 +163,20 @@ impl Latest {
             }
             return;
         }
-        loss.add_topics(self.evicted.lost_behind(after).filter(counts), usize::MAX);
+        loss.add_topics(self.evicted.lost_after(after).filter(counts), usize::MAX);
         if self.evicted.missed_of_forgotten(after) != Missed::Nothing {
             loss.add(Missed::Unknown);
         }
     }
 
-    /// The newest value of a topic; 0 when there is none.
+    /// The newest value of a topic; 0 without one.
     pub(crate) fn newest_of(&self, topic: &Topic) -> u64 {
         let values = self.topics.get(topic).map(|values| values.by_key.iter().map(|entry| entry.sequence));
         values.and_then(Iterator::max).unwrap_or_default()
     }
 
-    /// Reads the values of `snapshot` behind `cursor` that match into `page`, in the order of the log. Gives back the
-    /// new cursor when the page was full, or a step's share looked at, before the last one.
+    /// Reads the matching values of `snapshot` after `cursor` into `page`, in log order. Returns the new cursor if the page is
+    /// full, or the step is over, before the last value.
     pub(crate) fn read_into(
         &self,
         page: &mut PageBuilder,
@@ -217,9 +217,9 @@ impl Latest {
         page.finish(stopped.unwrap_or(snapshot.upto), stopped.is_some())
     }
 
-    /// The cursor behind which the values of this time, or later ones, lie; at most `upto`.
+    /// The cursor after which the values of this time or later lie; at most `upto`.
     pub(crate) fn before_time(&self, ms: u64, upto: u64) -> u64 {
-        // times never go back along the log, so the first value that is not older is found by halving
+        // times never go back along the log, so a binary search finds the first value that is not older
         let (mut low, mut high) = (1, upto + 1);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -231,7 +231,7 @@ impl Latest {
         self.by_sequence.range(low..).next().map_or(upto, |(sequence, _)| (sequence - 1).min(upto))
     }
 
-    /// The newest value that is older than this time; 0 when there is none.
+    /// The newest value that is older than this time; 0 without one.
     pub(crate) fn last_before(&self, ms: u64) -> u64 {
         let end = self.before_time(ms, u64::MAX - 1);
         self.by_sequence.range(..=end).next_back().map_or(0, |(sequence, _)| *sequence)
@@ -270,7 +270,7 @@ impl Latest {
         self.tidy(topic);
     }
 
-    /// Forgets most of the values that were replaced from the order of a topic, now and then.
+    /// Removes replaced values from the order of a topic, when there are many.
     fn tidy(&mut self, topic: &Topic) {
         let Self { topics, by_sequence, hasher, .. } = self;
         let Some(Values { by_key, order, .. }) = topics.get_mut(topic) else { return };
@@ -280,7 +280,7 @@ impl Latest {
         order.retain(|sequence| by_sequence.get(sequence).is_some_and(|value| has(by_key, &value.entry, hasher)));
     }
 
-    /// The entry is not the value of this topic any more; true if it was.
+    /// Removes the entry as a value of this topic; true if it was one.
     pub(crate) fn unset(&mut self, topic: &Topic, entry: &Entry) -> bool {
         let Some(values) = self.topics.get_mut(topic) else { return false };
         let hash = self.hasher.hash_one(key_of(entry));
@@ -296,7 +296,7 @@ impl Latest {
         true
     }
 
-    /// One topic less has this entry as its value.
+    /// One topic fewer has this entry as its value.
     fn release(&mut self, sequence: u64) {
         let Some(value) = self.by_sequence.get_mut(&sequence) else { return };
         value.uses -= 1;
@@ -308,7 +308,7 @@ impl Latest {
         }
     }
 
-    /// Pushes the oldest values out while there are too many.
+    /// Evicts the oldest values while there are too many.
     fn keep_bound(&mut self) {
         while self.kept.entries > self.max.entries || self.kept.bytes > self.max.bytes {
             let Some((_, oldest)) = self.by_sequence.first_key_value() else { return };
@@ -340,7 +340,7 @@ fn key_of(entry: &Entry) -> &str {
     entry.key().unwrap_or_default()
 }
 
-/// A slot in a table that may be only half full, a place in the order, one in the map of all, and what they keep beside.
+/// A slot in a table that may be half full, a slot in the order and one in the map, with their overhead.
 const VALUE_BYTES: usize = 128;
 
 /// A name, its slot, its table and its order.
@@ -348,7 +348,7 @@ fn topic_cost(topic: &Topic) -> usize {
     topic.len() + 320
 }
 
-/// An order shorter than this is left as it is.
+/// An order shorter than this is not tidied.
 const TIDY_FROM: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What entries look like in another format than their frame, as it was made a moment ago.
+//! Recent entries in formats other than their frame.
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -12,8 +12,8 @@ use crate::log::large::Large;
 use crate::position::Epoch;
 use crate::sync::Mutex;
 
-/// One for each such format, so that readers at the tail share a line as they share a frame, without a second copy of the whole history: the
-/// place of a line is its sequence number modulo the number of places. Large ones are shared for as long as somebody has them.
+/// One for each format. Readers at the tail share a line as they share a frame, without a second copy of the whole history. The
+/// slot of a line is its sequence number modulo the number of slots. Large lines are shared as long as a reader holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     newest: Mutex<Vec<(u64, Frame)>>,
@@ -21,7 +21,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// What was made of `entry`, or what `make` makes of it now.
+    /// The stored frame of `entry`, or a new one made with `make`.
     pub(crate) fn get(&self, entry: &Entry, make: impl FnOnce(&Entry) -> Frame) -> Frame {
         let place = (entry.sequence % LINES_KEPT as u64) as usize;
         if let Some((sequence, line)) = self.newest.lock().get(place) {
@@ -29,7 +29,7 @@ impl Lines {
                 return line.clone();
             }
         }
-        // JSON makes six bytes of one at worst
+        // in JSON a byte takes six bytes at worst
         let may_be_large = Large::is_one(6 * entry.frame().chunk().len());
         if let Some(chunk) = may_be_large.then(|| self.large.find(entry.sequence)).flatten() {
             return Frame::of_whole_chunk(chunk);
@@ -67,7 +67,7 @@ impl Entry {
         Frame::around(&line.to_bytes())
     }
 
-    /// The entry as a frame whose data tells these of its topics and the time as well.
+    /// The entry as a frame whose data has these topics and the time as well.
     pub(crate) fn envelope(&self, epoch: Epoch, topics: &[Topic]) -> Frame {
         #[derive(Serialize)]
         struct Envelope<'a> {

@@ -21,24 +21,24 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
 use crate::{Error, Topic};
 
-/// The log of one hub. Appending takes the write lock for as long as the places are given out; reading takes the read
-/// lock for a page of references or one step of a search, however much there is to read.
+/// The log of one hub. Appending takes the write lock only while sequence numbers are given out. Reading takes the read lock only
+/// for a page of references or one step of a search.
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
     pub(super) tail: RwLock<Tail>,
-    /// What the tail stands on.
+    /// The storage below the tail.
     pub(super) below: Arc<dyn Below>,
     pub(super) searches: Searches,
-    /// Something in the log has a time after which it is hidden.
+    /// Whether any entry expires.
     expiring: Arc<AtomicBool>,
-    /// It has had a private entry.
+    /// Whether there ever was a private entry.
     private: Arc<AtomicBool>,
     pub(crate) clock: Arc<LogClock>,
     lines: Lines,
     envelopes: Lines,
-    /// The keep-alive of the place that was asked for last: readers at the tail all stand at one.
+    /// The last keep-alive block that was made. Readers at the tail share one position.
     place_frame: Mutex<(u64, Bytes)>,
-    /// Where a topic was deleted last.
+    /// The position of the newest deletion.
     newest_deletion: Arc<AtomicU64>,
 }
 
@@ -48,7 +48,7 @@ impl Log {
         Self::over(Arc::new(Nothing), epoch, Tail::new(retention, bounds, compact, false, Arc::default()))
     }
 
-    /// The log of which this is the tail.
+    /// A log with this tail over `below`.
     pub(crate) fn over(below: Arc<dyn Below>, epoch: Epoch, tail: Tail) -> Self {
         Self {
             epoch,
@@ -65,41 +65,41 @@ impl Log {
         }
     }
 
-    /// Whether the batch is to be appended.
+    /// Whether the batch may be appended.
     pub(crate) fn admit(&self, batch: &Batch, now_ms: u64) -> Result<Admission, Error> {
         self.tail.read().facts.admit(batch, now_ms)
     }
 
-    /// Shows entries that lie below.
+    /// Makes entries visible that are already stored below.
     pub(crate) fn show(&self, entries: Vec<Arc<Entry>>) {
         let mut tail = self.tail.write();
         entries.into_iter().for_each(|entry| tail.take(entry));
     }
 
-    /// Lets go of what is beyond the retention.
+    /// Drops what exceeds the retention.
     pub(crate) fn trim(&self, now_ms: u64) {
         self.tail.write().trim(now_ms);
     }
 
-    /// Entries leave what lies below; see [`Tail::drop_below`].
+    /// Entries are dropped from below; see [`Tail::drop_below`].
     pub(crate) fn drop_below(&self, departure: &Departure) -> Remains {
         self.tail.write().drop_below(departure)
     }
 
-    /// Nothing is written any more: what was held is given free.
+    /// Nothing more will be written: releases what is held.
     pub(crate) fn release(&self) {
         self.below.release();
     }
 
-    /// Goes on behind this number: those before name nothing.
+    /// Continues after this number; the skipped ones name no entry.
     pub(crate) fn skip(&self, sequence: u64) {
         self.tail.write().skip(sequence);
     }
 
-    /// Appends all of `batch`, in order and without anything in between, unless it was before.
+    /// Appends all of `batch`, in order and with no other entry in between, unless it was appended before.
     ///
     /// # Errors
-    /// Why it may not be appended; then nothing is.
+    /// Why it may not be appended. Then nothing is appended.
     pub(crate) fn append(&self, batch: Batch, now_ms: u64) -> Result<Published, Error> {
         let mut entries: SmallVec<[_; 1]> = SmallVec::with_capacity(batch.0.len());
         let mut tail = self.tail.write();
@@ -112,7 +112,7 @@ impl Log {
         Ok(Published { ids: entries.iter().map(|entry| entry.event_id(self.epoch)).collect(), replayed: false })
     }
 
-    /// The cursor before the oldest entry of the history.
+    /// The cursor before the oldest retained entry.
     pub(super) fn earliest(&self) -> u64 {
         let tail = self.tail.read();
         if self.below.keeps() {
@@ -121,8 +121,8 @@ impl Log {
         tail.before_history()
     }
 
-    /// The newest entry of a topic that is not hidden, as far as what lies below knows. A deletion hides all up to it; in a log over
-    /// nothing it finds by itself what there is.
+    /// The newest entry of a topic that is not hidden, as stored below. A deletion hides everything up to it. A log in memory finds
+    /// its entries itself.
     ///
     /// # Errors
     /// [`Internal`](crate::ErrorKind::Internal) when that cannot be read.
@@ -139,12 +139,11 @@ impl Log {
         let newest = self.below.newest(1, &Arc::new(matchers)).await?.first().copied().unwrap_or_default();
         let facts = &self.tail.read().facts;
         let newest = if facts.deletions.hides(topic, newest) { 0 } else { newest };
-        // a value may have left what lies below
+        // a value may have been dropped below
         Ok(newest.max(facts.latest.newest_of(topic)))
     }
 
-    /// The newest entry that is hidden by the deletion which has this id; 0 when there is none. Forgets deletions of what is
-    /// not in the history any more.
+    /// The newest entry that the deletion with this id hides; 0 without one. Forgets deletions whose hidden entries were dropped.
     pub(crate) fn newest_hidden(&self, deletion: &str) -> u64 {
         let earliest = self.earliest();
         let at = Position::parse(deletion).map_or(0, |position| position.sequence);
@@ -153,32 +152,32 @@ impl Log {
         tail.facts.deletions.newest_hidden_at(at)
     }
 
-    /// Where a topic was deleted last; 0 when none was.
+    /// The position of the newest deletion; 0 without one.
     pub(crate) fn newest_deletion(&self) -> u64 {
         self.newest_deletion.load(Ordering::Acquire)
     }
 
-    /// Appends to `out` what follows `cursor`, whatever its topics; at most `max` entries. Everything up to the number
-    /// that is given back is not in the tail any more.
+    /// Appends to `out` at most `max` entries after `cursor`, of any topic. Entries up to the returned number are no longer in the
+    /// tail.
     pub(crate) fn follow(&self, cursor: u64, max: usize, out: &mut Vec<Arc<Entry>>) -> u64 {
         let tail = self.tail.read();
-        out.extend(tail.behind(cursor).take(max).cloned());
+        out.extend(tail.after(cursor).take(max).cloned());
         tail.front() - 1
     }
 
-    /// The sequence number behind which nothing can come that matches, if there is one: all topics have ended.
+    /// The sequence number after which no entry can match, if all topics have ended.
     pub(crate) fn finish(&self, matchers: &Matchers) -> Option<u64> {
         self.tail.read().facts.finish(matchers).map(|end| end.sequence)
     }
 
-    /// Which of these entries are hidden by now from those who read these topics; none at all when it is empty.
+    /// Which of these entries are expired for readers of these topics. Empty if none is.
     pub(crate) fn expired(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> Vec<bool> {
         let Some(now_ms) = self.expiry_ms() else { return Vec::new() };
         let facts = &self.tail.read().facts;
         entries.iter().map(|entry| facts.has_expired(entry, matchers, now_ms)).collect()
     }
 
-    /// When the first of these entries is hidden from those who read these topics; never is the largest number.
+    /// The earliest time at which one of these entries expires for readers of these topics; the largest number for never.
     #[cfg(feature = "serve")]
     pub(crate) fn first_expiry_ms(&self, entries: &[Arc<Entry>], matchers: &Matchers) -> u64 {
         if !self.expiring.load(Ordering::Acquire) {
@@ -188,13 +187,13 @@ impl Log {
         entries.iter().filter_map(|entry| facts.expires_ms(entry, matchers)).min().unwrap_or(u64::MAX)
     }
 
-    /// The time by which things expire, if anything can.
+    /// The time that expiry is checked against, if anything can expire.
     pub(super) fn expiry_ms(&self) -> Option<u64> {
         self.expiring.load(Ordering::Acquire).then(|| self.clock.ms())
     }
 
-    /// Is the entry the newest of its key in one of its topics that match, or has it no key and is the newest of such a
-    /// topic? Those are what `latest` keeps.
+    /// Whether the entry is the newest of its key, or without a key the newest at all, in one of its topics that match. These are
+    /// the entries that `latest` sends.
     pub(crate) fn is_newest(&self, entry: &Entry, matchers: &Matchers) -> bool {
         let tail = self.tail.read();
         let newest = |topic: &Topic| tail.topics.positions(topic).and_then(|positions| positions.back().copied());
@@ -214,8 +213,8 @@ impl Log {
         Position { epoch: self.epoch, sequence }
     }
 
-    /// The entry as a frame whose data tells topics and time as well. Near the tail it is made once for all who may know all of
-    /// its topics.
+    /// The entry as a frame whose data has topics and time as well. Near the tail it is made once for all readers that may know all
+    /// of its topics.
     pub(crate) fn envelope(&self, entry: &Entry, readable: &Readable) -> Frame {
         match entry.topics_for(readable) {
             Some(part) => entry.envelope(self.epoch, &part),
@@ -223,7 +222,7 @@ impl Log {
         }
     }
 
-    /// The entry as a line of `application/x-ndjson`, made once as well.
+    /// The entry as a line of `application/x-ndjson`, also made once.
     pub(crate) fn line(&self, entry: &Entry, readable: &Readable) -> Frame {
         match entry.topics_for(readable) {
             Some(part) => entry.line(self.epoch, &part),
@@ -231,13 +230,12 @@ impl Log {
         }
     }
 
-    /// May there be private entries, or have been, that such a reader may not have? Then what is counted over entries is not
-    /// for it.
+    /// Whether there are or were private entries that such a reader may not have. Then it may not be told a count of entries.
     pub(crate) fn hides_from(&self, readable: &Readable) -> bool {
         self.private.load(Ordering::Acquire) && !readable.is_all()
     }
 
-    /// The block that tells a reader its place, shared by all who stand there.
+    /// The block with the id of a position, shared by all readers at that position.
     pub(crate) fn place_frame(&self, sequence: u64) -> Bytes {
         let mut shared = self.place_frame.lock();
         if shared.0 != sequence || shared.1.is_empty() {
@@ -264,18 +262,18 @@ impl Log {
         Summary { kept, topics, oldest, head, latest, torn: 0 }
     }
 
-    /// Searches for something: what is not found in one step is looked for on a thread for searches.
+    /// Starts a search. If its first step does not finish it, a search thread does the rest.
     pub(crate) fn search<T: Send + 'static>(&self, search: impl Future<Output = T> + Send + 'static) -> Search<T> {
         self.searches.begin(search)
     }
 
-    /// Goes on with what is searched for. From the first time on nobody else does, so it is called once before anything is.
+    /// Runs all searches. After the first call no thread runs them, so call it once before any search.
     #[cfg(test)]
     pub(crate) fn run_searches(&self) {
         self.searches.run_by_hand();
     }
 
-    /// What a snapshot is taken of now.
+    /// A snapshot of the current values.
     pub(super) fn snapshot(&self) -> Snapshot {
         self.tail.read().snapshot()
     }
@@ -288,6 +286,6 @@ pub(crate) struct Summary {
     pub(crate) oldest: Option<u64>,
     pub(crate) head: u64,
     pub(crate) latest: Retained,
-    /// Writes that had been cut off when it was opened.
+    /// Torn writes found when it was opened.
     pub(crate) torn: u64,
 }

@@ -1,16 +1,16 @@
-//! What a reader has missed, as far as that can be said at once.
+//! What a reader has missed, before patterns are tried.
 
 use crate::Topic;
 use crate::log::gone::Missed;
 use crate::log::step::Step;
 use crate::matcher::Matchers;
 
-/// It is found while the log is locked, and settled when it is not: to try patterns on many topics takes its time.
+/// It is found while the log is locked and settled without the lock, because patterns on many topics take time.
 #[derive(Debug)]
 pub(crate) struct Loss {
-    /// This is missed whatever the topics are.
+    /// Missed in any case.
     missed: Missed,
-    /// Something was lost of each of these; it is missed if one of them matches.
+    /// Entries of each of these topics were lost. They are missed if a matcher selects the topic.
     topics: Vec<Topic>,
 }
 
@@ -19,7 +19,7 @@ impl Loss {
         Self { missed, topics: Vec::new() }
     }
 
-    /// Something else is missed. Nobody knows whether it is the same.
+    /// Adds another loss. The two may overlap, so the number becomes unknown.
     pub(crate) fn add(&mut self, missed: Missed) {
         self.missed = match (self.missed, missed) {
             (Missed::Nothing, missed) | (missed, Missed::Nothing) => missed,
@@ -27,7 +27,7 @@ impl Loss {
         };
     }
 
-    /// Something was lost of each of `topics`. With more of them than may be tried, one of the others could match.
+    /// Adds topics that lost entries. If there are more than `most`, the result is unknown, because one of the others could match.
     pub(crate) fn add_topics<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, most: usize) {
         let mut topics = topics.cloned();
         self.topics.extend(topics.by_ref().take(most));
@@ -36,13 +36,13 @@ impl Loss {
         }
     }
 
-    /// This and what else is missed.
+    /// Adds the loss of `other`.
     pub(crate) fn and(&mut self, other: Self) {
         self.add(other.missed);
         self.topics.extend(other.topics);
     }
 
-    /// Is one of the topics selected?
+    /// Tries the matchers on the topics.
     pub(crate) async fn settle(self, matchers: &Matchers) -> Missed {
         let Self { missed, topics } = self;
         if missed == Missed::Unknown {

@@ -1,9 +1,9 @@
 //! The ordered log of events: the only way from a publisher to a subscriber. It knows no subscriber and no HTTP.
 //!
-//! A log is a tail over something. [`tail`] holds the newest entries, [`facts`] what they mean for those behind them; [`below`] is
-//! the seam to what the tail stands on (nothing in memory, or `disk`), [`appender`] the one to who makes entries durable before they
-//! are seen. `log` puts them together; `begin`, `read` and `gap` ask them, in steps that give way (`step`), on threads of their own
-//! where that takes long (`search`).
+//! A log is a tail over older entries. [`tail`] holds the newest entries, [`facts`] what they mean for later ones. [`below`] is the
+//! interface to the older entries (none in memory, or `disk`). [`appender`] is the interface that makes entries durable before they
+//! are visible. `log` puts them together. `begin`, `read` and `gap` search them in steps (`step`) that give way. Long searches run
+//! on threads of their own (`search`).
 
 mod appender;
 mod batch;

@@ -1,4 +1,4 @@
-//! Which idempotency keys were used lately, for what, and where that stands.
+//! Idempotency keys that were used lately, and the publishes they stand for.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use crate::clock::LogClock;
 use crate::limits::{ONCE_BYTES, ONCE_KEYS, ONCE_WINDOW};
 use crate::once::{IdempotencyKey, Once};
 
-/// The keys of the last ten minutes; with too many of them the oldest go first.
+/// The keys of the last ten minutes. If there are too many, the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct OnceTable {
     used: HashMap<IdempotencyKey, Used>,
-    /// In the order of the log. A key that was used again behind its window is here twice, the first time in vain.
+    /// In log order. A key that was used again after its window is here twice; the first one has no effect.
     by_age: VecDeque<(IdempotencyKey, u64)>,
     bytes: usize,
     max: OnceBounds,
     clock: Arc<LogClock>,
 }
 
-/// How much the table may hold.
+/// The bounds of the table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OnceBounds {
     pub(crate) keys: usize,
@@ -45,15 +45,15 @@ impl OnceTable {
         Self { used: HashMap::new(), by_age: VecDeque::new(), bytes: 0, max, clock }
     }
 
-    /// By which a window is over.
+    /// The clock by which a window ends.
     pub(crate) fn clock(&self) -> &Arc<LogClock> {
         &self.clock
     }
 
-    /// The sequence number of the first entry that was published under this key in the window, if one was.
+    /// The sequence number of the first entry of the publish with this key, if there was one within the window.
     ///
     /// # Errors
-    /// [`Mismatch`](crate::ErrorKind::Mismatch) when something else was.
+    /// [`Mismatch`](crate::ErrorKind::Mismatch) if that publish was a different one.
     pub(crate) fn find(&self, once: &Once, now_ms: u64) -> Result<Option<u64>, Error> {
         let Some(used) = self.used.get(&once.key).filter(|used| !self.is_over(used.time_ms, now_ms)) else {
             return Ok(None);
@@ -62,12 +62,12 @@ impl OnceTable {
             return Ok(Some(used.first));
         }
         Err(Error::mismatch(format!(
-            "idempotency key {:?} stands for another publish; send that again unchanged, or take a new key",
+            "idempotency key {:?} was used for another publish; use a new key, or repeat that publish unchanged",
             once.key.own()
         )))
     }
 
-    /// Notes that `once` was published: its first entry has this number and this time.
+    /// Notes a publish with its key, the number of its first entry and its time.
     pub(crate) fn note(&mut self, once: &Once, first: u64, time_ms: u64) {
         self.forget(time_ms);
         let used = Used { hash: once.hash, first, count: once.count, time_ms };
@@ -79,7 +79,7 @@ impl OnceTable {
         }
     }
 
-    /// Lets go of the keys whose window is over.
+    /// Forgets the keys whose window is over.
     pub(crate) fn forget(&mut self, now_ms: u64) {
         while let Some((key, first)) = self.by_age.front() {
             let used = self.used.get(key).filter(|used| used.first == *first);
@@ -97,7 +97,7 @@ impl OnceTable {
             self.used.remove(&key);
         }
         if self.by_age.is_empty() {
-            // what a busy time took is given back
+            // frees the memory of a busy time
             *self = Self::new(self.max, Arc::clone(&self.clock));
         }
     }
@@ -107,7 +107,7 @@ impl OnceTable {
     }
 }
 
-/// A key with its counts, and its places in map and queue, both of which may be half empty.
+/// A key with its reference counts, and its slots in map and queue, both of which may be half empty.
 fn cost(key: &IdempotencyKey) -> usize {
     key.len() + 24 + 2 * (size_of::<(IdempotencyKey, Used)>() + 1 + size_of::<(IdempotencyKey, u64)>())
 }

@@ -1,4 +1,4 @@
-//! What a read of the log finds.
+//! The results of a read of the log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,53 +19,53 @@ use crate::log::snapshot::Snapshot;
 pub(crate) enum Page {
     Read {
         entries: Vec<Arc<Entry>>,
-        /// Nothing that matches lies between the last entry read and this one's successor.
+        /// No entry that matches lies between the last entry read and this cursor, inclusive.
         cursor: u64,
         /// There is more to read at once.
         more: bool,
-        /// Behind the entries others were, that are hidden now; the cursor is this gap's.
+        /// After the entries come hidden ones, with this gap; the cursor is the gap's.
         gap: Option<Gap>,
     },
-    /// Entries that match were dropped before they were read. Reading can go on at the cursor of the gap, with these values
-    /// first; what is gone now, after so many drops, is told with it.
+    /// Entries that match were dropped before they were read. Reading continues at the cursor of the gap, after these values. The
+    /// gap covers everything dropped so far, up to `drops`.
     Lost { gap: Gap, values: Option<Snapshot>, drops: u64 },
-    /// It takes longer: it lies below the tail, or has to be searched for.
+    /// Takes longer: the entries are below the tail, or need a search.
     Later(Search<Later>),
-    /// It cannot be read.
+    /// The entries cannot be read.
     Failed(Error),
 }
 
 impl Page {
-    /// Does it hold a large event?
+    /// Whether it holds a large event.
     pub(crate) fn is_large(&self) -> bool {
         let Self::Read { entries, .. } = self else { return false };
         entries.iter().any(|entry| Large::is_one(entry.frame().chunk().len()))
     }
 }
 
-/// What came of a read that took longer.
+/// The result of a read that took longer.
 pub(crate) enum Later {
-    /// What was read below the tail. What of it is hidden since is left out when it is taken.
+    /// Entries read below the tail. Those hidden since are left out when the result is taken.
     Found(Result<Found, Error>),
-    /// A page, as it was then.
+    /// A page, as of that moment.
     Page(Page, Moment),
 }
 
-/// What a page that is on its way must not miss.
+/// Counters that show whether a page is outdated when it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// Where a topic had been deleted last.
+    /// The position of the newest deletion.
     pub(crate) deletion: u64,
-    /// How often something had been dropped below.
+    /// How often entries had been dropped below.
     pub(crate) drops: u64,
 }
 
-/// Entries that were read, and how far.
+/// Entries that were read, and the cursor after them.
 pub(crate) struct Read {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) cursor: u64,
     pub(crate) more: bool,
-    /// What came next is hidden: the reader is to be told, and goes on behind it.
+    /// The next entries are hidden. The reader gets a gap and continues after them.
     pub(crate) hidden: Option<Hidden>,
 }
 
@@ -74,21 +74,21 @@ pub(crate) struct Read {
 pub(crate) struct Lost {
     pub(crate) reason: Reason,
     pub(crate) missed: Option<u64>,
-    /// Behind it lies all that is left of the log.
+    /// All retained entries of the log lie after this cursor.
     pub(crate) cursor: u64,
-    /// What is left of compacted topics before that lies behind this cursor.
+    /// Retained values of compacted topics before that, after this cursor.
     pub(crate) values: Option<(u64, Snapshot)>,
 }
 
-/// Behind what a reader reads.
+/// The place of a reader. It reads what comes after.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Behind {
     pub(crate) cursor: u64,
-    /// Of deletions up to here it has been told, or need not be.
+    /// Deletions up to here are known to the reader, or do not concern it.
     pub(crate) known: u64,
 }
 
-/// A page that fills up.
+/// Collects a page.
 pub(crate) struct PageBuilder {
     max: Retained,
     entries: Vec<Arc<Entry>>,
@@ -120,7 +120,7 @@ impl PageBuilder {
     }
 }
 
-/// The positions of several topics as one ascending run without doubles.
+/// Merges the positions of several topics into one ascending sequence without doubles.
 pub(crate) struct Merge<'a> {
     lists: SmallVec<[(&'a VecDeque<u64>, usize); 4]>,
 }
@@ -141,14 +141,14 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// The same backwards.
+/// The same, descending.
 pub(crate) struct MergeBack<'a> {
-    /// Each with the number of those that have not come yet.
+    /// Each list with the number of positions that are left.
     lists: SmallVec<[(&'a VecDeque<u64>, usize); 4]>,
 }
 
 impl<'a> MergeBack<'a> {
-    /// From `end` on.
+    /// Starts at `end`.
     pub(crate) fn new(lists: impl Iterator<Item = &'a VecDeque<u64>>, end: u64) -> Self {
         Self { lists: lists.map(|list| (list, list.partition_point(|sequence| *sequence <= end))).collect() }
     }

@@ -1,4 +1,4 @@
-//! Reading the log: a page at a time, behind a cursor.
+//! Reading the log: a page at a time, after a cursor.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ use crate::matcher::Matchers;
 use crate::sync::RwLockReadGuard;
 
 impl Log {
-    /// Reads the next entries behind a place that match. At most a page of them, after one step at most; what takes longer comes
-    /// later. `drops` is what the stream knows to be gone.
-    pub(crate) fn read(self: &Arc<Self>, behind: Behind, matchers: &Arc<Matchers>, drops: u64) -> Page {
-        let mut behind = behind;
-        // with many patterns a step comes to a few entries: whoever is far behind takes none of it here
-        let is_costly = Step::is_short(matchers) && behind.cursor.saturating_add(PAGE_ENTRIES as u64) < self.head();
-        let read = if is_costly { None } else { self.read_tail(PAGE, behind, matchers) };
+    /// Reads the next matching entries after a place: at most a page. It does one step at most; a longer read comes later. `drops`
+    /// is the number of drops of which the stream already knows.
+    pub(crate) fn read(self: &Arc<Self>, from: Behind, matchers: &Arc<Matchers>, drops: u64) -> Page {
+        let mut from = from;
+        // with many patterns a step covers only a few entries: a reader with a large lag takes no step here
+        let is_costly = Step::is_short(matchers) && from.cursor.saturating_add(PAGE_ENTRIES as u64) < self.head();
+        let read = if is_costly { None } else { self.read_tail(PAGE, from, matchers) };
         if let Some(read) = read {
             let Read { entries, cursor, more, .. } = read;
             if !(entries.is_empty() && more) {
                 return Page::Read { entries, cursor, more, gap: None };
             }
-            behind.cursor = cursor; // most is skipped: that may go on for long
+            from.cursor = cursor; // most entries are skipped, so this may take long
         }
-        if let Some(search) = self.read_ahead(behind.cursor, matchers, drops) {
+        if let Some(search) = self.read_ahead(from.cursor, matchers, drops) {
             return Page::Later(search);
         }
         let (log, matchers) = (Arc::clone(self), Arc::clone(matchers));
@@ -41,16 +41,16 @@ impl Log {
             if is_costly {
                 give_way().await;
             }
-            log.read_on(behind, &matchers).await
+            log.read_on(from, &matchers).await
         })
     }
 
-    /// [`Log::read`] of the tail alone, and with a page of another size; `None` where that does not say what comes next.
-    pub(crate) fn read_tail(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Option<Read> {
-        self.tail.read().read(page, behind, matchers)
+    /// [`Log::read`] of the tail alone, with a page of another size. `None` if the tail alone cannot tell what comes next.
+    pub(crate) fn read_tail(&self, page: Retained, from: Behind, matchers: &Matchers) -> Option<Read> {
+        self.tail.read().read(page, from, matchers)
     }
 
-    /// Begins to read what lies below the tail behind `cursor`, if anything is kept there.
+    /// Begins to read the entries below the tail after `cursor`, if there is storage.
     pub(crate) fn read_ahead(&self, cursor: u64, matchers: &Arc<Matchers>, drops: u64) -> Option<Search<Later>> {
         let last = self.tail.read().front() - 1;
         if !self.below.keeps() || cursor >= last {
@@ -60,20 +60,20 @@ impl Log {
         Some(self.searches.begin(async move { Later::Found(found.await) }))
     }
 
-    /// What came of a read that took longer, for a stream that stands there. `None` when it has to look again: what was found may be
-    /// hidden since, or gone.
-    pub(crate) fn take(self: &Arc<Self>, later: Later, behind: Behind, matchers: &Arc<Matchers>) -> Option<Page> {
+    /// The result of a read that took longer, for a stream at that place. `None` if the stream must read again, because entries of
+    /// the result may have been hidden or dropped since.
+    pub(crate) fn take(self: &Arc<Self>, later: Later, from: Behind, matchers: &Arc<Matchers>) -> Option<Page> {
         Some(match later {
             Later::Page(page, moment) => return (moment == self.moment()).then_some(page),
             Later::Found(Ok(found)) => {
                 let (log, matchers) = (Arc::clone(self), Arc::clone(matchers));
-                self.later(async move { log.take_found(found, behind, &matchers).await })
+                self.later(async move { log.take_found(found, from, &matchers).await })
             }
             Later::Found(Err(error)) => Page::Failed(error),
         })
     }
 
-    /// Reads the next values of `snapshot` behind a place that match: as [`Log::read`] reads the log.
+    /// Reads the next matching values of `snapshot` after `cursor`, as [`Log::read`] reads the log.
     pub(crate) fn read_values(self: &Arc<Self>, cursor: u64, snapshot: &Snapshot, matchers: &Arc<Matchers>) -> Page {
         if let Some(read) = self.tail.read().read_values(PAGE, cursor, snapshot, matchers) {
             let Read { entries, cursor, more, .. } = read;
@@ -83,7 +83,7 @@ impl Log {
         self.later(async move { log.read_values_on(cursor, snapshot, &matchers).await })
     }
 
-    /// A page that takes more than one look; most are there at once.
+    /// A page that may take more than one step; most take one.
     fn later(self: &Arc<Self>, page: impl Future<Output = Page> + Send + 'static) -> Page {
         let moment = self.moment();
         let search = self.searches.begin(async move { Later::Page(page.await, moment) });
@@ -98,18 +98,18 @@ impl Log {
         Moment { deletion: self.newest_deletion(), drops: self.below.drops() }
     }
 
-    /// What comes next where the tail alone does not say it: something was deleted, or the place is behind a log over nothing.
-    async fn read_on(&self, behind: Behind, matchers: &Arc<Matchers>) -> Page {
-        let read = self.read_over_nothing(behind, matchers).await;
-        self.page(read, behind.cursor, 0, matchers).await
+    /// The next page if the tail alone cannot tell: something was deleted, or in a log in memory the place was dropped.
+    async fn read_on(&self, from: Behind, matchers: &Arc<Matchers>) -> Page {
+        let read = self.read_over_nothing(from, matchers).await;
+        self.page(read, from.cursor, 0, matchers).await
     }
 
-    /// Reads behind any place, below which nothing is kept.
-    pub(super) async fn read_over_nothing(&self, behind: Behind, matchers: &Matchers) -> Result<Read, Lost> {
-        let Behind { cursor, known } = behind;
+    /// Reads after any place of a log in memory.
+    pub(super) async fn read_over_nothing(&self, from: Behind, matchers: &Matchers) -> Result<Read, Lost> {
+        let Behind { cursor, known } = from;
         loop {
             let deletion = self.newest_deletion();
-            let hidden = self.hidden_behind(cursor, known, matchers).await;
+            let hidden = self.hidden_after(cursor, known, matchers).await;
             let place = Behind { cursor, known: deletion };
             if let Some(read) = self.read_unless_gone(place, hidden, matchers).await {
                 return Ok(read);
@@ -121,11 +121,11 @@ impl Log {
                     continue;
                 }
                 if self.below.keeps() {
-                    // what lay in the tail has left it meanwhile: it is read there
+                    // entries left the tail meanwhile: they are read from below
                     return Ok(PageBuilder::new(PAGE).finish(cursor, true));
                 }
                 let missed = tail.missed(After::Sequence(cursor), matchers, gone + 1);
-                (gone, missed, tail.values_behind(cursor, gone))
+                (gone, missed, tail.values_after(cursor, gone))
             };
             let lost = |reason, missed: Missed| Lost { reason, missed: missed.number(), cursor: gone, values };
             let missed = missed.settle(matchers).await;
@@ -145,28 +145,28 @@ impl Log {
         }
     }
 
-    /// Reads the tail behind a place, unless that is gone or something was deleted behind what is known. At the last entry that is
-    /// hidden the page ends.
-    async fn read_unless_gone(&self, behind: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
+    /// Reads the tail after a place, unless the place was dropped or something was deleted since `known`. The page ends at the last
+    /// hidden entry.
+    async fn read_unless_gone(&self, from: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
         let read = if matchers.is_exact() {
-            let (tail, end) = self.tail_unless_gone(behind, hidden)?;
-            tail.read_up_to(PAGE, behind.cursor, end, matchers)
+            let (tail, end) = self.tail_unless_gone(from, hidden)?;
+            tail.read_up_to(PAGE, from.cursor, end, matchers)
         } else {
-            self.scan(behind, hidden, matchers).await?
+            self.scan(from, hidden, matchers).await?
         };
         let hidden = hidden.filter(|_| !read.more);
         Some(Read { hidden, more: read.more || hidden.is_some(), ..read })
     }
 
-    /// Looks in the tail for entries that patterns select, a few at a time and when it is not locked, until there are some or many
-    /// were looked at.
-    async fn scan(&self, behind: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
+    /// Searches the tail for entries that patterns select, a few at a time and without the lock, until some are found or many were
+    /// looked at.
+    async fn scan(&self, from: Behind, hidden: Option<Hidden>, matchers: &Matchers) -> Option<Read> {
         let (mut page, mut step, mut steps) = (PageBuilder::new(PAGE), Step::of(matchers), 0);
-        let mut cursor = behind.cursor;
+        let mut cursor = from.cursor;
         loop {
             let (some, end) = {
-                let (tail, end) = self.tail_unless_gone(Behind { cursor, ..behind }, hidden)?;
-                (tail.some_behind(cursor, end), end)
+                let (tail, end) = self.tail_unless_gone(Behind { cursor, ..from }, hidden)?;
+                (tail.some_after(cursor, end), end)
             };
             if some.is_empty() {
                 return Some(page.finish(end, false));
@@ -187,19 +187,19 @@ impl Log {
         }
     }
 
-    /// The tail and where a page ends that is read behind this place, if all of that is in it.
-    fn tail_unless_gone(&self, behind: Behind, hidden: Option<Hidden>) -> Option<(RwLockReadGuard<'_, Tail>, u64)> {
+    /// The tail, and the end of a page after this place, if all of the page is in the tail.
+    fn tail_unless_gone(&self, from: Behind, hidden: Option<Hidden>) -> Option<(RwLockReadGuard<'_, Tail>, u64)> {
         let tail = self.tail.read();
-        if behind.known != self.newest_deletion() || behind.cursor + 1 < tail.front() {
+        if from.known != self.newest_deletion() || from.cursor + 1 < tail.front() {
             return None;
         }
         let end = hidden.map_or(tail.head, |hidden| hidden.last);
         Some((tail, end))
     }
 
-    /// What was found below, for a stream that stands there; behind it comes the tail.
-    async fn take_found(&self, found: Found, behind: Behind, matchers: &Arc<Matchers>) -> Page {
-        let Behind { cursor, known } = behind;
+    /// The entries found below, for a stream at that place; the tail follows.
+    async fn take_found(&self, found: Found, from: Behind, matchers: &Arc<Matchers>) -> Page {
+        let Behind { cursor, known } = from;
         let (mut entries, mut end) = match found {
             Found::Page { entries, cursor: end, .. } => (entries, end),
             Found::Lost { missed, drops } => {
@@ -210,7 +210,7 @@ impl Log {
         let mut step = Step::of(matchers);
         loop {
             let deletion = self.newest_deletion();
-            let hidden = self.hidden_behind(cursor, known, matchers).await.filter(|hidden| hidden.last <= end);
+            let hidden = self.hidden_after(cursor, known, matchers).await.filter(|hidden| hidden.last <= end);
             end = hidden.map_or(end, |hidden| hidden.last);
             entries.retain(|entry| entry.sequence <= end);
             self.retain_matching(&mut entries, matchers, &mut step).await;
@@ -230,7 +230,7 @@ impl Log {
         }
     }
 
-    /// Leaves those entries that come as one of these topics still: what lies below knows nothing of what is hidden.
+    /// Keeps the entries that still match by one of these topics. The storage does not know which entries are hidden.
     pub(super) async fn retain_matching(&self, entries: &mut Vec<Arc<Entry>>, matchers: &Matchers, step: &mut Step) {
         let is_hidden = |entry: &Arc<Entry>| {
             let deletions = &self.tail.read().facts.deletions;
@@ -260,7 +260,7 @@ impl Log {
         let read = if loss.settle(matchers).await != Missed::Nothing {
             Err(lost(Reason::Policy, again))
         } else {
-            let hidden = self.hidden_behind(cursor, snapshot.known, matchers).await;
+            let hidden = self.hidden_after(cursor, snapshot.known, matchers).await;
             match hidden.filter(|hidden| hidden.last <= snapshot.upto) {
                 Some(_) => Err(lost(Reason::Deleted, Snapshot { known: again.known, ..snapshot })),
                 None => Ok(self.tail.read().facts.latest.read(PAGE, cursor, &snapshot, matchers)),
@@ -269,7 +269,7 @@ impl Log {
         self.page(read, cursor, 0, matchers).await
     }
 
-    /// The page of what was read behind `cursor`, with the gap that is due.
+    /// The page of what was read after `cursor`, with its gap.
     async fn page(&self, read: Result<Read, Lost>, cursor: u64, drops: u64, matchers: &Arc<Matchers>) -> Page {
         match read {
             Ok(Read { entries, cursor, more, hidden: None }) => Page::Read { entries, cursor, more, gap: None },
@@ -277,14 +277,14 @@ impl Log {
             Err(lost) => {
                 let (mut gap, values) = self.gap(lost, self.position(cursor).to_string(), matchers).await;
                 if self.below.keeps() && self.below.drops() != drops {
-                    gap.missed = None; // more has gone since it was counted
+                    gap.missed = None; // more was dropped since it was counted
                 }
                 Page::Lost { gap, values, drops }
             }
         }
     }
 
-    /// Behind `entries` others were, which are hidden.
+    /// The page of `entries`, after which come hidden ones.
     async fn hidden_page(
         &self,
         entries: Vec<Arc<Entry>>,
@@ -296,24 +296,24 @@ impl Log {
         let lost = Lost { reason: Reason::Deleted, missed: missed.number(), cursor: last, values: None };
         let requested = entries.last().map_or(cursor, |entry| entry.sequence);
         let (mut gap, _) = self.gap(lost, self.position(requested).to_string(), matchers).await;
-        let next = self.hidden_behind(last, 0, matchers).await;
+        let next = self.hidden_after(last, 0, matchers).await;
         let tells_of_both = next.is_some_and(|next| next.last <= gap.position.sequence);
-        // something may have left what lies below since this was read
+        // entries may have been dropped below since this was read
         if tells_of_both || self.below.missed(After::Sequence(last), matchers) != Missed::Nothing {
             gap.missed = None;
         }
         Page::Read { entries, cursor: gap.position.sequence, more: true, gap: Some(gap) }
     }
 
-    /// The first place behind `cursor` at which a reader has missed something because of deletions behind `known`.
-    async fn hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> Option<Hidden> {
-        let deleted = self.tail.read().facts.deletions.behind(cursor, known);
+    /// The first hidden entries after `cursor` that a reader has to be told of, because of deletions after `known`.
+    async fn hidden_after(&self, cursor: u64, known: u64, matchers: &Matchers) -> Option<Hidden> {
+        let deleted = self.tail.read().facts.deletions.after(cursor, known);
         Deleted::first(deleted, matchers).await.map(|(hidden, _)| hidden)
     }
 
-    /// Is a reader behind this place to be told of a deletion?
-    pub(super) async fn is_hidden_behind(&self, cursor: u64, known: u64, matchers: &Matchers) -> bool {
-        self.hidden_behind(cursor, known, matchers).await.is_some()
+    /// Whether a reader after this place has to be told of a deletion.
+    pub(super) async fn is_hidden_after(&self, cursor: u64, known: u64, matchers: &Matchers) -> bool {
+        self.hidden_after(cursor, known, matchers).await.is_some()
     }
 }
 
@@ -329,7 +329,7 @@ fn merged(mut entries: Vec<Arc<Entry>>, values: PageBuilder, end: u64, hidden: O
     Read { entries, cursor: end, more: true, hidden }
 }
 
-/// What a turn of a stream takes.
+/// The page of one turn of a stream.
 pub(super) const PAGE: Retained = Retained { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
-/// What is read below at a time, while the stream takes what was read before.
+/// The page of one read below, which runs while the stream takes the previous one.
 pub(crate) const PAGE_BELOW: Retained = Retained { entries: PAGE_ENTRIES_BELOW, bytes: PAGE_BYTES_BELOW };

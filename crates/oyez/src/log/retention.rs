@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::limits::HISTORY_BYTES;
 
-/// What a hub keeps for those who come later or come back. Each bound holds; the oldest entries go first.
+/// What a hub keeps for readers that come later or come back. All bounds hold; the oldest entries are dropped first.
 ///
-/// Beside it a hub with a short history keeps up to 1,024 entries or 4 MiB (and always the newest entry) that have left
-/// the history, for streams that are open already: a burst is not to cut them off.
+/// A hub with a short history also keeps up to 1,024 entries or 4 MiB that were dropped from the history, and always the newest
+/// entry. Only streams that are already open may read these, so that a burst does not cut them off.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Retention {
     pub(crate) age: Option<Duration>,
 }
 
-/// What is kept right now.
+/// What is kept at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Retained {
     pub(crate) entries: usize,
@@ -35,34 +35,34 @@ impl Retention {
         Self { events, ..Self::default() }
     }
 
-    /// No history: streams that are open get every event, nobody gets one from before.
+    /// No history: open streams get every event, and nobody gets an earlier one.
     #[must_use]
     pub fn none() -> Self {
         Self::last(0)
     }
 
-    /// At most so many events, over all topics.
+    /// At most this many events, over all topics.
     #[must_use]
     pub fn events(mut self, events: usize) -> Self {
         self.events = events;
         self
     }
 
-    /// At most so many bytes of memory, the log's index and the topic names counted.
+    /// At most this many bytes of memory, including the log's index and the topic names.
     #[must_use]
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// Nothing older than this. Looked at when something is published or read.
+    /// No event older than this. Checked at each publish and read.
     #[must_use]
     pub fn age(mut self, age: Duration) -> Self {
         self.age = Some(age);
         self
     }
 
-    /// Must the oldest entry go? `age_ms` says how many milliseconds old it is, where that matters.
+    /// Whether the oldest entry must be dropped. `age_ms` gives its age in milliseconds, if that matters.
     pub(crate) fn is_exceeded(&self, kept: Retained, age_ms: impl Fn() -> u64) -> bool {
         let too_old = self.age.is_some_and(|age| u128::from(age_ms()) > age.as_millis());
         kept.entries > self.events || kept.bytes > self.bytes || too_old

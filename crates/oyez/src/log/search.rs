@@ -1,4 +1,4 @@
-//! What is searched for in the log, on threads of its own: whoever asks for much waits for it, and nobody else does.
+//! Searches in the log, on threads of their own, so that only their askers wait for them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,12 +16,12 @@ use tracing::error;
 use crate::limits::SEARCH_NICENESS;
 use crate::limits::SEARCH_THREADS_MAX;
 
-/// Runs searches: each for a step, then the next one. So nobody's search waits for all of another's, and no thread that serves
-/// readers takes part. The threads are begun with the first search that is not done at once.
+/// Runs searches in turn, a step of each. So no search waits for the whole of another, and no thread that serves readers takes
+/// part. The threads start with the first search that takes more than one step.
 pub(crate) struct Searches {
     shared: Arc<Shared>,
     threads: OnceLock<Vec<JoinHandle<()>>>,
-    /// A test goes on with them, and no thread.
+    /// Set by a test that runs the searches itself, without threads.
     #[cfg(test)]
     by_hand: AtomicBool,
 }
@@ -37,20 +37,20 @@ struct Queue {
     stop: bool,
 }
 
-/// A search that goes on.
+/// A search that is under way.
 struct Task {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
-    /// It is in the queue.
+    /// Whether it is in the queue.
     queued: AtomicBool,
-    /// Nobody waits for what it finds any more.
+    /// Whether nobody waits for its result any more.
     is_abandoned: AtomicBool,
     shared: Weak<Shared>,
 }
 
-/// A search whose end somebody waits for. Dropping it calls it off, between two of its steps. As a future it is what was found.
+/// A handle on a search; as a future, its result. Dropping it cancels the search between two of its steps.
 pub(crate) struct Search<T> {
     slot: Arc<Slot<T>>,
-    /// Who goes on with it, unless it was over at once.
+    /// The rest of the search, unless its first step finished it.
     task: Option<Arc<Task>>,
 }
 
@@ -58,7 +58,7 @@ struct Slot<T>(Mutex<Wanted<T>>);
 
 struct Wanted<T> {
     found: Option<T>,
-    /// It was found; perhaps it has been taken.
+    /// Whether there is a result; it may have been taken.
     is_over: bool,
     waker: Option<Waker>,
 }
@@ -88,16 +88,16 @@ impl Searches {
         }
     }
 
-    /// Begins a search. Its first step is done here, which is all of most; the rest on a thread.
+    /// Begins a search. Its first step runs here, which finishes most searches. The rest runs on a thread.
     pub(crate) fn begin<T: Send + 'static>(&self, search: impl Future<Output = T> + Send + 'static) -> Search<T> {
         let mut search: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(search);
-        // whatever wakes it, it is looked at again at once
+        // it is polled again at once, so its waker does nothing
         let mut step = || match search.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(found) => Some(found),
             Poll::Pending => None,
         };
         let mut found = step();
-        // the model checker knows nothing of threads that are not its own
+        // the model checker knows only its own threads
         while cfg!(all(test, shuttle)) && found.is_none() {
             found = step();
         }
@@ -138,7 +138,7 @@ impl Searches {
         false
     }
 
-    /// Goes on with all searches, until each is over or waits. From now on no thread does.
+    /// Runs all searches until each is over or waits. From now on no thread runs them.
     #[cfg(test)]
     pub(crate) fn run_by_hand(&self) {
         self.by_hand.store(true, Release);
@@ -158,7 +158,7 @@ impl Searches {
         let threads = (0..processors.clamp(1, SEARCH_THREADS_MAX)).map(thread);
         let started: Vec<_> = threads.flatten().collect();
         if started.is_empty() {
-            error!("no thread can be started for searches; readers that are behind wait for ever");
+            error!("no thread for searches can be started; readers that need a search wait for ever");
         }
         started
     }
@@ -182,12 +182,12 @@ impl Drop for Searches {
 
 impl Shared {
     fn run(&self) {
-        // behind everybody who serves readers; a system that does not let us has it as it is
+        // at a lower priority than the threads that serve readers; if the system refuses, at the same
         #[cfg(target_os = "linux")]
         let _ = rustix::process::setpriority_process(None, SEARCH_NICENESS);
         while let Some(task) = self.next() {
             task.step();
-            // whoever was woken meanwhile goes first: else it may wait for all of this thread's share of time, some milliseconds
+            // lets woken threads go first: otherwise they may wait for this thread's time slice, some milliseconds
             std::thread::yield_now();
         }
     }
@@ -207,7 +207,7 @@ impl Shared {
 }
 
 impl Task {
-    /// Does a step. A panic in it is that of whoever waits, and ends no thread.
+    /// Runs a step. A panic in it is passed to the waiting task and ends no thread.
     fn step(self: &Arc<Self>) {
         self.queued.store(false, Release);
         let mut future = lock(&self.future);
@@ -236,7 +236,7 @@ impl Wake for Task {
     }
 }
 
-/// Fills the slot of whoever waits, if there is somebody: also when the search comes to no end.
+/// Fills the slot of the waiting task, if there is one. Does so too if the search never finishes.
 struct Filling<T>(Weak<Slot<T>>);
 
 impl<T> Filling<T> {
@@ -262,7 +262,7 @@ impl<T> Drop for Filling<T> {
 }
 
 impl<T> Search<T> {
-    /// What was found; `None` when it is still searched for, and `waker` is woken when it is there. It is given out once.
+    /// The result. `None` while the search runs; then `waker` is woken when the result is there. It is returned once.
     ///
     /// # Panics
     /// When the search has panicked.
@@ -276,7 +276,7 @@ impl<T> Search<T> {
         found
     }
 
-    /// Wakes `waker` when it is found, if it is not yet.
+    /// Wakes `waker` when there is a result, unless there is one already.
     pub(crate) fn wake_when_found(&self, waker: &Waker) {
         let mut wanted = lock(&self.slot.0);
         if wanted.found.is_none() {
@@ -284,31 +284,31 @@ impl<T> Search<T> {
         }
     }
 
-    /// One that is over.
+    /// A search that is over.
     pub(crate) fn of(found: T) -> Self {
         let slot = Slot(Mutex::new(Wanted { found: Some(found), is_over: true, waker: None }));
         Self { slot: Arc::new(slot), task: None }
     }
 
-    /// What was found at once.
+    /// The result, if the first step found it.
     pub(crate) fn at_once(self) -> Result<T, Self> {
         let found = lock(&self.slot.0).found.take();
         found.ok_or(self)
     }
 
-    /// A look at what was found.
+    /// A reference to the result.
     #[cfg(test)]
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
         lock(&self.slot.0).found.as_ref().map(look)
     }
 
-    /// Is it there?
+    /// Whether there is a result.
     #[cfg(test)]
     pub(crate) fn is_there(&self) -> bool {
         lock(&self.slot.0).found.is_some()
     }
 
-    /// Waits for it.
+    /// Waits for the result.
     #[cfg(test)]
     pub(crate) fn wait(self) -> T {
         struct Unpark(std::thread::Thread);
@@ -328,7 +328,7 @@ impl<T> Search<T> {
 }
 
 impl<T> Drop for Search<T> {
-    /// What nobody waits for any more lets go of what it holds, such as the log and its files.
+    /// A cancelled search releases what it holds, such as the log and its files.
     fn drop(&mut self) {
         let is_over = lock(&self.slot.0).is_over;
         if let Some(task) = self.task.take().filter(|_| !is_over) {
@@ -346,7 +346,7 @@ impl<T> Future for Search<T> {
     }
 }
 
-/// What a search comes to that waits for nothing.
+/// Runs a search that waits for nothing.
 #[cfg(test)]
 pub(crate) fn now<T>(search: impl Future<Output = T>) -> T {
     let mut search = std::pin::pin!(search);
@@ -391,7 +391,7 @@ mod tests {
             drop(kept);
         });
         drop(search);
-        // another one comes behind it, and there may be several threads
+        // another search comes after it, and there may be several threads
         while Arc::strong_count(&held) > 1 {
             searches.begin(give_way()).wait();
         }

@@ -1,21 +1,21 @@
 //! Which values a stream gets before it reads the log itself.
 
-/// Which values a stream gets before it reads the log itself: those behind its cursor and up to `upto`.
+/// Which values a stream gets before it reads the log itself: those after its cursor and up to `upto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) upto: u64,
-    /// Older ones only of topics that are compacted.
+    /// Older values only of compacted topics.
     pub(crate) from: u64,
-    /// How many values had been pushed out when it began; when some had that match, its reader has been told.
+    /// How many values had been evicted when it began. If some of them match, its reader was told.
     pub(crate) evictions: u64,
-    /// How many values had left with the disk.
+    /// How many values had been dropped with their segments.
     pub(crate) departures: u64,
-    /// Of deletions up to here its reader has been told, or need not be.
+    /// Deletions up to here are known to the reader, or do not concern it.
     pub(crate) known: u64,
 }
 
 impl Snapshot {
-    /// Up to here a reader that has come to `cursor` has all values of topics that are not compacted.
+    /// A reader at `cursor` has all values of topics that are not compacted, up to this number.
     pub(crate) fn told(&self, cursor: u64) -> u64 {
         cursor.max(self.from.saturating_sub(1))
     }

@@ -27,19 +27,19 @@ use crate::log::{Retained, Retention};
 use crate::matcher::Matchers;
 use crate::position::{Epoch, Position};
 
-/// What the log keeps beside the history.
+/// Bounds of what the log keeps in addition to the history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// Entries that only open streams may still read.
     pub(crate) slack: Retained,
-    /// The summary of topics whose entries are all gone, and as much for ends that are.
+    /// The summary of topics without an entry, and the same for dropped ends.
     pub(crate) summary_bytes: usize,
     /// The newest entry of each key.
     pub(crate) latest: Retained,
 }
 
 impl Bounds {
-    /// Of a tail below which everything is kept.
+    /// The bounds of a tail over storage that keeps everything.
     pub(crate) fn over_what_keeps() -> Self {
         Self { slack: Retained::default(), ..Self::default() }
     }
@@ -53,7 +53,7 @@ impl Default for Bounds {
     }
 }
 
-/// The tail behind the log's lock. Sequence numbers follow each other without a hole:
+/// The tail, which the log's lock guards. Its sequence numbers have no hole:
 ///
 /// ```text
 ///    1 ………………… front ………… history_start ………… head
@@ -62,43 +62,43 @@ impl Default for Bounds {
 pub(crate) struct Tail {
     pub(crate) retention: Retention,
     slack_max: Retained,
-    /// The first number that it speaks for: whatever was given a number from there on is among `entries`.
+    /// The first number of the tail. Every entry from this number on is among `entries`.
     front: u64,
-    /// Each has the number after that of the one before, and the last one is `head`.
+    /// Their numbers follow each other; the last is `head`.
     entries: VecDeque<Arc<Entry>>,
     pub(crate) head: u64,
     newest_ms: u64,
-    /// The first number that still belongs to the history; `head + 1` when nothing does. What the tail holds before it
-    /// is slack: only streams that are open already may read it.
+    /// The first number of the history; `head + 1` if the history is empty. Earlier entries of the tail are slack: only streams
+    /// that are already open may read them.
     pub(crate) history_start: u64,
     pub(crate) history: Retained,
     slack: Retained,
     pub(crate) topics: Topics,
     publisher_ids: HashMap<EventId, Uses>,
     pub(crate) facts: Facts,
-    /// What has left the log. There is none where what leaves the tail stays below: there it is known what is gone.
+    /// The summary of dropped entries. None over storage, which has its own.
     gone: Option<Gone>,
     departed: Departed,
 }
 
-/// What has left what lies below the tail.
+/// What was dropped from the storage below the tail.
 #[derive(Default)]
 struct Departed {
-    /// Everything up to here, and perhaps some of what lies behind.
+    /// Everything up to this number was dropped, and perhaps some later entries.
     through: u64,
-    /// How many values, and the newest of them.
+    /// The number of dropped values, and the newest of them.
     values: u64,
     newest_value: u64,
 }
 
-/// The entries that a publisher gave the same id. The id stands for the first of them even when that has left the
-/// history, while another is in it: then a resume from it is told what it missed. When all have left it, it stands for none.
+/// The entries with the same publisher's id. The id stands for the first of them. This stays so after the first one was dropped,
+/// while another is retained: a resume from it is then told what it missed. When all were dropped, the id stands for none.
 struct Uses {
     first: u64,
     last: u64,
 }
 
-/// What is kept of entries that leave what lies below the tail.
+/// What is kept of entries that are dropped from below the tail.
 #[derive(Default)]
 pub(crate) struct Remains {
     pub(crate) values: Vec<Arc<Entry>>,
@@ -106,17 +106,17 @@ pub(crate) struct Remains {
     pub(crate) deletions: Vec<Outlived>,
 }
 
-/// What leaves there: some of the entries up to a number.
+/// Entries that are dropped from below: some of those up to a number.
 pub(crate) struct Departure {
     pub(crate) through: u64,
-    /// The oldest entry that stays.
+    /// The oldest retained entry.
     pub(crate) oldest: u64,
-    /// Those that mean something for what comes behind them: values, and ends of topics.
+    /// The dropped entries that later ones depend on: values and ends of topics.
     pub(crate) marks: HashSet<u64>,
 }
 
 impl Tail {
-    /// The empty tail of a log over nothing, or, where `keeps` says so, of one that keeps everything below it.
+    /// The empty tail of a log in memory, or with `keeps`, of a log whose storage keeps everything.
     pub(crate) fn new(
         retention: Retention,
         bounds: Bounds,
@@ -124,7 +124,7 @@ impl Tail {
         keeps: bool,
         clock: Arc<LogClock>,
     ) -> Self {
-        // a small history is not to be pushed out by the summary of what it has lost
+        // the summary of dropped entries must not crowd out a small history
         let summary_bytes = bounds.summary_bytes.min(retention.bytes / 16);
         let gone_bounds = GoneBounds { summary_bytes, history_bytes: retention.bytes };
         let gone_ends_bytes = if keeps { DROPPED_SUMMARY_BYTES } else { summary_bytes };
@@ -147,14 +147,14 @@ impl Tail {
     }
 
     pub(crate) fn append(&mut self, mut draft: Draft, epoch: Epoch, now_ms: u64) -> &Arc<Entry> {
-        // a clock that is set back must not put entries out of the order that `since=` searches
+        // times must never go back, because `since=` searches by them
         self.newest_ms = self.newest_ms.max(now_ms);
         let sequence = self.head + 1;
         let deletes = draft.extras().is_some_and(|extras| extras.deletes.is_some());
         let Self { topics, facts, gone, .. } = self;
         for topic in draft.topics_mut().iter_mut().filter(|_| !deletes) {
             let recall = |topic: &Topic| match gone {
-                // of what compacted topics lose nothing is missed, so nothing is known
+                // losses of compacted topics are not reported, so none is recorded
                 Some(gone) if !facts.latest.compacts(topic) => gone.topics_over_nothing_mut().recall(topic),
                 _ => DroppedRun::default(),
             };
@@ -163,7 +163,7 @@ impl Tail {
         self.push(Arc::new(draft.place(Position { epoch, sequence }, self.newest_ms)))
     }
 
-    /// Takes over the next entry, which lies below already. Its numbers are those that follow the head.
+    /// Adds the next entry, which is already stored below. Its number follows the head.
     pub(crate) fn take(&mut self, entry: Arc<Entry>) {
         self.newest_ms = self.newest_ms.max(entry.time_ms);
         for topic in entry.topics.iter().filter(|_| !entry.deletes()) {
@@ -193,24 +193,24 @@ impl Tail {
         self.facts.learn(entry);
     }
 
-    /// Notes what an entry that lies below only means, when the hub starts.
+    /// When the hub starts: learns from an entry that stays below only.
     pub(crate) fn recall(&mut self, entry: &Arc<Entry>) {
         self.learn(entry);
         self.facts.latest.leave_memory(entry);
         self.facts.hide_again(entry);
     }
 
-    /// Entries leave what lies below. Gives back what is to be kept of all that have: values of compacted topics, where topics
-    /// ended, and which deletions hide something still.
+    /// Entries are dropped from below. Returns what must be kept of all dropped entries: values of compacted topics, ends of
+    /// topics, and deletions that still hide entries.
     pub(crate) fn drop_below(&mut self, departure: &Departure) -> Remains {
         let Departure { through, oldest, marks } = departure;
         let through = *through;
         self.departed.through = self.departed.through.max(through);
-        // what is gone below is not to be read from memory either: its readers are told that it is
+        // entries dropped below must not be read from memory either: their readers get a gap
         while let Some(oldest) = self.oldest().filter(|entry| entry.sequence <= through).cloned() {
             self.leave_history(&oldest);
         }
-        // not even the newest one stays, as it does elsewhere
+        // here not even the newest one stays
         while self.slack.entries > 0 {
             self.pop_oldest();
         }
@@ -227,7 +227,7 @@ impl Tail {
         }
         let mut values = self.facts.latest.up_to(self.departed.through);
         values.retain(|entry| self.facts.latest.is_compacted(entry));
-        // a value of one topic may have been another's as well, which was deleted
+        // a value of one topic may also have been one of another topic, which was deleted
         let oldest = values.first().map_or(*oldest, |value| value.sequence.min(*oldest));
         Remains {
             values,
@@ -236,8 +236,8 @@ impl Tail {
         }
     }
 
-    /// Takes back what [`drop_below`](Self::drop_below) kept when entries up to `gone_through` left, when the hub starts. The values,
-    /// which it gives back, are to be recalled each at its place among the entries that lie below.
+    /// When the hub starts: restores what [`drop_below`](Self::drop_below) returned when entries up to `gone_through` were dropped.
+    /// Returns the values, which must be recalled at their positions among the stored entries.
     pub(crate) fn recall_remains(&mut self, remains: Remains, gone_through: u64) -> Vec<Arc<Entry>> {
         let Remains { values, ends, deletions } = remains;
         self.departed.through = gone_through;
@@ -249,22 +249,22 @@ impl Tail {
         values
     }
 
-    /// Takes back a value that has left what lies below, when the hub starts.
+    /// When the hub starts: restores a value that was dropped from below.
     pub(crate) fn recall_value(&mut self, value: &Arc<Entry>) {
         self.facts.latest.note(value);
         self.facts.latest.leave_history(value);
-        self.facts.hide_again(value); // it may be that of one of its topics only
+        self.facts.hide_again(value); // it may be the value of only one of its topics
     }
 
-    /// The values of compacted topics behind `cursor`, and up to `upto`, that have left what lies below, if there may be any.
+    /// The values of compacted topics after `cursor` and up to `upto` that were dropped from below, if there may be any.
     pub(crate) fn remaining(&self, cursor: u64, upto: u64) -> Option<Snapshot> {
         let upto = upto.min(self.departed.through);
         let snapshot = Snapshot { upto, from: u64::MAX, evictions: 0, departures: 0, known: u64::MAX };
         (self.facts.latest.compacts_any() && cursor < upto).then_some(snapshot)
     }
 
-    /// Where a reader begins that wants everything from this time on and finds that behind `cursor` below: of the values that have
-    /// left there, those of this time come as well, and those from before do not.
+    /// The cursor of a reader that wants everything from this time on; the stored entries of that time lie after `cursor`. The
+    /// reader also gets values dropped from below, but only those of this time or later.
     pub(crate) fn before_values_of(&self, ms: u64, cursor: u64) -> u64 {
         if !self.facts.latest.compacts_any() {
             return cursor;
@@ -272,19 +272,19 @@ impl Tail {
         self.facts.latest.before_time(ms, cursor).max(self.facts.latest.last_before(ms))
     }
 
-    /// Values from before this number are only told of compacted topics. Where entries are kept below, whatever has left there has
-    /// left the values as well, class by class.
+    /// Values before this number are sent only of compacted topics. Over storage, entries of other topics leave the values when
+    /// they are dropped, class by class.
     fn values_from(&self, start: u64) -> u64 {
         if self.gone.is_some() { start } else { 0 }
     }
 
-    /// Begins after this number: what was given one up to it lies below.
+    /// Begins after this number: earlier entries are stored below.
     pub(crate) fn begin_after(&mut self, sequence: u64) {
         (self.head, self.front, self.history_start) = (sequence, sequence + 1, sequence + 1);
     }
 
-    /// Goes on after this number: those from the head up to it name nothing. Because numbers of entries follow each other, it
-    /// forgets those that it has, which lie below.
+    /// Continues after this number; the skipped ones name no entry. The tail's numbers must have no hole, so it forgets its
+    /// entries, which are stored below.
     pub(crate) fn skip(&mut self, sequence: u64) {
         if sequence <= self.head {
             return;
@@ -300,7 +300,7 @@ impl Tail {
         self.history_start = sequence + 1;
     }
 
-    /// Hides all that `topic` has before its deletion. Of what lies below only the last one is known.
+    /// Hides all entries of `topic` before its deletion. Of the stored ones only the last is known.
     fn hide(&mut self, topic: &Topic, deletion: &Entry, last_below: u64) {
         let front = self.entries.front().map_or(deletion.sequence, |entry| entry.sequence);
         let Self { topics, entries, facts, gone, .. } = self;
@@ -321,11 +321,11 @@ impl Tail {
         facts.deletions.note(topic, deletion.sequence, hidden);
     }
 
-    /// Moves what the retention does not keep from the history to the slack, and what the slack has no room for away.
+    /// Moves entries that exceed the retention from the history to the slack, and drops what exceeds the slack.
     pub(crate) fn trim(&mut self, now_ms: u64) {
         self.facts.once.forget(now_ms);
         loop {
-            // before the check: the summary of what goes is counted as well
+            // before the check, because the summary of dropped entries counts too
             self.trim_slack();
             let Some(oldest) = self.oldest().cloned() else { return };
             let kept = Retained { bytes: self.bytes(), ..self.history };
@@ -360,10 +360,10 @@ impl Tail {
     }
 
     fn trim_slack(&mut self) {
-        // an ordinary history is slack enough: then nothing is kept behind it
+        // an ordinary history needs no slack
         let max = self.slack_max;
         let needed = self.history.entries < max.entries && self.history.bytes < max.bytes;
-        // the newest entry stays whatever it takes: streams that are open are to get it
+        // the newest entry always stays, so that open streams get it
         while self.slack.entries > 0 && self.entries.len() > 1 {
             let bytes = self.slack.bytes + self.topics.in_slack().bytes;
             if needed && self.slack.entries <= max.entries && bytes <= max.bytes {
@@ -373,7 +373,7 @@ impl Tail {
         }
     }
 
-    /// The oldest entry leaves the tail; over nothing it has left the log.
+    /// Removes the oldest entry from the tail. In a log in memory that drops it.
     fn pop_oldest(&mut self) {
         let Some(entry) = self.entries.pop_front() else { return };
         self.front = entry.sequence + 1;
@@ -403,18 +403,18 @@ impl Tail {
         self.facts.once.clock()
     }
 
-    /// All that the retention counts: entries of the history, topic names, summary.
+    /// The bytes that the retention counts: entries of the history, topic names, summary.
     pub(crate) fn bytes(&self) -> usize {
         let summary = self.dropped().map_or(0, Dropped::bytes);
         self.history.bytes + self.topics.in_history().bytes + summary + self.facts.ends.gone_bytes()
     }
 
-    /// What is known of topics that have nothing in the tail.
+    /// The summary of topics without an entry in the tail.
     fn dropped(&self) -> Option<&Dropped> {
         self.gone.as_ref().map(Gone::topics_over_nothing)
     }
 
-    /// The first number that it speaks for.
+    /// The first number of the tail.
     pub(crate) fn front(&self) -> u64 {
         self.front
     }
@@ -430,11 +430,11 @@ impl Tail {
     }
 
     /// The entries with higher numbers than `cursor`.
-    pub(crate) fn behind(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(crate) fn after(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.range(self.index_of(cursor + 1)..)
     }
 
-    /// The time of an entry, or for those that are gone a time at which all of them were there.
+    /// The time of an entry. For dropped entries, a time at which all of them were there.
     fn time_of(&self, sequence: u64) -> u64 {
         if sequence < self.front() {
             return self.gone.as_ref().map_or(0, Gone::newest_ms);
@@ -442,47 +442,47 @@ impl Tail {
         self.entries.get(self.index_of(sequence)).map_or(self.newest_ms, |entry| entry.time_ms)
     }
 
-    /// The first entry of the history that has this publisher's id, or one that has left it while another is there.
+    /// The first entry with this publisher's id: a retained one, or a dropped one while another is retained.
     pub(crate) fn find_publisher_id(&self, id: &EventId) -> Option<u64> {
         let has_left = self.gone.as_ref().is_some_and(|gone| gone.ids.contains(id));
         self.publisher_ids.get(id).filter(|_| !has_left).map(|uses| uses.first)
     }
 
-    /// The cursor behind which all of this time or later lies, of a log over nothing.
+    /// For a log in memory: the cursor after which all entries of this time or later lie.
     pub(crate) fn before_time(&self, ms: u64) -> u64 {
         let earlier = self.entries.partition_point(|entry| entry.time_ms < ms);
         let cursor = self.front() + earlier as u64 - 1;
         if cursor < self.history_start { self.facts.latest.before_time(ms, cursor) } else { cursor }
     }
 
-    /// The cursor before the history, of a log over nothing.
+    /// For a log in memory: the cursor before the history.
     pub(crate) fn before_history(&self) -> u64 {
         self.history_start - 1
     }
 
-    /// What compacted topics have beside the log up to `upto`, for a reader behind `cursor`. Where entries are kept below they are
-    /// read together with those.
-    pub(crate) fn values_behind(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
+    /// The values of compacted topics that are no longer in the log, up to `upto`, for a reader after `cursor`. Over storage they
+    /// are read together with its entries.
+    pub(crate) fn values_after(&self, cursor: u64, upto: u64) -> Option<(u64, Snapshot)> {
         let snapshot = Snapshot { upto, from: upto + 1, ..self.snapshot() };
         let is_due = self.gone.is_some() && self.facts.latest.compacts_any() && cursor < upto;
         is_due.then_some((cursor, snapshot))
     }
 
-    /// What a snapshot is taken of now.
+    /// A snapshot of the current values.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let (evictions, departures) = (self.facts.latest.evictions(), self.departed.values);
         let from = self.values_from(self.history_start);
         Snapshot { upto: self.head, from, evictions, departures, known: self.head }
     }
 
-    /// The same values, for a reader that is told now that it has missed some.
+    /// The same snapshot, for a reader that is now told that it missed some values.
     pub(crate) fn snapshot_again(&self, snapshot: &Snapshot) -> Snapshot {
         let (from, departures) = (self.values_from(self.front()), self.departed.values);
         Snapshot { from, evictions: u64::MAX, departures, known: self.head, ..*snapshot }
     }
 
-    /// The values of `snapshot` behind `cursor`; nothing of the log behind them. `None` where some may have been lost: then it takes
-    /// longer to say.
+    /// The values of `snapshot` after `cursor`, without the log that follows. `None` if some may have been lost, which takes longer
+    /// to find out.
     pub(crate) fn read_values(
         &self,
         page: Retained,
@@ -494,13 +494,13 @@ impl Tail {
         let may_have_lost = (self.gone.is_some() && snapshot.told(cursor) < (self.front() - 1).min(upto))
             || departures < self.departed.values
             || evictions < self.facts.latest.evictions()
-            || self.facts.deletions.any_behind(known.max(cursor));
+            || self.facts.deletions.any_after(known.max(cursor));
         (!may_have_lost).then(|| self.facts.latest.read(page, cursor, snapshot, matchers))
     }
 
-    /// Have values that a reader of `snapshot` should have had left the log, or been pushed out, since it began?
+    /// The values that a reader of `snapshot` should have got, but that were dropped or evicted since it began.
     pub(crate) fn lost_values(&self, cursor: u64, snapshot: &Snapshot, matchers: &Matchers) -> Loss {
-        // of values that have left what lies below it is not known which topics they were of
+        // the topics of values that were dropped from below are unknown
         if snapshot.departures < self.departed.values && cursor < self.departed.newest_value {
             return Loss::of(Missed::Unknown);
         }
@@ -516,8 +516,8 @@ impl Tail {
         loss
     }
 
-    /// What of the entries before `horizon` a reader behind `after` should have had. What is lost of topics that are compacted is not
-    /// missed, but for what was pushed out.
+    /// The entries before `horizon` that a reader after `after` has missed. Losses of compacted topics do not count, except evicted
+    /// values.
     pub(crate) fn missed(&self, after: After, matchers: &Matchers, horizon: u64) -> Loss {
         let newest = horizon - 1;
         let Some(dropped) = self.dropped().filter(|_| after.is_before(newest, self.time_of(newest))) else {
@@ -535,14 +535,14 @@ impl Tail {
         loss
     }
 
-    /// What all entries up to `newest` are behind `after`, where each of them counts.
+    /// The loss of all entries after `after` and up to `newest`, if each of them counts.
     fn count_all(&self, after: After, newest: u64) -> Option<Missed> {
-        // places of deletions are nothing that is missed
+        // deletions are not missed
         let from = match after {
             After::Sequence(sequence) => sequence,
             After::Time(_) => 0,
         };
-        if self.facts.latest.compacts_any() || self.facts.deletions.any_behind(from) {
+        if self.facts.latest.compacts_any() || self.facts.deletions.any_after(from) {
             return None;
         }
         Some(match after {
@@ -557,7 +557,7 @@ impl Tail {
         let topics = matchers.exact.iter().filter(|topic| !self.facts.latest.compacts(topic));
         let mut missed = topics.map(|topic| run(topic).missed(after)).filter(|missed| *missed != Missed::Nothing);
         let only = missed.next();
-        // an entry of two topics would be counted twice, and what is not missed of one may be with another
+        // an entry of two topics would be counted twice, and a loss that does not count in one topic may count in another
         let is_known = missed.next().is_none() && (matchers.len() == 1 || !self.facts.latest.compacts_any());
         only.map_or(Missed::Nothing, |only| if is_known { only } else { Missed::Unknown })
     }
@@ -565,22 +565,22 @@ impl Tail {
     fn missed_of_patterns(&self, after: After, matchers: &Matchers, horizon: u64, dropped: &Dropped, loss: &mut Loss) {
         let most = MISSED_CHECKS / matchers.len();
         loss.add(dropped.missed_of_forgotten(after));
-        let recent = self.gone.as_ref().filter(|_| horizon <= self.front()).and_then(|gone| gone.recent.behind(after));
+        let recent = self.gone.as_ref().filter(|_| horizon <= self.front()).and_then(|gone| gone.recent.after(after));
         if let Some(recent) = recent {
             loss.add_topics(recent.into_iter().filter(|topic| !self.facts.latest.compacts(topic)), most);
             return;
         }
         if self.topics.len() + dropped.len() > MISSED_WALK {
-            loss.add(Missed::Unknown); // any of them may match, and may have lost something
+            loss.add(Missed::Unknown); // any of them may match, and may have lost entries
             return;
         }
         let runs = self.topics.runs(horizon, |sequence| self.time_of(sequence));
-        let behind = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
-        let behind = behind.chain(dropped.lost_behind(after)).filter(|topic| !self.facts.latest.compacts(topic));
-        loss.add_topics(behind, most);
+        let lost = runs.filter(|(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic);
+        let lost = lost.chain(dropped.lost_after(after)).filter(|topic| !self.facts.latest.compacts(topic));
+        loss.add_topics(lost, most);
     }
 
-    /// A few of the entries up to the number `end` that may match, newest first: of patterns all may.
+    /// A few of the entries up to the number `end` that may match, newest first. With patterns every entry may match.
     pub(crate) fn some_before(&self, end: u64, matchers: &Matchers) -> Vec<Arc<Entry>> {
         if !matchers.is_exact() {
             return self.entries.range(..self.index_of(end + 1)).rev().take(SEARCH_ENTRIES).cloned().collect();
@@ -590,9 +590,9 @@ impl Tail {
         numbers.filter_map(|sequence| self.entries.get(self.index_of(sequence)).cloned()).collect()
     }
 
-    /// A few of the entries behind `cursor` and up to the number `end`.
-    pub(crate) fn some_behind(&self, cursor: u64, end: u64) -> Vec<Arc<Entry>> {
-        self.behind(cursor).take_while(|entry| entry.sequence <= end).take(SEARCH_ENTRIES).cloned().collect()
+    /// A few of the entries after `cursor` and up to the number `end`.
+    pub(crate) fn some_after(&self, cursor: u64, end: u64) -> Vec<Arc<Entry>> {
+        self.after(cursor).take_while(|entry| entry.sequence <= end).take(SEARCH_ENTRIES).cloned().collect()
     }
 
     /// The positions of each name that is selected.
@@ -600,16 +600,15 @@ impl Tail {
         matchers.exact.iter().filter_map(|topic| self.topics.positions(topic))
     }
 
-    /// Reads the next entries behind a place that match; `None` where the tail alone does not say what comes next: it begins behind
-    /// that place, or something was deleted.
-    pub(crate) fn read(&self, page: Retained, behind: Behind, matchers: &Matchers) -> Option<Read> {
-        let Behind { cursor, known } = behind;
-        let is_all = cursor + 1 >= self.front() && !self.facts.deletions.any_behind(known.max(cursor));
+    /// Reads the next entries after a place that match. `None` if the tail alone cannot tell what comes next: the tail begins
+    /// later, or something was deleted.
+    pub(crate) fn read(&self, page: Retained, from: Behind, matchers: &Matchers) -> Option<Read> {
+        let Behind { cursor, known } = from;
+        let is_all = cursor + 1 >= self.front() && !self.facts.deletions.any_after(known.max(cursor));
         is_all.then(|| self.read_up_to(page, cursor, self.head, matchers))
     }
 
-    /// Reads the next entries of the tail behind `cursor` that match, up to the number `end`: as many as make a page, or as one step
-    /// comes to.
+    /// Reads the next matching entries of the tail after `cursor` and up to the number `end`: a page, or one step.
     pub(crate) fn read_up_to(&self, page: Retained, cursor: u64, end: u64, matchers: &Matchers) -> Read {
         let mut page = PageBuilder::new(page);
         if matchers.is_exact() {
@@ -623,7 +622,7 @@ impl Tail {
             return page.finish(end, false);
         }
         let mut step = Step::of(matchers);
-        for entry in self.behind(cursor).take_while(|entry| entry.sequence <= end) {
+        for entry in self.after(cursor).take_while(|entry| entry.sequence <= end) {
             if page.is_full() || step.is_over() {
                 return page.finish(entry.sequence - 1, true);
             }

@@ -9,16 +9,16 @@ use hashbrown::hash_table::Entry as Place;
 use crate::Topic;
 use crate::log::gone::DroppedRun;
 
-/// Every topic that has entries in the tail.
+/// All topics with entries in the tail.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    /// Of pointers alone: a table under churn is mostly empty, and there twice when it grows.
+    /// Pointers only: a table under churn is mostly empty, and exists twice while it grows.
     slots: HashTable<Box<Slot>>,
     history: Names,
     slack: Names,
 }
 
-/// How many topics there are, and what they cost: the names and their slots. Positions are counted with their entries.
+/// The number of topics and the memory of their names and slots. Positions are counted with their entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Names {
     pub(crate) number: usize,
@@ -30,13 +30,13 @@ struct Slot {
     name: Topic,
     /// Sequence numbers of the topic's entries in the tail, ascending.
     positions: VecDeque<u64>,
-    /// What has left the tail; apart, since most topics of a hub with many have lost nothing or everything.
+    /// Entries that left the tail. In a box, because in a hub with many topics most have lost nothing or everything.
     gone: Option<Box<DroppedRun>>,
 }
 
 impl Topics {
-    /// Adds the newest entry of `topic` and tells the name that all its entries share. `recall` tells what is
-    /// known of a topic that has no place yet.
+    /// Adds the newest entry of `topic` and returns the name that all its entries share. `recall` returns the summary of a topic
+    /// that has no slot yet.
     pub(crate) fn add(
         &mut self,
         topic: &Topic,
@@ -67,7 +67,7 @@ impl Topics {
         self.slots.find(topic.table_hash(), |slot| slot.name == *topic).map(|slot| &**slot)
     }
 
-    /// Notes that an entry of `topic` has left the history. It stays in the tail.
+    /// Notes that an entry of `topic` moved from the history to the slack.
     pub(crate) fn leave_history(&mut self, topic: &Topic, sequence: u64) {
         let newest = self.positions(topic).and_then(|positions| positions.back());
         if newest == Some(&sequence) {
@@ -76,8 +76,8 @@ impl Topics {
         }
     }
 
-    /// Hides all entries of `topic` there are. Gives back which, and what is known of those that were gone before. `hidden` are
-    /// others, from before, that are hidden with them.
+    /// Hides all entries of `topic`. Returns them, and the summary of entries that were gone before. `hidden` are earlier entries
+    /// that are hidden with them.
     pub(crate) fn hide(
         &mut self,
         topic: &Topic,
@@ -99,7 +99,7 @@ impl Topics {
         (hidden.and(&positions, positions.len(), time_of), gone.map(|gone| *gone))
     }
 
-    /// Removes an entry of `topic`, which has left the history before, unless it is hidden.
+    /// Removes an entry of `topic` from the slack, unless it is hidden.
     pub(crate) fn pop(&mut self, topic: &Topic, sequence: u64, time_ms: u64) -> Popped {
         let Ok(mut place) = self.slots.find_entry(topic.table_hash(), |slot| slot.name == *topic) else {
             return Popped::Hidden;
@@ -115,7 +115,7 @@ impl Topics {
             let (slot, _) = place.remove();
             return Popped::Last(slot.name, slot.gone.map(|gone| *gone).unwrap_or_default());
         }
-        // what a burst took is given back: room is counted by entries, not by what a list once held
+        // frees the memory of a burst: memory is counted by entries, not by the size that a list once had
         if slot.positions.capacity() > 4 * slot.positions.len().max(SHRINK_FROM) {
             slot.positions.shrink_to(2 * slot.positions.len());
         }
@@ -127,7 +127,7 @@ impl Topics {
         self.slot(topic).map(|slot| &slot.positions)
     }
 
-    /// What `topic` has lost before `horizon`, if it has a place here. `time_of` tells an entry's time.
+    /// What `topic` has lost before `horizon`, if it has a slot here. `time_of` returns the time of an entry.
     pub(crate) fn run(&self, topic: &Topic, horizon: u64, time_of: impl Fn(u64) -> u64) -> Option<DroppedRun> {
         self.slot(topic).map(|slot| slot.run(horizon, time_of))
     }
@@ -140,29 +140,29 @@ impl Topics {
         self.slots.iter().map(move |slot| (&slot.name, slot.run(horizon, &time_of)))
     }
 
-    /// How many topics there are.
+    /// The number of topics.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Topics that have entries in the history.
+    /// Topics with entries in the history.
     pub(crate) fn in_history(&self) -> Names {
         self.history
     }
 
-    /// Topics that have none there any more.
+    /// Topics with entries in the slack only.
     pub(crate) fn in_slack(&self) -> Names {
         self.slack
     }
 }
 
-/// An entry has left its topic.
+/// The result of removing an entry from its topic.
 pub(crate) enum Popped {
-    /// It was deleted before.
+    /// The entry had been deleted.
     Hidden,
-    /// There are others.
+    /// The topic has other entries.
     OneOf,
-    /// What is known of the topic, which has nothing more.
+    /// It was the last one; the summary of the topic.
     Last(Topic, DroppedRun),
 }
 
@@ -185,11 +185,11 @@ impl Names {
     }
 }
 
-/// A name, a slot and a first list of positions, with what an allocation costs beside its bytes, and a place in the table,
-/// which may be only a quarter full when topics come and go (`tests/it/memory.rs`).
+/// A name, a slot and a first list of positions, with the overhead of allocations, and a slot in the table, which may be a quarter
+/// full when topics come and go (`tests/it/memory.rs`).
 fn cost(topic: &Topic) -> usize {
     topic.len() + size_of::<Slot>() + 96 + 4 * (size_of::<Box<Slot>>() + 1)
 }
 
-/// Lists shorter than this are left as they are.
+/// Lists shorter than this are not shrunk.
 const SHRINK_FROM: usize = 16;

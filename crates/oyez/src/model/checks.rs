@@ -114,7 +114,7 @@ impl<E: Engine> World<E> {
         self.check_due(reader, gap, &due, is_now, seen);
     }
 
-    /// What is to be told to a reader that has fallen behind. It knows of it then.
+    /// What a reader that lagged too far has to be told. It knows of it then.
     fn due_now(&self, reader: &mut Reader, gap: &Gap, view: u64) -> Due {
         assert_eq!(reader.wish.slow, SlowPolicy::Skip);
         let cursor = Position::parse(&gap.requested).unwrap().sequence;
@@ -123,7 +123,7 @@ impl<E: Engine> World<E> {
         reader.has = reader.has.max(cursor);
         let due = self.oracle.due_now(reader, cursor, gap.requested.clone(), view);
         let values_first = self.oracle.values_of_a_resume().is_some();
-        // a gap that passes the whole snapshot tells of the log behind it as well, where that reads on in the same way
+        // a gap that passes the whole snapshot tells of the log after it as well, where that reads on in the same way
         let place = if E::KNOWS.values_first { gap.position.sequence } else { reader.has };
         match &mut reader.values {
             Some(values) if place < values.upto => values.knows = view,
@@ -160,7 +160,7 @@ impl<E: Engine> World<E> {
         let end = gap.position.sequence;
         let is_uneven = self.oracle.is_uneven(end, matchers);
         seen.uneven += u64::from(is_uneven);
-        if !self.oracle.has_left_behind(end) || (!is_uneven && self.oracle.remembers_all && is_now) {
+        if !self.oracle.has_dropped_after(end) || (!is_uneven && self.oracle.remembers_all && is_now) {
             is_told_once(gap, matchers, &self.engine, self.now);
         }
     }
@@ -173,9 +173,9 @@ impl<E: Engine> World<E> {
         let has = reader.has.saturating_sub(1);
         // of what a snapshot does not have any more it is told at once
         let surely = reader.values.map_or(place, |values| values.upto.max(place));
-        // values that come behind what is gone may be told of together with it
+        // values that come after what is gone may be told of together with it
         let upto = if E::KNOWS.values_first { surely.max(self.oracle.front - 1) } else { surely };
-        let told = self.oracle.deletions.behind(has, upto, &reader.wish.matchers);
+        let told = self.oracle.deletions.after(has, upto, &reader.wish.matchers);
         reader.deletions.tell(told.map(|deletion| (deletion.at, deletion.last <= surely)));
         // what has left since is in the gap as well
         self.passes_nothing(reader, place, self.oracle.drops);
@@ -187,7 +187,7 @@ impl<E: Engine> World<E> {
         // the filter may have passed over it before
         assert!(lost.is_none() || reader.wish.only_even, "{lost:?} left without a word: {reader:?}, in view of {view}");
         let values = reader.values.map_or(0, |values| values.upto);
-        for deletion in self.oracle.deletions.behind(reader.has.max(values), end, &reader.wish.matchers) {
+        for deletion in self.oracle.deletions.after(reader.has.max(values), end, &reader.wish.matchers) {
             let is_known = reader.deletions.knows(deletion);
             assert!(is_known || reader.wish.only_even, "{deletion:?} without a word: {reader:?}");
         }
@@ -205,9 +205,9 @@ impl<E: Engine> World<E> {
         let full = reader.is_full();
         let complete = reader.until.is_some_and(|until| next.is_none_or(|next| next > until));
         let late = reader.wish.until.is_some_and(|until| self.is_late(reader, until, next));
-        let behind = reader.wish.slow == SlowPolicy::Disconnect && self.oracle.may_have_lost(reader, view);
+        let lagged = reader.wish.slow == SlowPolicy::Disconnect && self.oracle.may_have_lost(reader, view);
         let finish = self.oracle.finish(&reader.wish.matchers);
-        // behind an end that is gone nothing comes any more, whether or not that is a loss
+        // after an end that is gone nothing comes any more, whether or not that is a loss
         let finish = finish.filter(|last| reader.has >= *last || self.oracle.all[last].is_gone());
         let finished = next.is_none() && finish.is_some();
         let finished = finished || reader.has_end;
@@ -216,13 +216,13 @@ impl<E: Engine> World<E> {
             seen.broken += 1;
             return;
         }
-        assert!(full || complete || late || behind || finished, "ended for no reason: {reader:?}");
+        assert!(full || complete || late || lagged || finished, "ended for no reason: {reader:?}");
         seen.full += u64::from(full);
         let had_all = full || complete || late;
         seen.late += u64::from(late && !full && !complete);
-        seen.behind += u64::from(behind && !had_all && !finished);
+        seen.lagged += u64::from(lagged && !had_all && !finished);
         seen.finished += u64::from(finished && !had_all);
-        if let Some(last) = finish.filter(|_| finished && !had_all && !behind) {
+        if let Some(last) = finish.filter(|_| finished && !had_all && !lagged) {
             self.has_been_told(reader, last, view);
         }
     }
@@ -230,8 +230,8 @@ impl<E: Engine> World<E> {
     /// Is everything that a stream may still get beyond the time that it asked for?
     fn is_late(&self, reader: &Reader, until: UntilTime, next: Option<u64>) -> bool {
         let is_beyond = |next: u64| self.oracle.all[&next].time_ms > until.ms;
-        let mut behind = self.oracle.matching(reader.has, self.oracle.head, &reader.wish.matchers);
-        next.is_none_or(is_beyond) && (self.now >= until.at || behind.any(is_beyond))
+        let mut rest = self.oracle.matching(reader.has, self.oracle.head, &reader.wish.matchers);
+        next.is_none_or(is_beyond) && (self.now >= until.at || rest.any(is_beyond))
     }
 
     fn told(&mut self, reader: &mut Reader, id: String) {

@@ -30,8 +30,8 @@ impl Deletions {
         self.0.is_empty()
     }
 
-    /// Those that hid something behind `after`, up to `end`.
-    pub(super) fn behind(&self, after: u64, end: u64, matchers: &[&str]) -> impl Iterator<Item = &Deletion> {
+    /// Those that hid something after `after`, up to `end`.
+    pub(super) fn after(&self, after: u64, end: u64, matchers: &[&str]) -> impl Iterator<Item = &Deletion> {
         let bits = topic_bits(matchers);
         self.0
             .iter()

@@ -82,7 +82,7 @@ pub(super) struct Knows {
     pub(super) number_of_all: bool,
     /// How many are missing of what a stream that is open has lost.
     pub(super) number_in_stream: bool,
-    /// What comes behind a gap, however far away that is.
+    /// What comes after a gap, however far away that is.
     pub(super) all_of_the_way: bool,
     /// What is left of compacted topics comes before the log, and not in its place among what is left of others.
     pub(super) values_first: bool,

@@ -51,7 +51,7 @@ struct Seen {
     /// 204 and 410.
     complete: u64,
     gone: u64,
-    /// Publishes behind an end.
+    /// Publishes after an end.
     refused: u64,
     /// What had expired was passed over in silence.
     hidden: u64,
@@ -345,7 +345,7 @@ impl<E: Engine> World<E> {
     /// Nothing up to here was told: then nothing was to be.
     fn pass_over(&self, reader: &mut Reader, end: u64, seen: &mut Seen) {
         let hidden = self.hidden(reader, end).count() as u64;
-        assert!(hidden == 0 || !reader.resumed, "{hidden} have expired behind {}, and nobody said so", reader.has);
+        assert!(hidden == 0 || !reader.resumed, "{hidden} have expired after {}, and nobody said so", reader.has);
         seen.hidden += hidden;
         reader.has = reader.has.max(end);
     }
@@ -354,7 +354,7 @@ impl<E: Engine> World<E> {
         match output {
             Output::Open { cursor, .. } => assert_eq!(cursor, Some(reader.has)),
             Output::Entry(entry) => {
-                assert_eq!(self.next(reader), Some(entry.sequence), "behind {}", reader.has);
+                assert_eq!(self.next(reader), Some(entry.sequence), "after {}", reader.has);
                 self.pass_over(reader, entry.sequence - 1, seen);
                 reader.has = entry.sequence;
                 reader.last_id = entry.sequence;
@@ -429,7 +429,7 @@ impl<E: Engine> World<E> {
 
     fn next(&self, reader: &Reader) -> Option<u64> {
         let passes = |sequence: &u64| !reader.only_even || self.all[*sequence as usize - 1].even;
-        let mut behind = reader.has + 1..=self.all.len() as u64;
-        behind.find(|sequence| self.is_visible(*sequence, &reader.matchers) && passes(sequence))
+        let mut rest = reader.has + 1..=self.all.len() as u64;
+        rest.find(|sequence| self.is_visible(*sequence, &reader.matchers) && passes(sequence))
     }
 }

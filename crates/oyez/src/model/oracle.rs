@@ -223,7 +223,7 @@ impl Oracle {
         }
     }
 
-    /// Behind a stop that was not clean the log goes on behind `head`: what was not acknowledged names nothing.
+    /// After a stop that was not clean the log goes on after `head`: what was not acknowledged names nothing.
     pub(super) fn crash(&mut self, head: u64) {
         let newest = self.newest();
         if head > newest + 1 {
@@ -255,8 +255,8 @@ impl Oracle {
         self.all.range(first..).filter(|(_, entry)| !entry.has_left())
     }
 
-    /// What has left of what lies behind this place.
-    fn left_behind(&self, after: u64) -> impl Iterator<Item = (&u64, &Published)> + Clone {
+    /// What has left of what lies after this place.
+    fn dropped_after(&self, after: u64) -> impl Iterator<Item = (&u64, &Published)> + Clone {
         let end = self.extent.history.iter().max().copied().unwrap_or_default();
         self.all.range(after + 1..end.max(after + 1)).filter(|(_, entry)| entry.has_left())
     }
@@ -285,7 +285,7 @@ impl Oracle {
         self.ends.contains_key(topic)
     }
 
-    /// The last end of topics that have all ended, behind which nothing can come.
+    /// The last end of topics that have all ended, after which nothing can come.
     pub(super) fn finish(&self, matchers: &[&str]) -> Option<u64> {
         let ends: Option<Vec<u64>> = matchers.iter().map(|matcher| self.ends.get(matcher).copied()).collect();
         ends?.into_iter().max()

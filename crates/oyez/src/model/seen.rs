@@ -15,14 +15,14 @@ pub(super) struct Seen {
     /// Gaps in the middle of a stream.
     pub(super) policy: u64,
     pub(super) exact_policy: u64,
-    /// Streams that ended because their reader fell behind.
-    pub(super) behind: u64,
+    /// Streams that ended because their reader lagged too far.
+    pub(super) lagged: u64,
     /// Streams that ended with what they had asked for: how many, and up to which time.
     pub(super) full: u64,
     pub(super) late: u64,
     /// Entries that were not in memory.
     pub(super) from_below: u64,
-    /// Pages that were read before something left, and looked at behind it.
+    /// Pages that were read before something left, and looked at after it.
     pub(super) in_flight: u64,
     /// Pages that were not told because something left, or was deleted, between two looks.
     pub(super) stale: u64,
@@ -31,11 +31,11 @@ pub(super) struct Seen {
     /// Streams that began with values, and values that came though the history does not hold them any more.
     pub(super) snapshots: u64,
     pub(super) left: u64,
-    /// Streams that ended with their topics, and those that were refused behind the end, and behind one that is gone.
+    /// Streams that ended with their topics, and those that were refused after the end, and after one that is gone.
     pub(super) finished: u64,
     pub(super) ended: u64,
     pub(super) ended_and_gone: u64,
-    /// Publishes behind an end.
+    /// Publishes after an end.
     pub(super) refused: u64,
     /// Publishes that were answered with the ids of their first time, and those under a key that stands for others.
     pub(super) replayed: u64,
@@ -69,7 +69,7 @@ impl Seen {
             ("exact", self.exact),
             ("policy", self.policy),
             ("exact, in the stream", 8 * self.exact_policy),
-            ("behind", self.behind),
+            ("lagged", self.lagged),
             ("limit", self.full),
             ("late", self.late),
             ("snapshots", self.snapshots),

@@ -75,7 +75,7 @@ impl<E: Engine> World<E> {
         let refusals = E::KNOWS.goes_away.then(|| self.engine.refuse(self.dice.one_in(20)));
         let found = begin(&self.engine, subscribe, self.now, self.now_ms);
         let may_break = refusals.is_some_and(|refusals| self.engine.refuse(false) > refusals);
-        // what is too old may leave as a stream begins, and its place is found behind that
+        // what is too old may leave as a stream begins, and its place is found after that
         self.look();
         if let (Some(cut), Start::Resumed(id)) = (cut, &start) {
             self.comes_back_where_it_was(cut, id);
@@ -139,7 +139,7 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// Behind which place a stream reads that begins now, and what it has to say first.
+    /// After which place a stream reads that begins now, and what it has to say first.
     fn place_of(&self, start: &Start, matchers: &[&str]) -> (u64, Option<Due>) {
         let oracle = &self.oracle;
         match start {
@@ -177,7 +177,7 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// As what a stream is refused, one of these, whose topics have all ended, and that would read behind `has`.
+    /// As what a stream is refused, one of these, whose topics have all ended, and that would read after `has`.
     fn refusals(&self, start: &Start, matchers: &[&str], has: u64, due: Option<&Due>) -> &'static [ErrorKind] {
         let Some(last) = self.oracle.finish(matchers) else { return &[] };
         let is_gone = self.oracle.all[&last].has_left();

@@ -37,7 +37,8 @@ pub(super) fn take_turn(
     (turn, page)
 }
 
-/// What was found may take a second look, behind which the world is not to change before it is told: what it says of gaps is true now.
+/// A result may take a second look. The world must not change after that before the result is told, because what it says of gaps is
+/// true now.
 pub(super) fn has_second_look(subscriber: &Subscriber, page: Page, out: &[Output]) -> bool {
     let is_silent = out.iter().all(|output| matches!(output, Output::KeepAlive(_)));
     is_silent && page == Page::There && subscriber.has_page_of_now()

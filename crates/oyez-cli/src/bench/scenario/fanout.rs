@@ -50,10 +50,10 @@ fn tell_times(outcome: &mut Outcome, plan: &Plan, board: &Board, published: &Pub
     outcome.percentiles("latency", "latency", &board.latency);
     if plan.pace == Pace::Full {
         outcome
-            .note("at full speed a latency counts from the write of the event, and is mostly the wait behind others");
+            .note("at full speed, latency counts from the write of the event and is mostly waiting for earlier events");
     } else {
-        outcome.measure("late_p99_ms", "publisher behind its schedule p99", "ms", published.late.percentile_ms(99.0));
-        outcome.measure("late_max_ms", "publisher behind its schedule max", "ms", published.late.max_ms());
+        outcome.measure("late_p99_ms", "delay of the publisher p99", "ms", published.late.percentile_ms(99.0));
+        outcome.measure("late_max_ms", "delay of the publisher max", "ms", published.late.max_ms());
     }
     outcome.measure("answer_p50_ms", "answer to a publish p50", "ms", published.answer.percentile_ms(50.0));
     outcome.measure("answer_p99_ms", "answer to a publish p99", "ms", published.answer.percentile_ms(99.0));

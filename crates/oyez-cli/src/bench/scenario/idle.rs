@@ -42,7 +42,9 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     outcome.count("events", "events that came", subscribers.board().events);
     outcome.fault("cut", "streams cut", subscribers.board().ended() as u64);
     if plan.process.is_some() && plan.rounds > 1 {
-        outcome.note("a server keeps memory that it once had: restart it for each round, or believe the first");
+        outcome.note(
+            "servers keep memory that they once had: restart the server for each round, or use the first round only",
+        );
     }
     Ok(outcome)
 }

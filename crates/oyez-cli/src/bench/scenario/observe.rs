@@ -36,6 +36,6 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
     meter.tell(&mut outcome, Per::Delivery, board.events);
     outcome.fault("cut", "streams cut", board.ended() as u64);
     outcome.fault("gaps", "holes announced", board.gaps());
-    outcome.note("nothing was published: neither loss nor latency can be told");
+    outcome.note("nothing was published, so loss and latency are unknown");
     Ok(outcome)
 }

@@ -83,7 +83,7 @@ pub(crate) async fn run(plan: &Plan, round: &Round, progress: &Progress) -> Resu
         }
         None => {
             meter.tell(&mut outcome, Per::Delivery, board.events);
-            outcome.note("nothing was published: what came is counted, and loss cannot be told");
+            outcome.note("nothing was published: events are counted, but loss is unknown");
         }
     }
     Ok(outcome)

@@ -93,7 +93,7 @@ impl StoppedReaders {
 
     fn tell(&self, outcome: &mut Outcome) {
         outcome.count("stopped_complete", "stopped readers that got all", self.complete);
-        outcome.count("stopped_gap", "… that were told of a hole", self.announced);
+        outcome.count("stopped_gap", "… that got a gap", self.announced);
         outcome.count("stopped_cut", "… that were cut, and would resume", self.cut);
         outcome.fault("stopped_silent", "stopped readers that lost events silently", self.silent);
         outcome.fault("stopped_doubled", "events doubled or out of order for them", self.doubled);

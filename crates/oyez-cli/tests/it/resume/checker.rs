@@ -99,7 +99,7 @@ impl Log {
         self.entries.get(usize::try_from(sequence).unwrap().checked_sub(1)?)
     }
 
-    /// The numbers behind `after` that a subscriber of `matchers` is to get.
+    /// The numbers after `after` that a subscriber of `matchers` is to get.
     fn matching<'a>(&'a self, matchers: &'a [&str], after: u64) -> impl Iterator<Item = u64> {
         let is_match =
             |entry: &Entry| entry.topics.iter().any(|topic| matchers.iter().any(|matcher| selects(matcher, topic)));
@@ -257,7 +257,7 @@ impl Check<'_> {
 
     fn place(&self) -> String {
         let Transcript { matchers, start, blocks, .. } = self.transcript;
-        format!("behind {} on a stream of {matchers:?} from {start:?} with {} blocks", self.cursor, blocks.len())
+        format!("after {} on a stream of {matchers:?} from {start:?} with {} blocks", self.cursor, blocks.len())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The disk, as who makes entries durable.
+//! The disk as an appender.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::log::appender::{Appender, OnDrop, Promise, Visible};
 use crate::log::{Batch, Published};
 
-/// The thread that writes and the one that tidies. Dropping it writes what waits and ends them.
+/// The committer thread and the keeper thread. Dropping it writes the waiting batches and ends both.
 pub(crate) struct DiskAppender {
     committer: Committer,
     keeper: Keeper,
@@ -22,7 +22,7 @@ impl DiskAppender {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) when there can be no more threads.
+    /// [`Internal`](crate::ErrorKind::Internal) if no thread can be started.
     pub(crate) fn start(
         store: Arc<Store>,
         writer: Writer,

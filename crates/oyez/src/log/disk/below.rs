@@ -1,4 +1,4 @@
-//! The disk, as what a log stands on.
+//! The disk as the storage below a tail.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::log::step::{Step, give_way};
 use crate::matcher::Matchers;
 use crate::{Error, Topic};
 
-/// The store of a log, whose answers block the thread that polls them. Each gives way before it does.
+/// The store of a log. Its answers block the thread that polls them, and give way before they do.
 pub(crate) struct OnDisk(pub(crate) Arc<Store>);
 
 impl OnDisk {
-    /// What `look` says, on a thread for searches.
+    /// Runs `look` on a search thread.
     fn answer<T: Send + 'static>(&self, look: impl FnOnce(&Store) -> io::Result<T> + Send + 'static) -> Answer<T> {
         let store = Arc::clone(&self.0);
         Box::pin(async move {
@@ -69,13 +69,13 @@ impl Below for OnDisk {
     }
 }
 
-/// The numbers of the newest entries that match, newest first, at most so many: segment by segment, each of which may have to be
-/// looked through.
+/// The numbers of the newest entries that match, newest first, at most `number`. Goes segment by segment; each may need a full
+/// scan.
 async fn newest(store: Arc<Store>, number: usize, matchers: Arc<Matchers>) -> Result<Vec<u64>, Error> {
     let mut newest: Vec<u64> = Vec::new();
     for chain in &store.chains {
         let mut left = number;
-        for segment in chain.behind(0).iter().rev() {
+        for segment in chain.after(0).iter().rev() {
             give_way().await;
             let found = newest_of(segment, left, &matchers).await?;
             left = left.saturating_sub(found.len());
@@ -91,7 +91,7 @@ async fn newest(store: Arc<Store>, number: usize, matchers: Arc<Matchers>) -> Re
     Ok(newest)
 }
 
-/// The numbers of the newest entries of a segment that match, at most so many.
+/// The numbers of the newest matching entries of a segment, at most `number`.
 async fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> Result<Vec<u64>, Error> {
     if matchers.is_all() {
         return segment.newest(number).map_err(unreadable);
@@ -107,7 +107,7 @@ async fn newest_of(segment: &Segment, number: usize, matchers: &Matchers) -> Res
     Ok(newest)
 }
 
-/// The topics of a segment that are selected. Patterns are tried when its index is not locked.
+/// The selected topics of a segment. Patterns are tried without the lock of its index.
 async fn names_of(segment: &Segment, matchers: &Matchers) -> Result<Vec<Topic>, Error> {
     if matchers.is_exact() {
         return Ok(matchers.exact.to_vec());

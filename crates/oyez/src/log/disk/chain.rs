@@ -1,4 +1,4 @@
-//! The segments of one class of topics: a chain, of which the oldest go and the newest is written to.
+//! The segments of one class of topics. The newest is written to; the oldest are dropped.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +25,7 @@ use crate::matcher::{Matcher, Matchers};
 use crate::position::Epoch;
 use crate::sync::{Mutex, RwLock};
 
-/// Entries that are kept alike: those of the topics that `topics` selects, for as long as `retention` says.
+/// A retention class: the entries of the topics that `topics` selects, kept as `retention` says.
 #[derive(Debug, Clone)]
 pub(crate) struct Class {
     pub(crate) topics: Option<Matcher>,
@@ -38,37 +38,37 @@ pub(crate) struct Chain {
     pub(crate) class: Class,
     pub(super) segment_bytes: (usize, usize),
     pub(crate) segments: RwLock<VecDeque<Arc<Segment>>>,
-    /// Room that is ready for the next segment.
+    /// A prepared file for the next segment.
     pub(super) spare: Mutex<Option<SpareFile>>,
 }
 
-/// A file that will be a segment.
+/// A file that is prepared to be a segment.
 pub(crate) struct SpareFile {
     pub(crate) name: String,
     pub(crate) file: Arc<dyn VolumeFile>,
     pub(crate) capacity: u32,
 }
 
-/// What was found when a store was opened.
+/// Figures found when a store was opened.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Opened {
     /// The number of the newest entry, or of the last one that may have been lost in a crash.
     pub(crate) head: u64,
-    /// When numbers were reserved last, in milliseconds since 1970; 0 where it is not known.
+    /// When numbers were last reserved, in milliseconds since 1970; 0 if unknown.
     pub(crate) saved_ms: u64,
     pub(crate) newest_ms: u64,
     pub(crate) newest_generation: u64,
-    /// Writes that were cut off.
+    /// Torn writes.
     pub(crate) torn: u64,
     pub(crate) entries: u64,
 }
 
-/// What one read found.
+/// The result of one read.
 pub(crate) struct StoredPage {
     pub(crate) entries: Vec<Arc<Entry>>,
-    /// Nothing that matches lies between the last entry read and this one's successor.
+    /// No entry that matches lies between the last entry read and this cursor, inclusive.
     pub(crate) cursor: u64,
-    /// There is more below what was asked for.
+    /// Whether there are more entries up to the requested number.
     pub(crate) more: bool,
 }
 
@@ -79,7 +79,7 @@ impl StoredPage {
     }
 }
 
-/// The entries of a chain that mean something for what comes behind them, read a few at a time.
+/// The marked entries of a chain, on which later ones depend, read a few at a time.
 pub(super) struct Marked<'a> {
     segments: VecDeque<Arc<Segment>>,
     reading: Option<Reading>,
@@ -89,23 +89,23 @@ pub(super) struct Marked<'a> {
     compact: &'a Matchers,
 }
 
-/// What is left of a segment.
+/// The part of a segment that is still to be read.
 struct Reading {
     segment: Arc<Segment>,
-    /// Of marked records.
+    /// Offsets of marked records.
     places: VecDeque<u32>,
-    /// The newest entries of topics that have no key.
+    /// The newest entries without a key, by topic.
     others: VecDeque<Arc<Entry>>,
 }
 
 impl<'a> Marked<'a> {
-    /// `newest_ms` is the time of the newest entry of all, and of the topics `compact` the newest entry without a key is read too.
+    /// `newest_ms` is the time of the newest entry of the log. Of the topics `compact`, the newest entry without a key is read too.
     pub(super) fn new(chain: &Chain, epoch: Epoch, newest_ms: u64, compact: &'a Matchers) -> Self {
-        let segments = chain.behind(0).into();
+        let segments = chain.after(0).into();
         Self { segments, reading: None, entries: VecDeque::new(), epoch, newest_ms, compact }
     }
 
-    /// The number of the next one.
+    /// The number of the next entry.
     pub(super) fn peek(&mut self) -> io::Result<Option<u64>> {
         while self.entries.is_empty() {
             if !self.read()? {
@@ -119,7 +119,7 @@ impl<'a> Marked<'a> {
         self.entries.pop_front()
     }
 
-    /// Reads some more. False at the end.
+    /// Reads more entries. False at the end.
     fn read(&mut self) -> io::Result<bool> {
         let Reading { segment, mut places, mut others } = match self.reading.take() {
             Some(reading) => reading,
@@ -155,20 +155,20 @@ impl<'a> Marked<'a> {
 }
 
 impl Chain {
-    /// The segments that have entries behind `cursor`.
-    pub(super) fn behind(&self, cursor: u64) -> Vec<Arc<Segment>> {
+    /// The segments with entries after `cursor`.
+    pub(super) fn after(&self, cursor: u64) -> Vec<Arc<Segment>> {
         let segments = self.segments.read();
         let first = segments.partition_point(|segment| segment.last() <= cursor);
         segments.iter().skip(first).cloned().collect()
     }
 
-    /// All segments but the one that is written to.
+    /// All segments except the one that is written to.
     pub(super) fn sealed(&self) -> Vec<Arc<Segment>> {
         let segments = self.segments.read();
         segments.iter().take(segments.len().saturating_sub(1)).cloned().collect()
     }
 
-    /// The oldest segment, if it is not kept any more. The one that is written to stays. `age_ms` says how old what has a time is.
+    /// The oldest segment, if it exceeds the retention. The one that is written to stays. `age_ms` turns a time into an age.
     pub(super) fn is_too_much(&self, age_ms: impl Fn(u64) -> u64) -> Option<Arc<Segment>> {
         let segments = self.segments.read();
         let oldest = segments.front().filter(|_| segments.len() > 1)?;
@@ -189,7 +189,7 @@ impl Chain {
         self.segments.read().back().is_some_and(|segment| segment.contents().end > segment.capacity / 2)
     }
 
-    /// How large the next segment is to be: small at first, so that a small history takes little room.
+    /// The size of the next segment: small at first, so that a small history takes little disk.
     pub(crate) fn next_capacity(&self) -> u32 {
         let segments = self.segments.read();
         let (smallest, largest) = self.segment_bytes;
@@ -199,7 +199,7 @@ impl Chain {
     }
 }
 
-/// Opens the segments of a chain, and brings to its end what was begun when the process stopped.
+/// Opens the segments of a chain, and finishes what the process had begun when it stopped.
 pub(super) fn open_chain(
     volume: &dyn Volume,
     names: &[String],
@@ -227,7 +227,7 @@ pub(super) fn open_chain(
         let file = volume.open(&name).map_err(unreadable)?;
         let head = SegmentHead::read(&name, &*file).map_err(refused)?;
         if (head.chain, head.generation) != (id, *generation) {
-            return Err(refused(Damage::At { name, offset: 0, what: "the head is another segment's" }));
+            return Err(refused(Damage::At { name, offset: 0, what: "its head belongs to another segment" }));
         }
         heads.push(head);
     }
@@ -260,7 +260,7 @@ pub(super) fn open_chain(
             warn!(
                 file = name,
                 byte = segment.contents().end,
-                "a write had been cut off; what it had begun is not part of the history"
+                "a torn write was truncated; its events are not in the history"
             );
             opened.torn += 1;
         }
@@ -281,7 +281,7 @@ pub(super) fn open_chain(
     Ok(segments)
 }
 
-/// Reads the next entries behind `cursor` that match in these segments, up to the number `last`.
+/// Reads the next matching entries after `cursor` in these segments, up to the number `last`.
 pub(super) fn read_chain(
     segments: &[Arc<Segment>],
     epoch: Epoch,

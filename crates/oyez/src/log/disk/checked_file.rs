@@ -1,4 +1,4 @@
-//! Small files that are replaced as a whole, under a checksum.
+//! Small files with a checksum, which are replaced as a whole.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The thread that writes: what is published while it syncs is the next thing that it writes, as one.
+//! The thread that writes. Batches that arrive during a sync are written next, together.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,13 +19,13 @@ use crate::once::IdempotencyKey;
 use crate::position::Epoch;
 use crate::{Error, ErrorKind, Topic};
 
-/// The way to the thread. Dropping it writes what waits, says where everything ends, and ends the thread.
+/// A handle on the thread. Dropping it writes the waiting batches, records where the log ends, and ends the thread.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     epoch: Epoch,
     failure: Failure,
-    /// Closed when the thread has ended.
+    /// Closes when the thread has ended.
     running: watch::Receiver<()>,
 }
 
@@ -49,7 +49,7 @@ struct Queued {
 
 type Answer = oneshot::Sender<Result<Appended, Error>>;
 
-/// Where a batch stands.
+/// The positions of an appended batch.
 struct Appended {
     first: u64,
     replayed: bool,
@@ -88,17 +88,17 @@ impl Committer {
         Ok(Self { shared, thread: Some(thread), epoch, failure, running })
     }
 
-    /// Appends the batch: all of it or nothing. Resolves when it is durable and visible.
+    /// Appends the whole batch or nothing. Resolves when it is durable and visible.
     pub(crate) async fn append(&self, batch: Batch) -> Result<Published, Error> {
         let (done, answer) = oneshot::channel();
         let bytes = batch.bytes();
-        // what the ids need beside the number of the first entry: they are made here, not while others wait
+        // ids are made here, from the number of the first entry, so that nobody waits for it
         let ids = batch.ids();
         {
             let mut queue = self.shared.lock();
             if queue.stop {
                 let closed =
-                    || Error::new(ErrorKind::Closed, "the hub is closed and takes nothing more; publish elsewhere");
+                    || Error::new(ErrorKind::Closed, "the hub is shutting down; publish to another node or later");
                 return Err(self.failure.refusal().unwrap_or_else(closed));
             }
             if queue.bytes > 0 && queue.bytes + bytes > QUEUE_BYTES_MAX {
@@ -111,7 +111,7 @@ impl Committer {
         let Appended { first, replayed } = match answer.await {
             Ok(answer) => answer?,
             Err(_) => {
-                // the thread has ended; when it has, it is known why
+                // once the thread has ended, its reason is known
                 self.ended().await;
                 let ended = || Error::new(ErrorKind::Internal, "the log has ended");
                 return Err(self.failure.refusal().unwrap_or_else(ended));
@@ -120,7 +120,7 @@ impl Committer {
         Ok(Published { ids: ids.at(self.epoch, first), replayed })
     }
 
-    /// Writes what waits and says where everything ends. Nothing is taken from now on.
+    /// Writes the waiting batches and records where the log ends. From now on no batch is accepted.
     pub(crate) async fn close(&self) {
         self.shared.lock().stop = true;
         self.shared.arrived.notify_one();
@@ -134,7 +134,7 @@ impl Committer {
     }
 }
 
-/// The thread has ended, be it by a panic: nobody is to wait for it.
+/// Marks the thread as ended, also after a panic, so that nobody waits for it.
 struct Closes(Arc<Shared>);
 
 impl Drop for Closes {
@@ -150,7 +150,7 @@ impl Drop for Committer {
         self.shared.lock().stop = true;
         self.shared.arrived.notify_one();
         if let Some(thread) = self.thread.take() {
-            // the thread itself may hold the last reference to what holds this
+            // the thread itself may drop the last reference to this
             if thread.thread().id() != std::thread::current().id() {
                 let _ = thread.join();
             }
@@ -163,7 +163,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What waits, when there is something, or after a while nothing. `None` at the end.
+    /// The waiting batches, as soon as there are some; after a while without any, an empty queue. `None` at the end.
     fn take(&self) -> Option<VecDeque<Queued>> {
         let mut queue = self.lock();
         if queue.waiting.is_empty() && !queue.stop {
@@ -187,20 +187,20 @@ struct Thread {
     writer: Writer,
     clock: Arc<LogClock>,
     shown: Box<dyn Visible>,
-    /// The first numbers of the batches that are written next, and who waits for them.
+    /// The first numbers of the batches to be written next, and their waiting publishers.
     pending: Vec<(u64, Answer)>,
     events: usize,
-    /// Under which keys: a key that is used twice is judged when the first use is visible.
+    /// Their idempotency keys. A second use of a key waits until the first is visible.
     keys: HashSet<IdempotencyKey>,
-    /// Topics that end with it: what else is published to them is judged when the end is visible.
+    /// The topics that they end. Other publishes to these topics wait until the end is visible.
     ended: HashSet<Topic>,
     failure: Failure,
     keeper: Arc<KeeperCall>,
-    /// The disk is not asked for room until then.
+    /// No room is asked for before this time.
     full_until: Option<Instant>,
-    /// When the log was last told that it is full.
+    /// When a full disk was last logged.
     full_told: Option<Instant>,
-    /// When what was written without a sync is synced.
+    /// When unsynced writes are synced.
     sync_at: Instant,
 }
 
@@ -221,7 +221,7 @@ impl Thread {
         }
         if !self.failure.is_told() {
             if let Err(error) = self.writer.stop(clock::wall_ms()) {
-                error!(%error, "the history could not be closed properly; the next start looks through its end");
+                error!(%error, "the history could not be closed properly; the next start checks its end");
             }
         }
     }
@@ -242,7 +242,7 @@ impl Thread {
                 self.ended.extend(ended);
                 self.pending.push((first, done));
             }
-            // nobody may be waiting any more
+            // the publisher may no longer wait
             Ok(Pushed::Replayed { first }) => drop(done.send(Ok(Appended { first, replayed: true }))),
             Err(error) => drop(done.send(Err(error))),
         }
@@ -253,7 +253,7 @@ impl Thread {
             return Ok(Pushed::Replayed { first });
         }
         if self.full_until.is_some_and(|until| clock::now() < until) {
-            return Err(Error::full("no room for history: the disk was full a moment ago; make room on it"));
+            return Err(Error::full("the disk is full; make room on it"));
         }
         self.full_until = None;
         let head = self.writer.head();
@@ -263,7 +263,7 @@ impl Thread {
             room = self.writer.make_room(&batch.0, clock::wall_ms());
         }
         if self.writer.head() != head {
-            // the first write after a start passes numbers by, whether or not there is room for it then
+            // the first write after a start skips numbers, even if there is no room for it
             self.shown.skip(self.writer.head());
         }
         if let Some(refusal) = self.failure.refusal() {
@@ -279,7 +279,7 @@ impl Thread {
         }
     }
 
-    /// Makes durable and visible what is pending, and answers for it.
+    /// Makes the pending batches durable and visible, and acknowledges them.
     fn commit(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -306,11 +306,11 @@ impl Thread {
         for (first, done) in pending {
             let _ = done.send(Ok(Appended { first, replayed: false }));
         }
-        // behind the answers: the publishers make their next batches meanwhile
+        // after the answers, so that publishers can make their next batches meanwhile
         self.shown.trim(self.clock.ms());
     }
 
-    /// Nobody publishes: there is time for what need not be done at once.
+    /// Nobody publishes: does the work that can wait.
     fn rest(&mut self) {
         self.sync();
         if self.failure.is_told() {
@@ -321,8 +321,8 @@ impl Thread {
         }
     }
 
-    /// What publishes did not wait for is made durable as well, now and then: a power cut takes no more than that, and damage in
-    /// front of it is known to be damage.
+    /// Syncs writes that no publish waited for, now and then. This bounds the loss of a power cut, and damage before synced bytes
+    /// can be recognised as damage.
     fn sync(&mut self) {
         if self.failure.is_told() {
             return;
@@ -340,12 +340,12 @@ impl Thread {
                 self.full_until = now.checked_add(FULL_PAUSE);
                 if self.full_told.is_none_or(|told| now.saturating_duration_since(told) >= FULL_TOLD) {
                     self.full_told = Some(now);
-                    warn!(%error, "no room for history; publishes are refused until there is, and readers go on");
+                    warn!(%error, "no room on the disk for the history; publishes are refused until there is, readers go on");
                 }
                 no_room(&error)
             }
             Unwritten::Failed(error) => {
-                error!(%error, "the disk failed; nothing more is acknowledged, because nobody knows what it holds");
+                error!(%error, "the disk failed; no publish is acknowledged any more, because the state of the disk is unknown");
                 self.failure.tell(format!("the disk failed: {error}"));
                 self.failure.refusal().unwrap_or_else(|| Error::new(ErrorKind::Internal, "the disk failed"))
             }
@@ -359,7 +359,7 @@ fn no_room(error: &std::io::Error) -> Error {
             let message = format!("no descriptor for the history: {error}; raise the limit of open files");
             Error::new(ErrorKind::Unavailable, message)
         }
-        _ => Error::full(format!("no room for history: {error}; make room on the disk")),
+        _ => Error::full(format!("no room on the disk for the history: {error}; make room")),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is wrong with a history, and how that is said.
+//! Damage of a history, and its messages.
 
 use std::io;
 
 use crate::Error;
 
-/// Why a file is not what it should be.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Damage {
     #[error(transparent)]
@@ -15,11 +15,11 @@ pub(crate) enum Damage {
     Newer { name: String, format: u32 },
 }
 
-/// A history that is not what it should be is not served: nobody could say what is missing.
+/// A damaged history is not served, because nobody could say what is missing.
 pub(super) fn refused(damage: Damage) -> Error {
     match damage {
         Damage::Io(error) => unreadable(error),
-        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or take another directory")),
+        newer @ Damage::Newer { .. } => Error::invalid(format!("{newer}; run that version or use another directory")),
         damage @ Damage::At { .. } => {
             Error::storage(damage.to_string(), io::Error::new(io::ErrorKind::InvalidData, damage.to_string()))
         }
@@ -39,5 +39,5 @@ pub(super) fn unwritable(error: io::Error) -> Error {
     }
 }
 
-/// What this version writes, and the only one that it reads.
+/// The format that this version writes and reads.
 pub(crate) const FORMAT: u32 = 1;

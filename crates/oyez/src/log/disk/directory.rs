@@ -13,22 +13,22 @@ use super::volume::{Volume, VolumeFile};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind};
 
-/// A directory that this process alone may write to, for as long as this lives. It is held by its descriptor: whatever is renamed
-/// or removed meanwhile, files are made and found in this one.
+/// A directory that only this process may write to, while this value lives. It is held by its descriptor: if the path is renamed or
+/// removed meanwhile, files are still made and found in this directory.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
     directory: File,
-    /// The file that says who has it.
+    /// The file with the owner's process id.
     holder: Mutex<Option<File>>,
 }
 
 impl Directory {
-    /// Opens `path`, which is made if it is not there, and locks it.
+    /// Opens and locks `path`. Makes the directory if it does not exist.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when it is not this user's alone, [`ErrorKind::Unavailable`] when another process has it,
-    /// [`ErrorKind::Internal`] when the system says no.
+    /// [`ErrorKind::Invalid`] if it is not private to this user, [`ErrorKind::Unavailable`] if another process uses it,
+    /// [`ErrorKind::Internal`] if a system call fails.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let name = path.display();
         let failed = |what: &str, error: io::Error| Error::storage(format!("{name}: {what}: {error}"), error);
@@ -37,7 +37,7 @@ impl Directory {
         let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::DIRECTORY).bits() as i32;
         let directory = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let directory = directory.map_err(|error| match std::fs::metadata(path) {
-            // whose it is may be why
+            // its owner may be the reason
             Ok(about) => refuse_others(path, &about).err().unwrap_or_else(|| failed("cannot be opened", error)),
             Err(_) => failed("cannot be opened", error),
         })?;
@@ -52,13 +52,13 @@ impl Directory {
         open_at(&self.directory, name, flags).map_err(|error| named(name, error))
     }
 
-    /// Whether `path` could be opened, as far as can be told without making or locking anything.
+    /// Whether `path` could be opened, as far as this can be checked without making or locking anything.
     ///
     /// # Errors
     /// As [`Directory::open`].
     pub(crate) fn check(path: &Path) -> Result<(), Error> {
         refuse_other_than_directory(path)?;
-        // where it is not there, it is made in the first directory above it that is
+        // a missing directory is made in its nearest existing ancestor
         let there = path.ancestors().find(|part| std::fs::symlink_metadata(here(part)).is_ok()).map_or(path, here);
         let failed = |error: io::Error| {
             let what = if there == path { "cannot be written to" } else { "cannot be made" };
@@ -74,28 +74,28 @@ impl Directory {
     }
 }
 
-/// The directory above a name without one is this one.
+/// The parent of a bare name is the working directory.
 fn here(part: &Path) -> &Path {
     if part.as_os_str().is_empty() { Path::new(".") } else { part }
 }
 
-/// What has this name must be a directory. It may also not be there.
+/// A file with this name must be a directory. It may also not exist.
 fn refuse_other_than_directory(path: &Path) -> Result<(), Error> {
     let name = path.display();
     match std::fs::symlink_metadata(path) {
-        // a link could be made to lead elsewhere
+        // a link could be changed to point elsewhere
         Ok(about) if about.is_symlink() => Err(Error::invalid(match std::fs::canonicalize(path) {
             Ok(target) => {
-                format!("{name} is a symbolic link; name the directory that it leads to, {}", target.display())
+                format!("{name} is a symbolic link; use the directory that it points to, {}", target.display())
             }
-            Err(_) => format!("{name} is a symbolic link that leads nowhere; name a directory"),
+            Err(_) => format!("{name} is a broken symbolic link; use a directory"),
         })),
-        Ok(about) if !about.is_dir() => Err(Error::invalid(format!("{name} is not a directory; name one"))),
+        Ok(about) if !about.is_dir() => Err(Error::invalid(format!("{name} is not a directory; use one"))),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// It must be this user's alone.
+/// It must be private to this user.
 fn refuse_others(path: &Path, about: &Metadata) -> Result<(), Error> {
     refuse_mode(path, about.uid(), about.mode() & 0o7777, rustix::process::geteuid().as_raw())
 }
@@ -103,9 +103,9 @@ fn refuse_others(path: &Path, about: &Metadata) -> Result<(), Error> {
 fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error> {
     let name = path.display();
     if mode & STICKY != 0 {
-        // as /tmp has it: whoever took it for themselves would take it from all others
+        // a shared directory such as /tmp: using it would take it from all others
         return Err(Error::invalid(format!(
-            "{name} is shared by several users (mode {mode:o}); name a directory of its own, such as {name}/oyez"
+            "{name} is shared by several users (mode {mode:o}); use a directory inside it, such as {name}/oyez"
         )));
     }
     if owner != own {
@@ -115,26 +115,26 @@ fn refuse_mode(path: &Path, owner: u32, mode: u32, own: u32) -> Result<(), Error
     }
     if mode & 0o022 != 0 {
         return Err(Error::invalid(format!(
-            "{name} may be written to by others (mode {mode:o}); say chmod 700 {name}"
+            "{name} can be written to by others (mode {mode:o}); run chmod 700 {name}"
         )));
     }
-    // the first publish would find out
+    // otherwise the first publish would fail
     if mode & 0o700 != 0o700 && own != ROOT {
         return Err(Error::invalid(format!(
-            "{name} is not for its owner to use (mode {mode:o}); say chmod 700 {name}"
+            "{name} cannot be used by its owner (mode {mode:o}); run chmod 700 {name}"
         )));
     }
     Ok(())
 }
 
-/// Opens a file of the directory: no links are followed, and new ones are for this user alone.
+/// Opens a file of the directory. Does not follow links. New files are private to this user.
 fn open_at(directory: &File, name: &str, flags: OFlags) -> Result<File, Errno> {
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(directory, name, flags, Mode::RUSR | Mode::WUSR).map(File::from)
 }
 
-/// Locks the directory, and writes into the file `lock` who has it. That file can be removed; the directory cannot while
-/// something is in it. The file is locked as well: some network file systems lock no directories.
+/// Locks the directory, and writes the process id into the file `lock`. That file can be removed, but a directory with files in it
+/// cannot. The file is locked as well, because some network file systems do not lock directories.
 fn lock(path: &Path, directory: &File) -> Result<File, Error> {
     let name = path.display();
     let mut file = open_at(directory, LOCK, OFlags::CREATE)
@@ -149,7 +149,7 @@ fn lock(path: &Path, directory: &File) -> Result<File, Error> {
         };
         return Err(Error::new(
             ErrorKind::Unavailable,
-            format!("{name} is in use by {holder}; stop it or take another directory"),
+            format!("{name} is in use by {holder}; stop that or use another directory"),
         ));
     }
     let written = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
@@ -157,7 +157,7 @@ fn lock(path: &Path, directory: &File) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Takes the lock of a file or directory, unless another process has it.
+/// Takes the lock of a file or directory; true if another process has it.
 fn is_taken(file: &File) -> bool {
     flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
 }
@@ -176,8 +176,7 @@ impl Volume for Directory {
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn VolumeFile>> {
         let file = self.open_file(name, OFlags::CREATE | OFlags::TRUNC)?;
-        // real zeros: a file whose blocks were only promised writes its metadata at each sync, and may run out of room
-        // when nobody expects it
+        // real zeros: a file with merely reserved blocks writes metadata at each sync, and may run out of room later
         let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
         let mut at = 0;
         while at < len {
@@ -221,7 +220,7 @@ impl Volume for Directory {
     }
 }
 
-// without its name: a file that is used again for another segment is renamed while it is open
+// without a name, because a reused file is renamed while it is open
 struct DirectoryFile(File);
 
 impl VolumeFile for DirectoryFile {
@@ -242,8 +241,8 @@ impl VolumeFile for DirectoryFile {
     }
 }
 
-/// The error with the name of the file that it is about, which the system does not say. A process that has no descriptor left, or
-/// a system, is told apart from a disk that fails.
+/// Adds the name of the file to a system error. A lack of descriptors, of the process or of the system, is told apart from a
+/// failing disk.
 fn named(name: &str, error: Errno) -> io::Error {
     let kind = match error {
         Errno::MFILE | Errno::NFILE => io::ErrorKind::ResourceBusy,
@@ -252,12 +251,12 @@ fn named(name: &str, error: Errno) -> io::Error {
     io::Error::new(kind, format!("{name}: {}", io::Error::from(error)))
 }
 
-/// The file that says who has the directory.
+/// The file with the owner's process id.
 const LOCK: &str = "lock";
 /// Zeros written at a time.
 const ZEROS: usize = 1 << 20;
-const ROOT: u32 = 0; // whom no mode keeps away
-const STICKY: u32 = 0o1000; // many write there, and each may remove only what is theirs
+const ROOT: u32 = 0; // no mode keeps root out
+const STICKY: u32 = 0o1000; // many write there, and each may remove only its own files
 
 #[cfg(test)]
 mod tests {
@@ -273,17 +272,14 @@ mod tests {
         }
         let refused = |name: &str| Directory::open(&place.join(name)).unwrap_err().to_string();
         let at = place.display();
-        assert_eq!(refused("file"), format!("{at}/file is not a directory; name one"));
+        assert_eq!(refused("file"), format!("{at}/file is not a directory; use one"));
         let target = std::fs::canonicalize(place.join("directory")).unwrap();
         let target = target.display();
         assert_eq!(
             refused("link"),
-            format!("{at}/link is a symbolic link; name the directory that it leads to, {target}")
+            format!("{at}/link is a symbolic link; use the directory that it points to, {target}")
         );
-        assert_eq!(
-            refused("dangling"),
-            format!("{at}/dangling is a symbolic link that leads nowhere; name a directory")
-        );
+        assert_eq!(refused("dangling"), format!("{at}/dangling is a broken symbolic link; use a directory"));
         assert!(refused("file/below").starts_with(&format!("{at}/file/below: cannot be made: ")));
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 4, "nothing was made");
         std::fs::remove_dir_all(place).unwrap();
@@ -328,13 +324,13 @@ mod tests {
         check(7, 0o755, 7, None);
         check(ROOT, 0o500, ROOT, None);
         check(8, 0o700, 7, Some("d belongs to user 8, and this process is user 7: run it as 8 or chown 7 d"));
-        check(7, 0o770, 7, Some("d may be written to by others (mode 770); say chmod 700 d"));
+        check(7, 0o770, 7, Some("d can be written to by others (mode 770); run chmod 700 d"));
         check(
             ROOT,
             0o1777,
             7,
-            Some("d is shared by several users (mode 1777); name a directory of its own, such as d/oyez"),
+            Some("d is shared by several users (mode 1777); use a directory inside it, such as d/oyez"),
         );
-        check(7, 0o500, 7, Some("d is not for its owner to use (mode 500); say chmod 700 d"));
+        check(7, 0o500, 7, Some("d cannot be used by its owner (mode 500); run chmod 700 d"));
     }
 }

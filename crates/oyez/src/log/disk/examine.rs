@@ -1,4 +1,4 @@
-//! What is in the directory of a log, and what is wrong with it. Only reads, and goes on where a start would refuse.
+//! Examines the directory of a log: its contents and its faults. Only reads, and continues where a start would refuse.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,15 +23,15 @@ use crate::extras::Extras;
 use crate::log::gone::{Gone, GoneBounds, Saved};
 use crate::{Error, ErrorKind};
 
-/// Something that is not as it should be.
+/// A fault in a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// The name of the file in the directory.
     pub file: String,
-    /// Where in it, in bytes.
+    /// The offset in it, in bytes.
     pub byte: u64,
-    /// What is wrong there, in words.
+    /// What is wrong there.
     pub what: String,
 }
 
@@ -42,14 +42,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How closely to look.
+/// How thorough an examination is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// What indexes say of full segments is taken.
+    /// Trusts the indexes of full segments.
     Short,
-    /// Every record is read.
+    /// Reads every record.
     Records,
-    /// Every record is read, and every index held against its segment.
+    /// Reads every record, and compares every index with its segment.
     Full,
 }
 
@@ -70,21 +70,21 @@ impl<T> Known<T> {
     }
 }
 
-/// All that was found.
+/// The result of an examination.
 pub(crate) struct Examination {
     pub(crate) unfinished: Option<Unfinished>,
     pub(crate) manifest: Known<Manifest>,
     pub(crate) gone: Known<Gone>,
-    /// Values that have outlived their segments.
+    /// Values of dropped segments.
     pub(super) values: Option<FoundValues>,
     pub(crate) chains: Vec<FoundChain>,
     pub(crate) findings: Vec<Finding>,
-    /// Runs of numbers that are lost, of which events may have been acknowledged, besides what crashes took.
+    /// Runs of lost numbers whose events may have been acknowledged, without those lost in crashes.
     pub(crate) lost: Vec<(u64, u64)>,
-    /// Something may be lost of which not even that is known.
+    /// Whether entries with unknown numbers may be lost.
     pub(crate) perhaps_lost: bool,
-    /// Entries behind this number are lost, and nobody knows how many.
-    pub(crate) lost_behind: Option<u64>,
+    /// Entries after this number are lost; how many is unknown.
+    pub(crate) lost_after: Option<u64>,
 }
 
 #[derive(Default)]
@@ -98,35 +98,35 @@ pub(crate) struct FoundSegment {
     pub(crate) generation: u64,
     pub(crate) file: Arc<dyn VolumeFile>,
     pub(crate) len: u32,
-    /// What its head says, if it can be read.
+    /// Its head, if it can be read.
     pub(crate) head: Option<SegmentHead>,
-    /// What goes into its checksums; without it nothing in it decodes.
+    /// The salt of its checksums; without it nothing in the segment decodes.
     pub(crate) salt: Option<u64>,
     pub(crate) index: FoundIndex,
-    /// Where it is known to end.
+    /// Its end, if that is recorded.
     pub(crate) end: Option<Before>,
     pub(crate) walked: Walked,
-    /// It has to be written anew to be readable.
+    /// Whether it must be rewritten to be readable.
     pub(crate) is_damaged: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FoundIndex {
     Missing,
-    /// It is of this salt, and says this.
+    /// It has this salt and these contents.
     Read(u64, Contents),
     Damaged,
 }
 
 impl FoundSegment {
-    /// A head whose salt is right, to read with.
+    /// A head with the right salt, to read with.
     pub(crate) fn head_for(&self, chain: u8) -> Option<SegmentHead> {
         let before = self.head.map_or_else(Before::default, |head| head.before);
         Some(SegmentHead { chain, generation: self.generation, salt: self.salt?, before })
     }
 }
 
-/// Looks at all of it. `progress` is told how many bytes have been looked at, and of how many.
+/// Examines everything. `progress` gets the number of examined bytes and the total.
 pub(crate) fn examine(
     volume: &dyn Volume,
     depth: Depth,
@@ -146,7 +146,7 @@ pub(crate) fn examine(
         findings: Vec::new(),
         lost: Vec::new(),
         perhaps_lost: false,
-        lost_behind: None,
+        lost_after: None,
     };
     examination.judge_files(&names);
     examination.open_chains(volume, &names)?;
@@ -176,7 +176,7 @@ impl Examination {
         self.segments().map(|(_, segment)| segment.walked.contents.last).max().unwrap_or(0)
     }
 
-    /// Is there a log at all?
+    /// Whether there is no log at all.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.manifest, Known::Missing)
             && matches!(self.gone, Known::Missing)
@@ -221,7 +221,7 @@ impl Examination {
         Ok(())
     }
 
-    /// `None` if it has been dropped since the names were read.
+    /// `None` if it was dropped since the names were read.
     fn open_segment(&mut self, volume: &dyn Volume, chain: u8, generation: u64) -> Result<Option<FoundSegment>, Error> {
         let name = segment_name(chain, generation);
         let file = match volume.open(&name) {
@@ -240,7 +240,7 @@ impl Examination {
         };
         let own = read.filter(|head| (head.chain, head.generation) == (chain, generation));
         if read.is_some() && own.is_none() {
-            self.finds(&name, 0, "the head is another segment's");
+            self.finds(&name, 0, "its head belongs to another segment");
         }
         let index = read_index(volume, &index_name(chain, generation), own.map(|head| head.salt))?;
         if index == FoundIndex::Damaged {
@@ -273,7 +273,7 @@ impl Examination {
         Ok(())
     }
 
-    /// Where each segment ends: the next one says so, or a clean stop, or its index.
+    /// Finds where each segment ends: from the next segment, a clean stop, or its index.
     fn find_ends(&self, chain: u8, segments: &mut [FoundSegment]) {
         let mut next: Option<Before> = self.clean_end(chain);
         for segment in segments.iter_mut().rev() {
@@ -313,7 +313,7 @@ impl Examination {
             };
             walk(&*segment.file, head, Expected { after, end: segment.end, numbers })
         };
-        // its file may hold another segment by now, if a hub runs
+        // if a hub runs, its file may hold another segment by now
         if let Some(own) = segment.head {
             if SegmentHead::read(&segment.name, &*segment.file).ok() != Some(own) {
                 return Ok(false);
@@ -341,7 +341,7 @@ impl Examination {
         self.finds(&segment.name, at.min(segment.len).into(), what);
     }
 
-    /// Is the chain without a gap?
+    /// Checks that the chain has no gap.
     fn judge_chain(&mut self, at: usize) {
         let Some(FoundChain { id, segments }) = self.chains.get(at) else { return };
         let id = *id;
@@ -365,7 +365,7 @@ impl Examination {
                     missing.push((head.before.generation, Some((known + 1, head.before.last))));
                 }
             }
-            // of one that ends nowhere all may be lost
+            // a segment without a recorded end may have lost anything
             let is_last = segments.last().is_some_and(|last| last.generation == segment.generation);
             perhaps_lost |= segment.salt.is_none() || (segment.end.is_none() && !is_last);
             last = segment.walked.contents.last.max(last);
@@ -384,12 +384,13 @@ impl Examination {
         for (first, last) in self.lost_with_heads(at) {
             match last {
                 Some(last) => self.lost.extend(Some((first, last)).filter(|(first, last)| first <= last)),
-                None => self.lost_behind = self.lost_behind.or(Some(first - 1)),
+                None => self.lost_after = self.lost_after.or(Some(first - 1)),
             }
         }
     }
 
-    /// What segments held of which nothing decodes: all between their neighbours. Of the last one nobody may know up to where.
+    /// The numbers of segments of which nothing decodes: everything between their neighbours. For the last segment the end may be
+    /// unknown.
     fn lost_with_heads(&self, at: usize) -> Vec<(u64, Option<u64>)> {
         let segments = self.chains.get(at).map_or(&[][..], |chain| &chain.segments);
         let ceiling = self.manifest.read().map(|manifest| manifest.ceiling.saturating_sub(1));
@@ -415,14 +416,14 @@ impl Examination {
             if made != stored {
                 let byte = made.iter().zip(&stored).position(|(made, stored)| made != stored);
                 let byte = byte.unwrap_or_else(|| made.len().min(stored.len())) as u64;
-                findings.push(Finding { file: name, byte, what: "it says something else than its segment".to_owned() });
+                findings.push(Finding { file: name, byte, what: "it disagrees with its segment".to_owned() });
             }
         }
         self.findings.extend(findings);
         Ok(())
     }
 
-    /// Takes out of what seems lost what is there in other chains, and what crashes took.
+    /// Removes from the lost numbers those that are in other chains, and those lost in crashes.
     fn settle_lost(&mut self) -> Result<(), Error> {
         let mut lost = std::mem::take(&mut self.lost);
         lost.sort_unstable();
@@ -459,7 +460,7 @@ impl Examination {
     }
 }
 
-/// The index that a segment is due.
+/// The index that a segment should have.
 fn index_of(segment: &FoundSegment, head: SegmentHead) -> Result<MemoryIndex, Error> {
     let mut index = MemoryIndex::new(head.salt, START);
     let mut topics = SmallVec::new();
@@ -505,20 +506,20 @@ fn read_known<T: serde::de::DeserializeOwned>(
     if !names.iter().any(|known| known == name) {
         return Ok(Known::Missing);
     }
-    // a file that cannot be read at all is not taken for a damaged one
+    // a file that cannot be read at all does not count as damaged
     volume.open(name).and_then(|file| read_all(&*file)).map_err(unreadable)?;
     Ok(read_file(volume, names, name).ok().flatten().map_or(Known::Damaged, Known::Read))
 }
 
-/// Takes the numbers from `first` to `last` out of the runs.
+/// Removes the numbers from `first` to `last` from the runs.
 fn take_out(runs: &mut Vec<(u64, u64)>, first: u64, last: u64) {
     if !runs.iter().any(|run| run.0 <= last && first <= run.1) {
         return;
     }
     let left = runs.drain(..).flat_map(|run| {
         let before = Some((run.0, run.1.min(first.saturating_sub(1)))).filter(|_| run.0 < first);
-        let behind = Some((run.0.max(last.saturating_add(1)), run.1)).filter(|_| run.1 > last);
-        before.into_iter().chain(behind)
+        let after = Some((run.0.max(last.saturating_add(1)), run.1)).filter(|_| run.1 > last);
+        before.into_iter().chain(after)
     });
     let left: Vec<_> = left.collect();
     *runs = left;
@@ -531,7 +532,7 @@ fn name_it(damage: Damage, name: &str) -> Error {
     })
 }
 
-/// What cannot be judged from here.
+/// The error for damage that stops an examination.
 pub(crate) fn fatal(damage: Damage) -> Error {
     match damage {
         Damage::Io(error) => unreadable(error),
@@ -541,4 +542,4 @@ pub(crate) fn fatal(damage: Damage) -> Error {
 }
 
 const WRONG_CHECKSUM: &str = "its checksum is wrong";
-const WRONG_INDEX: &str = "its checksum is wrong, or it is another segment's";
+const WRONG_INDEX: &str = "its checksum is wrong, or it belongs to another segment";

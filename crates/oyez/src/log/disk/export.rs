@@ -1,4 +1,4 @@
-//! The log as lines of JSON, from which it can be made again.
+//! The log as lines of JSON, from which an import restores it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -23,11 +23,11 @@ use crate::position::{Epoch, Position};
 use crate::submission::Submission;
 use crate::{Error, ErrorKind, Topic};
 
-/// One entry. What it does not have is left out.
+/// One entry. Absent parts are left out.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line {
-    /// What readers know it by: the publisher's own id, or the position.
+    /// The id that readers see: the publisher's own, or the position.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub(crate) struct Line {
     pub(crate) end: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) private: bool,
-    /// It deletes its topic, whose newest entry on disk had this number.
+    /// Deletes its topic; the newest entry of the topic on disk had this number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deletes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Line {
-    /// What counts on though its entry has left the history, as an entry of this time.
+    /// An end or deletion whose entry was dropped, as an entry of this time.
     fn of_a_gone(sequence: u64, counts: &Counts, epoch: Epoch, time_ms: u64) -> Self {
         let position = Position { epoch, sequence };
         let (publish, deletes) = match counts {
@@ -96,7 +96,7 @@ impl Line {
 
     fn of(entry: &Entry, epoch: Epoch) -> Self {
         let event = entry.event();
-        // each extra has to be here, or an import would lose it
+        // every extra must be here, or an import would lose it
         let Extras { key, ttl_ms, end, deletes, once } = entry.extras().cloned().unwrap_or_default();
         Self {
             id: Some(entry.event_id(epoch).to_string()),
@@ -122,14 +122,14 @@ impl OnceLine {
         Self { key: key.to_owned(), hash: format!("{hash:032x}"), count }
     }
 
-    /// What it was made of, if it can have been.
+    /// The `Once` that it was made from, if it is valid.
     pub(crate) fn once(&self) -> Option<Once> {
         Some(Once::of_parts(&self.key, u128::from_str_radix(&self.hash, 16).ok()?, self.count))
     }
 }
 
-/// Writes a line for each entry that is whole and of whose topics `matcher` selects one, in order; tells how many. Among them,
-/// each in its place, are the ends and deletions that count on though they have left the history.
+/// Writes a line for each whole entry with a topic that `matcher` selects, in order. Returns the number of lines. Ends and
+/// deletions that were dropped but still count are included, each at its position.
 pub(crate) fn export(
     found: &Examination,
     epoch: Epoch,
@@ -152,7 +152,7 @@ pub(crate) fn export(
         let entry = next.and_then(|(at, _)| chains.get_mut(at)).and_then(ChainReader::next);
         let Some(entry) = entry else { return Ok(written + gone.write(u64::MAX, u64::MAX, out)?) };
         written += gone.write(entry.sequence, entry.time_ms, out)?;
-        // a value may still be in its segment as well
+        // a value may also still be in its segment
         let is_new = std::mem::replace(&mut last, entry.sequence) < entry.sequence;
         if is_new && matcher.is_none_or(|matcher| entry.topics.iter().any(|topic| matcher.matches(topic))) {
             write_line(&Line::of(&entry, epoch), out)?;
@@ -167,18 +167,18 @@ fn write_line(line: &Line, out: &mut dyn Write) -> Result<(), Error> {
     out.write_all(&bytes).map_err(unwritten)
 }
 
-/// What an entry that has left the history still does.
+/// The lasting effect of a dropped entry.
 enum Counts {
     End(Topic),
-    /// It hides what its topic had up to this number.
+    /// Hides the entries of its topic up to this number.
     Deletion(Topic, u64),
 }
 
-/// Ends and deletions whose entries have left the history, in the order of the log.
+/// Ends and deletions whose entries were dropped, in log order.
 struct Outlived {
     left: VecDeque<(u64, Counts)>,
     epoch: Epoch,
-    /// When the last entry was published that is gone.
+    /// The time of the last dropped entry.
     last_ms: u64,
 }
 
@@ -198,8 +198,8 @@ impl Outlived {
         Self { left: left.into(), epoch, last_ms: gone.newest_ms() }
     }
 
-    /// Writes those before `sequence`. When they were published is not known any more: not behind what is gone last, nor behind
-    /// what follows them.
+    /// Writes those before `sequence`. Their times are no longer known. They get a time that is not after the last dropped entry
+    /// and not after the entry that follows.
     fn write(&mut self, sequence: u64, time_ms: u64, out: &mut dyn Write) -> Result<u64, Error> {
         let time_ms = time_ms.min(self.last_ms);
         let mut written = 0;
@@ -218,7 +218,7 @@ struct ChainReader<'a> {
     segments: &'a [FoundSegment],
     epoch: Epoch,
     all: Matchers,
-    /// The segment, which of its whole parts, and where in that.
+    /// The segment, its whole part, and the offset in that part.
     at: (usize, usize, u32),
     page: VecDeque<Arc<Entry>>,
 }
@@ -272,10 +272,10 @@ impl<'a> ChainReader<'a> {
     }
 }
 
-/// A hub that runs has dropped the segment meanwhile, or a newer version has written it.
+/// A running hub dropped the segment meanwhile, or a newer version has written it.
 fn changed(head: &SegmentHead, at: u32) -> Error {
     let name = head.name();
-    Error::new(ErrorKind::Internal, format!("{name}, byte {at}: it cannot be read any more; begin the export again"))
+    Error::new(ErrorKind::Internal, format!("{name}, byte {at}: it can no longer be read; start the export again"))
 }
 
 fn unwritten(error: io::Error) -> Error {

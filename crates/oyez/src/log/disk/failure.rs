@@ -1,4 +1,4 @@
-//! Why a log takes nothing more, when it does not.
+//! Why a log accepts nothing more.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tracing::error;
 
 use crate::{Error, ErrorKind};
 
-/// Told once, by whichever thread of the log finds it out; everybody who has a clone knows it from then on.
+/// Set once, by the first thread of the log that fails. All clones see it.
 #[derive(Clone)]
 pub(super) struct Failure(watch::Sender<Option<Arc<str>>>);
 
@@ -18,7 +18,7 @@ impl Failure {
         Self(watch::Sender::new(None))
     }
 
-    /// Nothing more is taken, for this reason.
+    /// Sets the reason. From now on nothing is accepted.
     pub(super) fn tell(&self, reason: impl Into<Arc<str>>) {
         self.0.send_if_modified(|told| {
             let is_first = told.is_none();
@@ -33,13 +33,13 @@ impl Failure {
         self.0.borrow().is_some()
     }
 
-    /// What a publish is refused with, once it is told.
+    /// The error for a publish, if the log has failed.
     pub(super) fn refusal(&self) -> Option<Error> {
-        let refused = |reason: &Arc<str>| format!("{reason}; nothing more is taken until the hub is started again");
+        let refused = |reason: &Arc<str>| format!("{reason}; the hub must be started again");
         self.0.borrow().as_ref().map(|reason| Error::new(ErrorKind::Internal, refused(reason)))
     }
 
-    /// Resolves with the reason when it is told.
+    /// Resolves with the reason when the log fails.
     pub(super) async fn told(&self) -> String {
         let mut told = self.0.subscribe();
         let reason = told.wait_for(Option::is_some).await.ok().and_then(|reason| reason.as_deref().map(str::to_owned));
@@ -49,13 +49,13 @@ impl Failure {
         }
     }
 
-    /// Tells that a thread has broken, when it does. To be held by the thread for as long as it runs.
+    /// A guard that reports a panic of the thread. The thread holds it while it runs.
     pub(super) fn of_thread(&self, name: &'static str) -> BrokenThread {
         BrokenThread { failure: self.clone(), name }
     }
 }
 
-/// A thread that may break: nobody else would miss it.
+/// Reports the panic of a thread, which nobody else would notice.
 pub(super) struct BrokenThread {
     failure: Failure,
     name: &'static str,
@@ -64,8 +64,8 @@ pub(super) struct BrokenThread {
 impl Drop for BrokenThread {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            error!(thread = self.name, "a thread of the history broke; nothing more is acknowledged");
-            self.failure.tell(format!("the thread {} of the history broke, which is a fault of the hub", self.name));
+            error!(thread = self.name, "a thread of the history panicked; no publish is acknowledged any more");
+            self.failure.tell(format!("the thread {} of the history panicked, which is a bug in the hub", self.name));
         }
     }
 }

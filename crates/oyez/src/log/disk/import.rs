@@ -1,4 +1,4 @@
-//! A new log made of the lines of an export.
+//! A new log made from the lines of an export.
 
 use std::io::{BufRead, Read as _};
 use std::sync::Arc;
@@ -30,17 +30,17 @@ use crate::position::{Epoch, Position};
 use crate::submission::Submission;
 use crate::{Error, ErrorKind, Topic};
 
-/// What an import has made.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// How many entries.
+    /// The number of entries.
     pub entries: u64,
     /// The epoch of their positions.
     pub epoch: Epoch,
 }
 
-/// Makes a history of `input` in a volume where none is. Without `keep_ids` the entries get new numbers in `epoch`.
+/// Makes a history from `input` in a volume without one. Without `keep_ids` the entries get new numbers in `epoch`.
 pub(crate) fn import(
     volume: &Arc<dyn Volume>,
     input: &mut dyn BufRead,
@@ -89,7 +89,7 @@ pub(crate) fn import(
     Ok(Imported { entries, epoch })
 }
 
-/// Nothing may be there but what an import left that did not come to its end.
+/// The volume must be empty, except for the files of an unfinished import.
 fn clear(volume: &dyn Volume) -> Result<(), Error> {
     let names = volume.list().map_err(unwritable)?;
     let unfinished = Unfinished::find(volume).map_err(unwritable)?;
@@ -112,16 +112,16 @@ fn clear(volume: &dyn Volume) -> Result<(), Error> {
 struct Import {
     writer: Writer,
     store: Arc<Store>,
-    /// Events that are not written yet.
+    /// Events that are not yet written.
     waiting: usize,
-    /// The last number that is not there, and the time of what follows.
+    /// The last missing number, and the time of the entry after it.
     hole: Option<(u64, u64)>,
-    /// Where old numbers and new ones begin to go side by side.
+    /// Pairs of old and new numbers, wherever their difference changes.
     renumbered: Vec<(u64, u64)>,
 }
 
 impl Import {
-    /// The line, whose entry has a new number, with what it says of others' numbers.
+    /// The line with the numbers that it mentions translated to new ones.
     fn renumber(&mut self, mut line: Line) -> Line {
         line.deletes = line.deletes.map(|last| {
             let run = self.renumbered.partition_point(|(old, _)| *old <= last).checked_sub(1);
@@ -172,7 +172,7 @@ impl Import {
         self.writer.write().map_err(unwritten)?;
         self.waiting = 0;
         if self.writer.has_news() {
-            // nothing is too much here: this makes the indexes of full segments
+            // nothing exceeds the retention here: this only makes the indexes of full segments
             self.store.keep(0, &NobodyReads).map_err(unwritable)?;
         }
         Ok(())
@@ -181,18 +181,18 @@ impl Import {
     fn finish(&mut self, keep_ids: bool) -> Result<(), Error> {
         self.write()?;
         let volume = &*self.store.volume;
-        if let Some((last, behind_ms)) = self.hole {
+        if let Some((last, after_ms)) = self.hole {
             let names = volume.list().map_err(unwritable)?;
             let mut gone = read_gone(volume, &names, GoneBounds::default())?;
-            gone.has_lost(last, behind_ms);
+            gone.has_lost(last, after_ms);
             save(volume, DROPPED, &gone.saved()).map_err(unwritable)?;
         }
         let last = self.writer.head();
         if keep_ids {
-            // the hub that these ids are of may have given out more of them: those it had reserved are passed by
+            // the old hub may have given out more ids: the numbers that it had reserved are skipped
             self.writer.skip_to(last + RESERVED_NUMBERS + 1);
         }
-        // and more of them by now, perhaps, since the last of these lines
+        // and it may have given out more since the last of these lines
         self.writer.stop(if keep_ids { self.writer.newest_ms() } else { 0 }).map_err(unwritable)?;
         let names = volume.list().map_err(unwritable)?;
         if let Some(mut manifest) = read_file::<Manifest>(volume, &names, MANIFEST)?.filter(|_| keep_ids) {
@@ -203,7 +203,7 @@ impl Import {
     }
 }
 
-/// Nothing leaves while an import writes.
+/// An import drops nothing.
 struct NobodyReads;
 
 impl OnDrop for NobodyReads {
@@ -230,7 +230,7 @@ impl Lines<'_> {
             if line.len() as u64 > IMPORT_LINE_BYTES_MAX {
                 return Err(self.wrong(&format!("it is longer than {IMPORT_LINE_BYTES_MAX} bytes")));
             }
-            // keep-alives of a stream of lines
+            // empty lines are keep-alives of an NDJSON stream
             if line.trim_ascii().is_empty() {
                 continue;
             }
@@ -268,7 +268,7 @@ impl Lines<'_> {
     }
 }
 
-/// The publish of which the line was made.
+/// The publish of the line.
 fn publish_of(line: Line) -> Result<Submission, Error> {
     let mut topics = line.topics.iter().map(|name| Topic::new(name)).collect::<Result<Vec<_>, _>>()?.into_iter();
     let first = topics.next().ok_or_else(|| Error::invalid("it has no topic"))?;
@@ -279,7 +279,7 @@ fn publish_of(line: Line) -> Result<Submission, Error> {
     if let Some(retry) = line.retry {
         event = event.retry(Duration::from_millis(retry));
     }
-    // the hub gives its own ids itself
+    // the hub makes its own ids
     if let Some(id) = line.id.filter(|id| Position::parse(id).is_err()) {
         event = event.id(id)?;
     }
@@ -296,7 +296,7 @@ fn publish_of(line: Line) -> Result<Submission, Error> {
         let once = once.once().ok_or_else(|| Error::invalid(format!("hash {:?} is not hexadecimal", once.hash)))?;
         extras.once = Some(once);
     }
-    // what one hub took another takes, whatever their bounds are
+    // an event that one hub accepted is accepted by another, whatever its limits are
     let limits = Limits { data_bytes_max: usize::MAX, publish_topics_max: u16::MAX.into(), ..Limits::default() };
     publish.check(&limits)?;
     Ok(publish)

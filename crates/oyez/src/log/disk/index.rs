@@ -1,8 +1,7 @@
-//! What is where in one segment: which record a sequence number, a time, a topic or a publisher's id leads to.
+//! The index of one segment: from a sequence number, a time, a topic or a publisher's id to records.
 //!
-//! The index of the segment that is written to is in memory. When the segment is full its index becomes a file, of which
-//! only what is asked for is read, so that a large history costs little memory. An index file that is missing or damaged is
-//! made again from its segment.
+//! The index of the segment that is written to is in memory. When the segment is full, the index becomes a file. Only the wanted
+//! parts of it are read, so a large history costs little memory. A missing or damaged index file is made again from its segment.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,20 +18,20 @@ use crate::extras::Mark;
 use crate::limits::disk::SAMPLED_RECORDS;
 use crate::log::gone::DroppedRun;
 
-/// What a segment holds, in short.
+/// A summary of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Contents {
     pub(crate) entries: u32,
-    /// Behind the last record.
+    /// The offset after the last record.
     pub(crate) end: u32,
-    /// Sequence numbers; 0 when there are none.
+    /// Sequence numbers; 0 without records.
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) first_ms: u64,
     pub(crate) last_ms: u64,
 }
 
-/// A record's place.
+/// The offset of a record, with its number and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) sequence: u64,
@@ -40,7 +39,7 @@ pub(crate) struct Sample {
     pub(crate) offset: u32,
 }
 
-/// What the index notes of one record.
+/// What the index stores about one record.
 pub(crate) struct Noted<'a> {
     pub(crate) at: Sample,
     pub(crate) len: u32,
@@ -52,10 +51,10 @@ pub(crate) struct Noted<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct MemoryIndex {
     pub(crate) contents: Contents,
-    /// Every so many records one.
+    /// One record of every few.
     samples: Vec<Sample>,
     topics: HashTable<(Topic, MemoryRun)>,
-    /// Hashes of publisher ids, and where they are used.
+    /// Hashes of publishers' ids, with the offsets of their records.
     ids: HashMap<u64, SmallVec<[u32; 2]>>,
     marked: Vec<(Mark, u32)>,
     salt: u64,
@@ -74,7 +73,7 @@ pub(crate) struct TopicRun {
     pub(crate) last: u64,
     pub(crate) last_ms: u64,
     pub(crate) count: u32,
-    /// Where its positions begin, in a file.
+    /// The offset of its positions in a file.
     at: u32,
 }
 
@@ -170,12 +169,12 @@ fn push64(out: &mut Vec<u8>, numbers: &[u64]) {
     numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
 }
 
-/// Of topics and ids. The salt makes it another one in each segment, so that nobody can choose names that collide.
+/// The hash of topics and ids. The salt differs in each segment, so that nobody can choose names that collide.
 fn hash(salt: u64, name: &str) -> u64 {
     XxHash3_64::oneshot_with_seed(salt, name.as_bytes())
 }
 
-/// An index of which only the head is in memory.
+/// An index file. Only its head is in memory.
 pub(crate) struct FileIndex {
     file: Arc<dyn VolumeFile>,
     salt: u64,
@@ -188,7 +187,7 @@ pub(crate) struct FileIndex {
     names: Table,
 }
 
-/// A run of equal rows in a file.
+/// A table of rows of equal size in a file.
 #[derive(Debug, Clone, Copy)]
 struct Table {
     at: u64,
@@ -197,7 +196,7 @@ struct Table {
 }
 
 impl FileIndex {
-    /// Opens the index of the segment with this salt; `None` if it is damaged or another's.
+    /// Opens the index of the segment with this salt; `None` if it is damaged or belongs to another segment.
     pub(crate) fn open(file: Arc<dyn VolumeFile>, salt: u64) -> io::Result<Option<Self>> {
         let len = file.len()?;
         let Some(body) = len.checked_sub(4) else { return Ok(None) };
@@ -220,7 +219,7 @@ impl FileIndex {
         Ok(Self::read(file, salt, &head))
     }
 
-    /// The salt that its head names; nothing else of it has been checked.
+    /// The salt in its head; nothing else is checked.
     pub(super) fn salt(file: &dyn VolumeFile) -> io::Result<Option<u64>> {
         if file.len()? < HEAD_BYTES as u64 {
             return Ok(None);
@@ -272,7 +271,7 @@ impl FileIndex {
         })
     }
 
-    /// The first row of which `is_before` is false.
+    /// The first row for which `is_before` is false.
     fn partition(
         &self,
         table: Table,
@@ -360,10 +359,10 @@ impl FileIndex {
     }
 
     fn sample(&self, is_before: impl Fn(&Sample) -> bool) -> io::Result<Option<Sample>> {
-        let behind = self.partition(self.samples, 0, self.samples.rows, |mut row| {
+        let after = self.partition(self.samples, 0, self.samples.rows, |mut row| {
             sample_row(&mut row).is_some_and(|sample| is_before(&sample))
         })?;
-        let Some(row) = behind.checked_sub(1) else { return Ok(None) };
+        let Some(row) = after.checked_sub(1) else { return Ok(None) };
         Ok(sample_row(&mut Fields(&self.rows(self.samples, row, 1)?)))
     }
 }
@@ -390,7 +389,7 @@ fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "an index file is damaged")
 }
 
-/// The index of a segment, wherever it is.
+/// The index of a segment, in memory or in a file.
 pub(crate) enum Index {
     Memory(MemoryIndex),
     File(FileIndex),
@@ -404,7 +403,7 @@ impl Index {
         }
     }
 
-    /// How many topics there are.
+    /// The number of topics.
     pub(crate) fn topics(&self) -> u32 {
         match self {
             Self::Memory(index) => index.topics.len() as u32,
@@ -412,18 +411,18 @@ impl Index {
         }
     }
 
-    /// The last sampled record for which this is true; it is so for all before it.
+    /// The last sampled record for which `is_before` is true; it is true for all earlier ones.
     pub(crate) fn sample(&self, is_before: impl Fn(&Sample) -> bool) -> io::Result<Option<Sample>> {
         match self {
             Self::Memory(index) => {
-                let behind = index.samples.partition_point(is_before);
-                Ok(behind.checked_sub(1).and_then(|at| index.samples.get(at)).copied())
+                let after = index.samples.partition_point(is_before);
+                Ok(after.checked_sub(1).and_then(|at| index.samples.get(at)).copied())
             }
             Self::File(index) => index.sample(is_before),
         }
     }
 
-    /// The sampled record at or before the one that has so many before it.
+    /// The sampled record at or before the record with `number` records before it.
     pub(crate) fn sample_of_number(&self, number: u32) -> io::Result<Option<Sample>> {
         let at = number / SAMPLED_RECORDS;
         match self {
@@ -452,7 +451,7 @@ impl Index {
         }
     }
 
-    /// The offsets of a topic's records from `from` on, at most so many.
+    /// The offsets of a topic's records from `from` on, at most `max`.
     pub(crate) fn positions(&self, name: &Topic, run: TopicRun, from: u32, max: usize) -> io::Result<Vec<u32>> {
         match self {
             Self::Memory(index) => {
@@ -473,7 +472,7 @@ impl Index {
         }
     }
 
-    /// The offsets of a topic's newest records, at most so many, ascending.
+    /// The offsets of a topic's newest records, at most `max`, ascending.
     pub(crate) fn newest_positions(&self, name: &Topic, run: TopicRun, max: usize) -> io::Result<Vec<u32>> {
         let skipped = (run.count as usize).saturating_sub(max);
         match self {
@@ -487,7 +486,7 @@ impl Index {
         }
     }
 
-    /// Where this publisher's id, or one with the same hash, is used, ascending.
+    /// The offsets of records with this publisher's id, or one with the same hash, ascending.
     pub(crate) fn ids(&self, id: &str) -> io::Result<SmallVec<[u32; 2]>> {
         match self {
             Self::Memory(index) => Ok(index.ids.get(&hash(index.salt, id)).cloned().unwrap_or_default()),
@@ -495,7 +494,7 @@ impl Index {
         }
     }
 
-    /// The offsets of records that have a publisher's id, ascending.
+    /// The offsets of all records with a publisher's id, ascending.
     pub(crate) fn id_offsets(&self) -> io::Result<Vec<u32>> {
         let mut offsets = match self {
             Self::Memory(index) => index.ids.values().flatten().copied().collect(),
@@ -505,7 +504,7 @@ impl Index {
         Ok(offsets)
     }
 
-    /// The offsets of records that mean something for what comes behind them.
+    /// The offsets of marked records, on which later entries depend.
     pub(crate) fn marked(&self) -> io::Result<Vec<(Mark, u32)>> {
         match self {
             Self::Memory(index) => Ok(index.marked.clone()),
@@ -524,5 +523,5 @@ const MAGIC: &[u8] = b"oyezidx\n";
 const FORMAT: u32 = 2;
 const HEAD_BYTES: usize = 8 + 4 + 8 + 8 + 32 + 24;
 const TOPIC_BYTES: u32 = 8 + 16 + 24;
-/// Read at a time when a file is checked.
+/// Bytes to read at a time when a file is checked.
 const CHECKED_BYTES: usize = 1 << 18;

@@ -1,5 +1,5 @@
-//! The thread that does what nobody waits for: indexes of full segments become files, segments that are not kept any more go,
-//! and room is made ready before it is needed.
+//! The thread for work that nobody waits for. It writes the indexes of full segments to files, drops old segments, and prepares
+//! files for new segments.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,13 +11,13 @@ use super::store::Store;
 use crate::limits::disk::IDLE;
 use crate::log::appender::OnDrop;
 
-/// The way to the thread. Dropping it ends the thread.
+/// A handle on the thread. Dropping it ends the thread.
 pub(crate) struct Keeper {
     call: Arc<KeeperCall>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Asks the keeper to look now.
+/// Wakes the keeper.
 #[derive(Default)]
 pub(crate) struct KeeperCall {
     state: Mutex<State>,
@@ -45,7 +45,7 @@ impl Keeper {
             while own.wait() {
                 let kept = store.keep(store.clock.ms(), &readers);
                 if let Err(error) = &kept {
-                    // it is tried again; what is missing is made anew at the next start
+                    // it is tried again; missing index files are made at the next start
                     if was_well {
                         warn!(%error, "the history cannot be tidied; this is tried again until it works");
                     }
@@ -67,7 +67,7 @@ impl KeeperCall {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until it is time to look, or false to end.
+    /// Waits until there is work; false to end.
     fn wait(&self) -> bool {
         let mut state = self.lock();
         if !state.wanted && !state.stop {
@@ -79,12 +79,12 @@ impl KeeperCall {
 }
 
 impl Keeper {
-    /// Ends the thread, and waits until it has.
+    /// Ends the thread and waits for it.
     pub(crate) fn stop(&self) {
         self.call.lock().stop = true;
         self.call.called.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // the thread itself may hold the last reference to what holds this
+        // the thread itself may drop the last reference to this
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
@@ -97,5 +97,5 @@ impl Drop for Keeper {
     }
 }
 
-/// The thread that tidies.
+/// The name of the thread.
 const NAME: &str = "oyez-keep";

@@ -1,4 +1,4 @@
-//! What a log on disk says of itself.
+//! The manifest of a log on disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,23 +7,23 @@ use super::damage::FORMAT;
 use super::volume::Volume;
 use crate::Error;
 
-/// The file `store`: the epoch, which numbers are reserved, and where everything ended.
+/// The file `store`: the epoch, the reserved numbers, and after a clean stop the ends of all chains.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) format: u32,
     pub(crate) epoch: String,
     pub(crate) ceiling: u64,
-    /// When that was written, in milliseconds since 1970; 0 where it is not known.
+    /// When that was written, in milliseconds since 1970; 0 if unknown.
     #[serde(default)]
     pub(crate) saved_ms: u64,
     pub(crate) skips: Vec<(u64, u64)>,
     pub(crate) clean: Option<Clean>,
-    /// There has been a private entry.
+    /// Whether there ever was a private entry.
     #[serde(default)]
     pub(crate) private: bool,
 }
 
-/// Where everything ended at a clean stop.
+/// The ends of all chains at a clean stop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Clean {
     pub(crate) head: u64,
@@ -39,7 +39,7 @@ pub(crate) struct ChainEnd {
     pub(crate) last: u64,
 }
 
-/// What the file says, if there is one.
+/// The contents of the file, if it exists.
 pub(super) fn read_manifest(volume: &dyn Volume, names: &[String]) -> Result<Option<Manifest>, Error> {
     let manifest = read_file::<Manifest>(volume, names, MANIFEST)?;
     match &manifest {
@@ -47,12 +47,12 @@ pub(super) fn read_manifest(volume: &dyn Volume, names: &[String]) -> Result<Opt
         Some(manifest) if manifest.format != FORMAT => {
             let format = manifest.format;
             Err(Error::invalid(format!(
-                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or take another directory"
+                "this history was written by a newer version (format {format}, this one knows {FORMAT}); run that version or use another directory"
             )))
         }
         _ => Ok(manifest),
     }
 }
 
-/// Its name.
+/// The name of the file.
 pub(super) const MANIFEST: &str = "store";

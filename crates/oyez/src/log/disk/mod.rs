@@ -1,28 +1,36 @@
-//! The log on disk: what lies below the tail ([`below`]), who makes entries durable ([`appender`]), and how a tail is made when the hub
-//! starts ([`tail`]).
+//! The log on disk: the storage below the tail ([`below`]), the interface that makes entries durable ([`appender`]), and the tail
+//! that is made when the hub starts ([`tail`]).
 //!
-//! `record` and `segment` are the bytes, `index` says what is where in a segment (in memory for the one that is written to, a file of
-//! which only what is asked for is read for the others), `chain` is the segments of a class, `store` all classes with what has to be
-//! known beside them, `manifest` what the log says of itself. A `Writer` appends, driven by the thread of `committer`: what is published
-//! while it syncs is written next, as one, then shown, then answered, and only then what is old leaves memory. `keeper` makes index
-//! files and room, and drops segments. They see files through `volume`, of which `directory` is the real one and `simulated` one that
-//! loses power.
+//! The parts:
 //!
-//! What outlives its segment: of each class the summary of what is gone, where topics ended, which deletions hide something that a
-//! longer class still holds, and publishers' ids that must not stand for a later event (`log/gone`, the file `dropped`), and the values
-//! of compacted topics (`values`). Before a segment goes the tail says what is to be kept ([`OnDrop`](super::OnDrop)), that is written,
-//! and only then the segment is dropped.
+//! - `record`, `segment`: the bytes on disk.
+//! - `index`: what is where in a segment. It is in memory for the segment that is written to. For the others it is a file, of which
+//!   only the wanted parts are read.
+//! - `chain`: the segments of one class.
+//! - `store`: all classes, and the facts about the whole log.
+//! - `manifest`: the file in which the log describes itself.
+//! - `writer`: appends. The thread of `committer` drives it. Batches that arrive during a sync are written next, together. Then
+//!   they are made visible, then acknowledged, and only then old entries leave memory.
+//! - `keeper`: makes index files and files for new segments, and drops old segments.
+//! - `volume`: the interface to files. `directory` is the real one, `simulated` one that loses power.
 //!
-//! What is damaged before something that was written when it was durable is refused; a write that was cut off is cut. Each record says
-//! up to where its segment was durable, each segment where the one before ended, and the manifest after a clean stop where the last one
-//! does. Numbers are reserved on disk before they are given out, and after an unclean stop the reserved ones are skipped: none names two
-//! events. The directory may also be a copy that was put back. So the first write after a start passes by as many numbers as can have been
-//! given out since some were reserved last, by the clock (`NUMBERS_PER_MS`).
+//! These survive a dropped segment: the loss summary of each class, the ended topics, the deletions that still hide entries of a
+//! longer-lived class, the publishers' ids that must not stand for a later event (all in `log/gone`, the file `dropped`), and the
+//! values of compacted topics (`values`). Before a segment is dropped, the tail says what must be kept ([`OnDrop`](super::OnDrop)).
+//! That is written first.
 //!
-//! A log without a hub: `examine` reads a directory as it is, also beside a hub (`view` takes no lock), and goes on where a start refuses.
-//! `walk` finds what decodes of a segment in front of damage and behind it, batches whole; `repair` makes of that a log that opens, each
-//! file replaced as a whole and the epoch first. `export` and `import` are lines. `unfinished` marks a directory that is not all there,
-//! and a start refuses it.
+//! Damage before a later durable record is refused; a torn final write is truncated. To tell them apart, each record says up to
+//! where its segment was durable, each segment says where the previous one ended, and after a clean stop the manifest says where
+//! the last one ends.
+//!
+//! No sequence number names two events. Numbers are reserved on disk before they are given out, and after an unclean stop the
+//! reserved ones are skipped. The directory may also be a restored copy. So the first write after a start skips as many numbers as
+//! can have been given out since the last reservation, by the clock (`NUMBERS_PER_MS`).
+//!
+//! Without a hub: `examine` reads a directory as it is, also while a hub runs (`view` takes no lock), and continues where a start
+//! would refuse. `walk` salvages whole batches before and after damage. `repair` makes a log of them that opens again: it replaces
+//! each file as a whole, and the epoch first. `export` and `import` use lines of JSON. `unfinished` marks an incomplete directory,
+//! which a start refuses.
 
 mod appender;
 mod below;

@@ -4,8 +4,8 @@
 //! crc32c · length · sequence · time · synced · rest · topics · extras length · fields length     40 bytes
 //! topics (length, name)…   extras (tag, length, value)…   fields of the frame, without id: and chunk head
 //! ```
-//! The checksum begins with the segment's salt: bytes of a file's former life never pass for a record. Numbers are little
-//! endian.
+//! The checksum starts from the segment's salt, so bytes from an earlier use of the file never pass for a record. Numbers are
+//! little endian.
 
 use oyez_proto::EventId;
 use smallvec::SmallVec;
@@ -17,18 +17,18 @@ use crate::log::draft::Draft;
 /// Bytes before the topics.
 pub(crate) const HEAD_BYTES: usize = 40;
 
-/// Where a record stands, and what surrounds it.
+/// The place of a record: its numbers and its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) sequence: u64,
     pub(crate) time_ms: u64,
     /// The segment was durable up to this offset when the record was written.
     pub(crate) synced: u32,
-    /// Records of the same batch that follow: all of them are there, or none counts.
+    /// The number of records of the same batch that follow. If one is missing, none counts.
     pub(crate) rest: u16,
 }
 
-/// The fixed part of a record, not checked yet.
+/// The fixed part of a record, not yet checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     crc: u32,
@@ -51,9 +51,9 @@ pub(crate) struct Record<'a> {
 /// Why bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotARecord {
-    /// Zeros, the rest of a file's former life, or a write that did not come to its end.
+    /// Zeros, bytes from an earlier use of the file, or a torn write.
     Other,
-    /// Written by a newer version: the checksum is right, the meaning is not known.
+    /// Written by a newer version: the checksum is right, but the meaning is unknown.
     Newer,
 }
 
@@ -78,8 +78,8 @@ impl Head {
     }
 }
 
-/// The first offset from `from` on at which a record may begin: no length is zero. Room that was never written to is passed
-/// by in long steps; a start looks through all of it.
+/// The first offset from `from` on at which a record may begin. A record does not begin with zeros, since no length is zero. A
+/// start scans all unwritten room, so zeros are skipped in large steps.
 pub(crate) fn may_begin(bytes: &[u8], from: usize) -> Option<usize> {
     let len_at = from + size_of::<u32>();
     let written = len_at + first_written(bytes.get(len_at..)?)?;
@@ -87,7 +87,7 @@ pub(crate) fn may_begin(bytes: &[u8], from: usize) -> Option<usize> {
     (offset + HEAD_BYTES <= bytes.len()).then_some(offset)
 }
 
-/// Where the first byte is that is not zero.
+/// The offset of the first byte that is not zero.
 fn first_written(bytes: &[u8]) -> Option<usize> {
     let zeros: usize =
         bytes.chunks(ZEROS.len()).map_while(|chunk| ZEROS.starts_with(chunk).then_some(chunk.len())).sum();
@@ -97,7 +97,7 @@ fn first_written(bytes: &[u8]) -> Option<usize> {
 const ZEROS: [u8; 4096] = [0; 4096];
 
 impl<'a> Record<'a> {
-    /// Reads the record at the beginning of `bytes`, which may go on behind it.
+    /// Reads the record at the beginning of `bytes`, which may be longer.
     pub(crate) fn read(bytes: &'a [u8], salt: u64) -> Result<Self, NotARecord> {
         let head = Head::read(bytes).ok_or(NotARecord::Other)?;
         let bytes = bytes.get(..head.len as usize).ok_or(NotARecord::Other)?;
@@ -123,7 +123,7 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// What few events have, and the publisher's id.
+    /// The extras, and the publisher's id.
     pub(crate) fn extras(&self) -> Result<(Option<Box<Extras>>, Option<EventId>), NotARecord> {
         if self.extras.is_empty() {
             return Ok((None, None));
@@ -146,7 +146,7 @@ impl<'a> Record<'a> {
         Ok((Some(extras).filter(|extras| *extras != Extras::default()).map(Box::new), publisher_id))
     }
 
-    /// Is it for those only who may read one of its topics?
+    /// Whether it is private.
     pub(crate) fn is_private(&self) -> bool {
         let mut fields = Fields(self.extras);
         std::iter::from_fn(|| {
@@ -157,7 +157,7 @@ impl<'a> Record<'a> {
         .any(|tag| tag == PRIVATE)
     }
 
-    /// Its topics; the names are shared with those of the record before where they are the same.
+    /// Its topics. Names that are the same as in the previous record are shared with it.
     pub(crate) fn shared_topics(&self, known: &mut SmallVec<[Topic; 1]>) -> SmallVec<[Topic; 1]> {
         let mut names = self.topics();
         let same = known.iter().all(|known| names.next() == Some(known)) && names.next().is_none();
@@ -168,7 +168,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What a record is made of beside its place.
+/// The contents of a record, without its place.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) topics: &'a [Topic],
@@ -233,7 +233,7 @@ pub(crate) fn write<'a>(out: &mut Vec<u8>, parts: impl Into<Parts<'a>>, place: P
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Appends a record to another segment with the same salt, whose bytes before `synced` are durable.
+/// Appends a record to another segment with the same salt. The bytes of that segment before `synced` are durable.
 pub(super) fn push_moved(out: &mut Vec<u8>, record: &[u8], synced: u32, salt: u64) {
     let start = out.len();
     out.extend_from_slice(record);
@@ -242,7 +242,7 @@ pub(super) fn push_moved(out: &mut Vec<u8>, record: &[u8], synced: u32, salt: u6
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Would the bytes of a damaged record, up to its end, be right if it had this rest?
+/// Whether the checksum of a damaged record would be right with this `rest`.
 pub(super) fn has_rest(bytes: &[u8], rest: u16, salt: u64) -> bool {
     let Some(head) = Head::read(bytes) else { return false };
     let Some(mut checked) = bytes.get(..head.len as usize).map(<[u8]>::to_vec) else { return false };
@@ -250,7 +250,7 @@ pub(super) fn has_rest(bytes: &[u8], rest: u16, salt: u64) -> bool {
     checksum(salt, &checked[4..]) == head.crc
 }
 
-/// Bytes that `draft` takes as a record.
+/// The size of `draft` as a record.
 pub(crate) fn len(draft: &Draft) -> usize {
     let topics: usize = draft.topics().iter().map(|topic| 2 + topic.len()).sum();
     let mut extras = draft.publisher_id().map_or(0, |id| EXTRA_HEAD_BYTES + id.len());
@@ -304,14 +304,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The tag of the publisher's own id; those of [`Extras`] are its own.
+/// The tag of the publisher's id. [`Extras`] has the tags of the extras.
 const PUBLISHER_ID: u8 = 0;
 /// The tag of a private entry, without a value.
 const PRIVATE: u8 = 255;
 const EXTRA_HEAD_BYTES: usize = 5;
-/// Where [`Place::synced`] is in a record.
+/// The offset of [`Place::synced`] in a record.
 const SYNCED_AT: usize = 24;
-/// Where [`Place::rest`] is in a record.
+/// The offset of [`Place::rest`] in a record.
 const REST_AT: usize = 28;
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! Makes a damaged log one that opens again, of all that decodes.
+//! Repairs a damaged log from everything that decodes, so that it opens again.
 //!
-//! Entries keep their numbers. What is damaged is copied aside first, and each file is replaced as a whole, so that a repair
-//! that is interrupted has lost nothing and can be begun again; a mark keeps hubs away meanwhile. When something may be lost
-//! the epoch changes before anything else does.
+//! Entries keep their numbers. Damaged files are copied aside first, and each file is replaced as a whole. So an interrupted repair
+//! loses nothing and can be run again. Meanwhile a mark keeps hubs away. If entries may be lost, the epoch changes first.
 
 use std::io;
 
@@ -23,27 +22,27 @@ use crate::log::gone::DroppedRun;
 use crate::log::gone::{DroppedSegment, Gone, GoneBounds};
 use crate::position::Epoch;
 
-/// What has to be done.
+/// The steps of a repair.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     steps: Vec<Step>,
-    /// Files that are kept beside, because they are damaged.
+    /// Damaged files, which are kept as copies.
     pub(crate) damaged: Vec<String>,
-    /// Runs of numbers of which events may be lost.
+    /// Runs of numbers whose events may be lost.
     pub(crate) lost: Vec<(u64, u64)>,
-    /// Entries behind this number are lost as well, and nobody knows how many.
-    pub(crate) lost_behind: Option<u64>,
-    /// Bytes in which something was that does not decode.
+    /// Entries after this number are lost as well; how many is unknown.
+    pub(crate) lost_after: Option<u64>,
+    /// The number of bytes that had contents and do not decode.
     pub(crate) lost_bytes: u64,
-    /// Entries that are kept.
+    /// The number of kept entries.
     pub(crate) entries: u64,
-    /// Something may be lost, so a new epoch is drawn.
+    /// Whether entries may be lost, so that a new epoch is drawn.
     pub(crate) changes_epoch: bool,
-    /// An earlier repair did not come to its end.
+    /// Whether an earlier repair was interrupted.
     pub(crate) goes_on: bool,
-    /// The segments of these chains up to these generations are gone.
+    /// For each chain, the generation up to which its segments are lost.
     gone: Vec<(u8, Before)>,
-    /// The highest number that may be lost, and when the first entry behind it was written.
+    /// The highest number that may be lost, and the time of the first entry after it.
     lost_through: Option<(u64, Option<u64>)>,
     /// The next number.
     next: u64,
@@ -51,9 +50,9 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 enum Step {
-    /// Keeps a file beside.
+    /// Copies a file aside.
     Keep(String),
-    /// Writes the segment anew.
+    /// Rewrites the segment.
     Write {
         chain: u8,
         generation: u64,
@@ -62,7 +61,7 @@ enum Step {
     Remove(String),
 }
 
-/// What a repair draws: the epoch, should one be needed, and the time.
+/// What a repair gets from outside: a new epoch, in case it needs one, and the time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Drawn {
     pub(crate) epoch: Epoch,
@@ -70,7 +69,7 @@ pub(crate) struct Drawn {
 }
 
 impl Plan {
-    /// What has to be done about what was found.
+    /// Plans the repair of the findings.
     pub(crate) fn new(found: &Examination) -> Result<Self, Error> {
         match found.unfinished {
             Some(unfinished @ Unfinished::Import) => return Err(Error::invalid(unfinished.in_words())),
@@ -79,7 +78,7 @@ impl Plan {
         }
         let mut plan = Self {
             lost: found.lost.clone(),
-            lost_behind: found.lost_behind,
+            lost_after: found.lost_after,
             changes_epoch: found.perhaps_lost || !found.lost.is_empty(),
             goes_on: found.unfinished.is_some(),
             ..Self::default()
@@ -92,13 +91,13 @@ impl Plan {
         let last = found.lost.last().map(|(_, last)| *last);
         let manifest = found.manifest.read();
         let given = manifest.and_then(|manifest| manifest.clean.as_ref()).map_or(0, |clean| clean.head);
-        plan.next = found.last().max(last.or(found.lost_behind).unwrap_or(0)).max(given) + 1;
+        plan.next = found.last().max(last.or(found.lost_after).unwrap_or(0)).max(given) + 1;
         if plan.changes_epoch {
-            // of what is lost without a number it is known only that it was not behind all others
+            // entries lost with unknown numbers were at least not after all others
             let through = last.unwrap_or(plan.next - 1);
-            let behind = found.segments().map(|(_, segment)| segment.walked.contents);
-            let behind = behind.filter(|contents| contents.last > through).map(|contents| contents.last_ms).min();
-            plan.lost_through = Some((through, behind));
+            let after = found.segments().map(|(_, segment)| segment.walked.contents);
+            let after = after.filter(|contents| contents.last > through).map(|contents| contents.last_ms).min();
+            plan.lost_through = Some((through, after));
         }
         Ok(plan)
     }
@@ -124,7 +123,7 @@ impl Plan {
         self.steps.push(Step::Keep(name.to_owned()));
     }
 
-    /// Makes a chain of segments that know each other of those that have something that decodes.
+    /// Links the segments with decodable entries into a chain again.
     fn join(&mut self, chain: u8, segments: &[FoundSegment], gone: u64) {
         let mut before: Option<Before> = None;
         let mut steps = Vec::new();
@@ -167,7 +166,7 @@ impl Plan {
         self.steps.extend(steps);
     }
 
-    /// Index files that say something else than their segments.
+    /// Index files that disagree with their segments.
     pub(crate) fn remove_indexes(&mut self, found: &Examination) {
         for finding in found.findings.iter().filter(|finding| finding.file.ends_with(".index")) {
             let is_removed = |step: &Step| matches!(step, Step::Remove(name) if *name == finding.file);
@@ -177,7 +176,7 @@ impl Plan {
         }
     }
 
-    /// Does it. Behind it the log opens.
+    /// Carries out the repair. After it the log opens.
     pub(crate) fn carry_out(&self, volume: &dyn Volume, found: &Examination, drawn: Drawn) -> Result<(), Error> {
         if self.is_empty() {
             return Ok(());
@@ -210,7 +209,7 @@ impl Plan {
         Unfinished::finish(volume).map_err(unwritable)
     }
 
-    /// From here on no id of before names anything.
+    /// From here on no earlier id names anything.
     fn change_epoch(&self, volume: &dyn Volume, found: &Examination, drawn: Drawn) -> io::Result<()> {
         let saved = found.gone.read().map(Gone::saved);
         let bounds = GoneBounds::default();
@@ -225,8 +224,8 @@ impl Plan {
             };
             gone.add(&leaving, std::iter::empty());
         }
-        if let Some((last, behind_ms)) = self.lost_through {
-            gone.has_lost(last, behind_ms.unwrap_or(drawn.now_ms));
+        if let Some((last, after_ms)) = self.lost_through {
+            gone.has_lost(last, after_ms.unwrap_or(drawn.now_ms));
         }
         save(volume, DROPPED, &gone.saved())?;
         let manifest = Manifest {
@@ -242,12 +241,12 @@ impl Plan {
     }
 }
 
-/// Where a segment ends when it is written anew: without its holes.
+/// The end of a segment when it is rewritten without its holes.
 fn end_of(segment: &FoundSegment) -> u32 {
     START + segment.walked.whole.iter().map(|whole| whole.end - whole.start).sum::<u32>()
 }
 
-/// Writes what is whole of a segment into a new file, and puts that in its place.
+/// Writes the whole batches of a segment into a new file, and replaces the segment with it.
 fn write(volume: &dyn Volume, segment: &FoundSegment, head: SegmentHead) -> Result<(), Error> {
     let end = end_of(segment);
     let len = segment.len.max(end);
@@ -264,7 +263,7 @@ fn write(volume: &dyn Volume, segment: &FoundSegment, head: SegmentHead) -> Resu
             failed = Some(unreadable(error));
             return Ok(());
         }
-        // what stands here is durable before the file has its name
+        // the contents are durable before the file gets its name
         record::push_moved(&mut out, &bytes, batch, head.salt);
         let place = at + out.len() as u32;
         if record.head.place.rest == 0 {
@@ -295,7 +294,7 @@ fn keep(volume: &dyn Volume, name: &str) -> io::Result<()> {
     let Some(aside) = aside.into_iter().find(|aside| !names.contains(aside)) else { return Ok(()) };
     let new = format!("{aside}.new");
     let from = volume.open(name)?;
-    // no file of a history is longer, and what is beyond would fill the disk
+    // no file of a history is longer; a longer one could fill the disk
     let len = from.len()?.min(FILE_BYTES_MAX as u64);
     copy(&*from, &*volume.create(&new, len)?, len)?;
     volume.rename(&new, &aside)?;

@@ -1,9 +1,9 @@
 //! One file of the log: a head, then records, then room.
 //!
-//! Each file is as large as it will be before the first record is written, and is used again for another segment when its
-//! entries are gone: writing never changes anything but bytes. The head's generation orders the segments and its salt goes
-//! into every checksum, so that what a file held in a former life never decodes. It also says where the segment before
-//! ended: behind that nothing counts, and before it nothing may be missing.
+//! Each file has its full size before the first record is written, and is reused for another segment when its entries are dropped.
+//! So writing changes only bytes, never metadata. The generation in the head orders the segments. The salt in the head goes into
+//! every checksum, so that contents of an earlier use never decode. The head also says where the previous segment ended: records
+//! after that end do not count, and no record before it may be missing.
 
 use std::io;
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use crate::matcher::Matchers;
 use crate::position::Epoch;
 use crate::sync::RwLock;
 
-/// Where the first record is: behind a page for the head.
+/// The offset of the first record, after a page for the head.
 pub(crate) const START: u32 = 4096;
 
-/// What the head of a segment says.
+/// The head of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHead {
     pub(crate) chain: u8,
@@ -41,7 +41,7 @@ pub(crate) struct SegmentHead {
     pub(crate) before: Before,
 }
 
-/// The segment before: its generation, 0 if there is none, and where it ended.
+/// The previous segment: its generation (0 without one) and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Before {
     pub(crate) generation: u64,
@@ -119,16 +119,16 @@ pub(crate) struct Segment {
 /// How far the records of a file are whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// Behind the last whole batch.
+    /// The offset after the last whole batch.
     pub(crate) end: u32,
     pub(crate) last: u64,
     pub(crate) entries: u32,
-    /// A batch was begun behind it that is not whole.
+    /// Whether an incomplete batch begins there.
     pub(crate) torn: bool,
 }
 
 impl Segment {
-    /// Makes the room `file`, whose bytes mean nothing, a segment without records. Durable when it returns.
+    /// Makes a segment without records of `file`, whose old contents are ignored. Durable when it returns.
     pub(crate) fn begin(file: Arc<dyn VolumeFile>, head: SegmentHead, capacity: u32) -> io::Result<Self> {
         file.write_at(0, &head.to_bytes())?;
         file.write_at(START.into(), &[0; record::HEAD_BYTES])?;
@@ -137,8 +137,8 @@ impl Segment {
         Ok(Self { head, file, capacity, index })
     }
 
-    /// Opens a segment that ends at `end`, or as far as its records are whole. What its index file says is taken when
-    /// it fits; else the records are read.
+    /// Opens a segment that ends at `end`, or where its last whole record ends. Uses its index file if that fits; otherwise reads
+    /// the records.
     pub(crate) fn open(
         volume: &dyn Volume,
         name: &str,
@@ -191,12 +191,12 @@ impl Segment {
     }
 
     /// The offset of the first record with a higher number than `cursor`.
-    fn offset_behind(&self, cursor: u64) -> io::Result<u32> {
+    fn offset_after(&self, cursor: u64) -> io::Result<u32> {
         let sample = self.index.read().sample(|sample| sample.sequence <= cursor)?;
         self.first_offset(sample, |head| head.place.sequence > cursor)
     }
 
-    /// The first record from `sample` on for which this is true, as it is for all behind it.
+    /// The first record from `sample` on for which this is true. It is true for all later ones.
     fn first_offset(&self, sample: Option<Sample>, is_wanted: impl Fn(&Head) -> bool) -> io::Result<u32> {
         let end = self.contents().end;
         let mut span = Span::new(self.head, &*self.file, end);
@@ -211,7 +211,7 @@ impl Segment {
         Ok(at)
     }
 
-    /// The number of the last entry before this time; 0 if there is none here.
+    /// The number of the last entry before this time; 0 without one.
     pub(crate) fn last_before(&self, ms: u64) -> io::Result<u64> {
         let sample = self.index.read().sample(|sample| sample.time_ms < ms)?;
         let Some(sample) = sample else { return Ok(0) };
@@ -229,7 +229,7 @@ impl Segment {
         Ok(last)
     }
 
-    /// The numbers of the newest entries, at most so many.
+    /// The numbers of the newest entries, at most `max`.
     pub(crate) fn newest(&self, max: usize) -> io::Result<Vec<u64>> {
         let index = self.index.read();
         let Contents { entries, end, .. } = index.contents();
@@ -263,7 +263,7 @@ impl Segment {
         Ok(None)
     }
 
-    /// All publishers' ids, in the order of the log.
+    /// All publishers' ids, in log order.
     pub(crate) fn each_publisher_id(&self, mut each: impl FnMut(EventId)) -> io::Result<()> {
         let places = self.index.read().id_offsets()?;
         self.each_at(&places, |record| {
@@ -273,14 +273,14 @@ impl Segment {
         })
     }
 
-    /// All topics that it has entries of.
+    /// All topics with entries in it.
     pub(crate) fn topics(&self) -> io::Result<Vec<Topic>> {
         let mut topics = Vec::new();
         self.index.read().each_topic(|name, _| topics.push(Topic::known(name)))?;
         Ok(topics)
     }
 
-    /// The numbers of the newest entries of exact topics, at most so many of each.
+    /// The numbers of the newest entries of exact topics, at most `max` of each.
     pub(crate) fn newest_of(&self, topic: &Topic, max: usize) -> io::Result<Vec<u64>> {
         let index = self.index.read();
         let Some(run) = index.topic(topic)? else { return Ok(Vec::new()) };
@@ -290,9 +290,9 @@ impl Segment {
         positions.into_iter().map(|at| Ok(span.head(at)?.place.sequence)).collect()
     }
 
-    /// Reads the entries that match behind the page's cursor. True when all of the segment up to `last` was read.
+    /// Reads the matching entries after the page's cursor. True if the segment was read up to `last`.
     pub(crate) fn read(&self, page: &mut RecordPage<'_>, last: u64) -> io::Result<bool> {
-        let from = self.offset_behind(page.cursor)?;
+        let from = self.offset_after(page.cursor)?;
         let index = self.index.read();
         let end = index.contents().end;
         if !page.matchers.is_exact() {
@@ -315,7 +315,7 @@ impl Segment {
     }
 
     fn read_places(&self, page: &mut RecordPage<'_>, offsets: &[u32], end: u32, last: u64) -> io::Result<bool> {
-        // neighbours are read together, entries far apart one by one
+        // adjacent entries are read together, distant ones one by one
         let distance = match (offsets.first(), offsets.last()) {
             (Some(first), Some(last)) => (last - first) as usize / offsets.len(),
             _ => 0,
@@ -359,7 +359,7 @@ impl Segment {
         Ok(true)
     }
 
-    /// The newest entry without a key of each topic that matches. Looks back through the others.
+    /// The newest entry without a key of each topic that matches. Scans backwards.
     pub(crate) fn newest_without_key(&self, matchers: &Matchers, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
         let index = self.index.read();
         let mut topics = Vec::new();
@@ -387,13 +387,13 @@ impl Segment {
         Ok(found)
     }
 
-    /// The places of records that mean something for what comes behind them, with one of these marks.
+    /// The offsets of records with one of these marks, on which later entries depend.
     pub(crate) fn marked(&self, wanted: Mark) -> io::Result<Vec<u32>> {
         let marked = self.index.read().marked()?;
         Ok(marked.into_iter().filter(|(mark, _)| mark.is_any_of(wanted)).map(|(_, at)| at).collect())
     }
 
-    /// The entries at these places, each in no more room than it takes: they may be held for long.
+    /// The entries at these offsets, each in memory of its own size, because they may be held for long.
     pub(crate) fn entries_at(&self, places: &[u32], epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
         let matchers = Matchers::default();
         let mut entries = Vec::with_capacity(places.len());
@@ -406,7 +406,7 @@ impl Segment {
         Ok(entries)
     }
 
-    /// Reads the records at these places.
+    /// Reads the records at these offsets.
     pub(crate) fn each_at(
         &self,
         places: &[u32],
@@ -425,7 +425,7 @@ impl Segment {
     }
 }
 
-/// The topics that a record is an entry of: the place of a deletion is none of what its topic has.
+/// The topics of a record. A deletion is not an entry of its topic.
 pub(crate) fn own_topics<'a>(topics: &'a [Topic], extras: Option<&Extras>) -> &'a [Topic] {
     if extras.is_some_and(|extras| extras.deletes.is_some()) { &[] } else { topics }
 }
@@ -438,8 +438,8 @@ fn newer(name: &str) -> Damage {
     Damage::Newer { name: name.to_owned(), format: FORMAT + 1 }
 }
 
-/// Finds out how far the records are whole. What is wrong before `end`, or before something that was written when it was
-/// durable already, is damage; anything else is a write that was cut off.
+/// Finds out how far the records are whole. A fault before `end`, or before a later record that was written when this place was
+/// already durable, is damage. Any other fault is a torn write.
 pub(crate) fn check(
     file: &dyn VolumeFile,
     name: &str,
@@ -462,7 +462,7 @@ pub(crate) fn check(
             Err(Unread::NotARecord(NotARecord::Newer)) => return Err(newer(name)),
             Err(Unread::NotARecord(NotARecord::Other)) => break,
         };
-        // numbers of a file's former life, or a batch that goes on with another's record
+        // numbers from an earlier use of the file, or a batch that continues with a record of another batch
         if record.place.sequence <= last || rest.is_some_and(|rest| rest != record.place.rest + 1) {
             break;
         }
@@ -487,7 +487,7 @@ pub(crate) fn check(
     Ok(checked)
 }
 
-/// Is there a record behind `at` that was written when `at` was durable?
+/// Whether there is a record after `at` that was written when `at` was durable.
 pub(super) fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, checked: &Checked) -> io::Result<bool> {
     let mut piece = vec![0; SCAN_BYTES + record::HEAD_BYTES];
     let mut start = at;
@@ -498,7 +498,7 @@ pub(super) fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, c
         let mut next = 0;
         while let Some(offset) = record::may_begin(bytes, next) {
             next = offset + 1;
-            // most of a file's former life is told by its numbers, without more of a look
+            // most contents of an earlier use are recognised by their numbers alone
             let number = bytes.get(offset + 8..offset + 16).and_then(|bytes| bytes.try_into().ok());
             if number.is_none_or(|number| u64::from_le_bytes(number) <= checked.last) {
                 continue;
@@ -524,7 +524,7 @@ pub(super) fn is_followed(file: &dyn VolumeFile, salt: u64, at: u32, len: u32, c
     Ok(false)
 }
 
-/// Each write ends with zeros where the next record will be: what else is there is the rest of one that was cut off.
+/// Each write ends with zeros at the place of the next record. Anything else there is the rest of a torn write.
 pub(super) fn is_begun(file: &dyn VolumeFile, at: u32, len: u32) -> io::Result<bool> {
     let mut bytes = [0; record::HEAD_BYTES];
     let bytes = &mut bytes[..record::HEAD_BYTES.min((len - at) as usize)];
@@ -532,7 +532,7 @@ pub(super) fn is_begun(file: &dyn VolumeFile, at: u32, len: u32) -> io::Result<b
     Ok(bytes.iter().any(|byte| *byte != 0))
 }
 
-/// Reads records one after the other, more than one at a time.
+/// Reads records in order, several at a time.
 pub(super) struct Span<'a> {
     of: SegmentHead,
     file: &'a dyn VolumeFile,
@@ -557,7 +557,7 @@ impl<'a> Span<'a> {
         Self { of, file, end, bytes: Vec::new(), start: 0 }
     }
 
-    /// At least so many bytes from `at` on, fewer at the end. What has to be read is read with what follows.
+    /// At least `len` bytes from `at` on, fewer at the end. A read also fetches the bytes that follow.
     pub(super) fn bytes(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<&[u8]> {
         let known = at
             .checked_sub(self.start)
@@ -585,7 +585,7 @@ impl<'a> Span<'a> {
         Record::read(self.bytes(at, head.len as usize, ahead)?, salt).map_err(Unread::NotARecord)
     }
 
-    /// The head of a record that is known to be there.
+    /// The head of a record that is known to exist.
     fn head(&mut self, at: u32) -> io::Result<Head> {
         let head =
             Head::read(self.bytes(at, record::HEAD_BYTES, SPARSE_BYTES)?).filter(|head| head.len <= self.end - at);
@@ -593,26 +593,26 @@ impl<'a> Span<'a> {
     }
 }
 
-/// Entries being read, their frames in one piece of memory.
+/// Entries that are being read. Their frames share one piece of memory.
 pub(crate) struct RecordPage<'a> {
     epoch: Epoch,
     pub(crate) matchers: &'a Matchers,
-    /// Everything up to here has been looked at.
+    /// Everything up to here was looked at.
     pub(crate) cursor: u64,
     max: Retained,
     bytes: Vec<u8>,
     entries: Vec<(Unframed, Placed)>,
     topics: SmallVec<[Topic; 1]>,
     large: Option<&'a Large>,
-    /// Bytes of those that lie apart.
+    /// Bytes of the entries with memory of their own.
     apart: usize,
 }
 
-/// Where a frame is, with the bytes of its chunk's head.
+/// The place of a frame, and the size of its chunk's head.
 enum Placed {
-    /// Among the bytes of the page, up to this one.
+    /// In the bytes of the page, up to this one.
     Here(usize, u8),
-    /// A large one, which others may have as well.
+    /// A large frame, which other pages may share.
     Apart(Bytes, u8),
 }
 
@@ -622,7 +622,7 @@ impl<'a> RecordPage<'a> {
         Self { epoch, matchers, cursor, max, bytes, entries, topics, large: None, apart: 0 }
     }
 
-    /// The same, of which large entries are shared with other pages.
+    /// The same; large entries are shared with other pages.
     pub(crate) fn sharing(self, large: &'a Large) -> Self {
         Self { large: Some(large), ..self }
     }
@@ -679,10 +679,10 @@ impl<'a> RecordPage<'a> {
     }
 }
 
-/// Bytes of a chunk beside its fields, at most: the size, the id and three line ends.
+/// The most bytes of a chunk without its fields: the size, the id and three line ends.
 const LARGE_HEAD_BYTES: usize = 512;
 
-/// An entry that may be held for long: with no more room than it takes.
+/// An entry in memory of its own size, because it may be held for long.
 const ONE: Retained = Retained { entries: 1, bytes: 0 };
 
 const MAGIC: &[u8] = b"oyezseg\n";

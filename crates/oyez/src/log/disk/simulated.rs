@@ -1,8 +1,8 @@
-//! A disk that loses power: what was not synced is there, or is not, or is there in part.
+//! A disk that loses power. An unsynced write survives whole, in part, or not at all.
 //!
-//! Each file and the directory have a live image, which the program sees, and a durable one. A sync makes the durable one
-//! what the live one is. A power cut keeps the durable images and, of what was done since, whatever the dice say: each write
-//! whole, in some of its sectors, or not at all, and of the names a beginning of their changes.
+//! Each file and the directory have a live image, which the program sees, and a durable image. A sync copies the live image to the
+//! durable one. A power cut keeps the durable images. The dice decide about later changes: each write survives whole, in some of
+//! its sectors, or not at all; of the changes to names, a first part survives.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,16 +18,16 @@ pub(crate) struct SimulatedDisk(Arc<Mutex<State>>);
 struct State {
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// What was done to names since the directory was synced.
+    /// Changes to names since the last sync of the directory.
     changes: Vec<Change>,
     contents: Vec<Content>,
-    /// Changes of any kind that were asked for.
+    /// The number of changes so far.
     steps: u64,
-    /// From this step on nothing works any more.
+    /// From this step on every change fails.
     cut_at: Option<u64>,
-    /// This step fails, with this error, and does nothing.
+    /// This step fails with this error and changes nothing.
     fail_at: Option<(u64, io::ErrorKind)>,
-    /// Bytes that there is room for.
+    /// The size of the disk in bytes.
     room: Option<usize>,
 }
 
@@ -42,17 +42,17 @@ enum Change {
 struct Content {
     live: Vec<u8>,
     durable: Vec<u8>,
-    /// Written since the last sync: where and what.
+    /// Writes since the last sync.
     unsynced: Vec<(usize, Vec<u8>)>,
 }
 
-/// Where numbers come from when it is to be decided what survives.
+/// The random numbers that decide what survives.
 pub(crate) trait Dice {
     fn below(&mut self, end: u64) -> u64;
 }
 
 impl SimulatedDisk {
-    /// Nothing works from this step on.
+    /// Every change fails from this step on.
     pub(crate) fn cut_power_at(&self, step: u64) {
         self.state().cut_at = Some(step);
     }
@@ -62,7 +62,7 @@ impl SimulatedDisk {
         self.state().fail_at = Some((step, error));
     }
 
-    /// There is room for so many bytes in all files together.
+    /// Sets the room for all files together, in bytes.
     pub(crate) fn set_room(&self, room: Option<usize>) {
         self.state().room = room;
     }
@@ -71,14 +71,14 @@ impl SimulatedDisk {
         self.state().steps
     }
 
-    /// The disk as it is when the process is killed and the machine is not.
+    /// The disk after the process was killed, with the machine still running.
     pub(crate) fn after_a_kill(&self) -> Self {
         let state = self.state();
         let contents = state.contents.iter().map(|content| Content::of(content.live.clone())).collect();
         Self::of(state.names.clone(), contents)
     }
 
-    /// The disk as it is when power comes back.
+    /// The disk after a power cut.
     pub(crate) fn after_a_power_cut(&self, dice: &mut dyn Dice) -> Self {
         let state = self.state();
         let mut names = state.durable_names.clone();
@@ -93,7 +93,7 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// All bytes of a file, to be changed from outside.
+    /// All bytes of a file, for a test to change.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let at = *state.names.get(name).expect("the file is there");
@@ -113,7 +113,7 @@ impl SimulatedDisk {
 }
 
 impl State {
-    /// A step that changes something.
+    /// A step that changes the disk.
     fn step(&mut self) -> io::Result<()> {
         self.steps += 1;
         if self.cut_at.is_some_and(|cut| self.steps > cut) {
@@ -166,7 +166,7 @@ impl Content {
                 0 => {}
                 1 => bytes[*at..at + written.len()].copy_from_slice(written),
                 _ => {
-                    // sectors are written whole, in any order
+                    // each sector is written whole, in any order
                     let mut start = 0;
                     while start < written.len() {
                         let end = written.len().min((at + start) / SECTOR * SECTOR + SECTOR - at);

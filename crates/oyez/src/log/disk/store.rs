@@ -1,4 +1,4 @@
-//! All of a log that is on disk: one chain of segments for each retention class, and what has to be known beside them.
+//! The log on disk: a chain of segments for each retention class, and the facts about the whole log.
 //!
 //! | file | holds |
 //! |---|---|
@@ -45,40 +45,40 @@ use crate::{Error, Topic};
 pub(crate) struct Settings {
     pub(crate) classes: Vec<Class>,
     pub(crate) summary_bytes: usize,
-    /// Of the smallest segment and the largest.
+    /// The capacity of the smallest and the largest segment.
     pub(crate) segment_bytes: (usize, usize),
-    /// The epoch, if the log is a new one.
+    /// The epoch of a new log.
     pub(crate) epoch: Epoch,
-    /// Topics of which the newest value of each key is kept.
+    /// The compacted topics.
     pub(crate) compact: Matchers,
-    /// How many numbers are passed by for each millisecond since the last one was reserved.
+    /// The numbers to skip for each millisecond since the last reservation.
     pub(crate) numbers_per_ms: u64,
 }
 
-/// The log on disk as its readers see it. Only its [`Writer`](super::writer::Writer) changes what they see, and
-/// [`Store::keep`] takes away what is not kept any more.
+/// The log on disk as its readers see it. Only its [`Writer`](super::writer::Writer) adds to it, and only [`Store::keep`] drops
+/// from it.
 pub(crate) struct Store {
     pub(crate) volume: Arc<dyn Volume>,
     pub(crate) epoch: Epoch,
     pub(crate) chains: Vec<Chain>,
-    /// Large entries that readers have.
+    /// Large entries that readers hold.
     large: Large,
-    /// What entries are stamped with.
+    /// The clock that stamps entries.
     pub(crate) clock: Arc<LogClock>,
     gone: RwLock<Gone>,
-    /// Numbers that were given out, perhaps, and lost: in a crash, or in a directory of which this one is a copy.
+    /// Numbers that may have been given out and lost: in a crash, or by a hub whose directory this one is a copy of.
     skips: RwLock<Vec<(u64, u64)>>,
     numbers_per_ms: u64,
-    /// There has been a private entry.
+    /// Whether there ever was a private entry.
     private: AtomicBool,
-    /// Files made for segments.
+    /// Files prepared for segments.
     spares: AtomicU64,
-    /// What was found when it was opened.
+    /// Figures found when it was opened.
     pub(crate) opened: Opened,
 }
 
 impl Store {
-    /// Opens the log in `volume`, or begins one.
+    /// Opens the log in `volume`, or begins a new one.
     pub(crate) fn open(volume: Arc<dyn Volume>, settings: Settings) -> Result<Self, Error> {
         let Settings { classes, summary_bytes, segment_bytes, epoch, compact, numbers_per_ms } = settings;
         let names = volume.list().map_err(unreadable)?;
@@ -106,14 +106,14 @@ impl Store {
             .find(|name| parse_name(name, ".segment").is_some_and(|(chain, _)| chain as usize >= chains.len()))
         {
             return Err(Error::invalid(format!(
-                "{name} belongs to a class of topics that is not configured any more; configure as many as before"
+                "{name} belongs to a class of topics that is no longer configured; configure as many classes as before"
             )));
         }
         match &manifest.clean {
             Some(clean) => opened.head = clean.head,
             None if manifest.ceiling > 0 => {
-                // whatever was given out behind the newest entry found is lost, and its number names nothing else
-                // behind an earlier crash readers were told the first number that was not: as a place it is good
+                // numbers given out after the newest entry are lost and name nothing else
+                // after an earlier crash, readers were sent the first number that was not lost: it is a valid position
                 let told = manifest.skips.last().map_or(0, |(_, last)| last + 1);
                 let last = opened.head.max(told);
                 opened.head = last.max(manifest.ceiling - 1);
@@ -126,7 +126,7 @@ impl Store {
         let surplus = manifest.skips.len().saturating_sub(SKIPS_KEPT);
         manifest.skips.drain(..surplus);
         for name in names.iter().filter(|name| name.starts_with(SPARE) || name.ends_with(".new")) {
-            // made for the segments of another run: their size may not fit, and nobody knows whether they are whole
+            // spares of an earlier run: their size may not fit, and they may be incomplete
             let _ = volume.remove(name);
         }
         let store = Self {
@@ -146,14 +146,14 @@ impl Store {
         Ok(store)
     }
 
-    /// What `store` says, at this time, while numbers below `ceiling` may be given out.
+    /// The manifest at this time, if numbers below `ceiling` may be given out.
     pub(crate) fn manifest(&self, ceiling: u64, clean: Option<Clean>, saved_ms: u64) -> Manifest {
         let (epoch, skips, private) = (self.epoch.to_string(), self.skips.read().clone(), self.has_had_private());
         Manifest { format: FORMAT, epoch, ceiling, saved_ms, skips, clean, private }
     }
 
-    /// How many numbers the first write after a start passes by: as many as may have been given out since the last one was
-    /// reserved, if this directory is a copy of one that went on.
+    /// How many numbers the first write after a start skips: as many as may have been given out since the last reservation, in case
+    /// this directory is a copy and the original went on.
     pub(crate) fn numbers_to_pass(&self, now_ms: u64) -> u64 {
         let since = match self.opened.saved_ms {
             0 => 0,
@@ -162,22 +162,22 @@ impl Store {
         since.saturating_mul(self.numbers_per_ms).min(NUMBERS_PASSED_MAX)
     }
 
-    /// These numbers name nothing here, and what they may name elsewhere is lost.
+    /// Skips these numbers. They name nothing here; entries that have them elsewhere count as lost.
     pub(crate) fn pass(&self, first: u64, last: u64) {
         self.skips.write().push((first, last));
     }
 
-    /// Takes back the last [`pass`](Self::pass).
+    /// Undoes the last [`pass`](Self::pass).
     pub(crate) fn unpass(&self) {
         self.skips.write().pop();
     }
 
-    /// Has there ever been a private entry?
+    /// Whether there ever was a private entry.
     pub(crate) fn has_had_private(&self) -> bool {
         self.private.load(Relaxed)
     }
 
-    /// There will be one: what is saved from now on says so.
+    /// Notes that there will be a private entry. The manifest says so from now on.
     pub(crate) fn will_have_private(&self) {
         self.private.store(true, Relaxed);
     }
@@ -186,7 +186,7 @@ impl Store {
         save(&*self.volume, MANIFEST, manifest)
     }
 
-    /// The class in which an entry of these topics is kept longest.
+    /// Of the classes of these topics, the one that is kept longest.
     pub(crate) fn chain_of<'a>(&self, topics: impl Iterator<Item = &'a Topic>) -> usize {
         if self.chains.len() == 1 {
             return 0;
@@ -197,24 +197,24 @@ impl Store {
         };
         let kept = |chain: &usize| {
             let Retention { age, bytes, events } = self.chains[*chain].class.retention;
-            // no age is for ever
+            // without an age limit, entries are kept for ever
             (age.unwrap_or(Duration::MAX), bytes, events)
         };
         topics.map(class).max_by_key(kept).unwrap_or(0)
     }
 
-    /// Reads the next entries behind `cursor` that match, up to the number `last`. What was gone when `drops` segments had
-    /// been dropped is nobody's loss now.
+    /// Reads the next matching entries after `cursor`, up to the number `last`. Entries that were already gone when `drops`
+    /// segments had been dropped are not reported.
     pub(crate) fn read(&self, wanted: &Wanted) -> io::Result<Found> {
         let Wanted { max, cursor, matchers, last, drops } = wanted;
         let (cursor, last, drops) = (*cursor, *last, *drops);
-        // first the segments, which stay readable, then what is gone: nothing falls between
-        let segments: Vec<Vec<Arc<Segment>>> = self.chains.iter().map(|chain| chain.behind(cursor)).collect();
+        // first the segments, which stay readable, then the summary of dropped entries: so no entry is in neither
+        let segments: Vec<Vec<Arc<Segment>>> = self.chains.iter().map(|chain| chain.after(cursor)).collect();
         let gone = self.gone.read();
         match gone.missed_since(After::Sequence(cursor), matchers, drops) {
             Missed::Nothing => {}
             lost => {
-                // one of several chains may have lost something behind the cursor before the stream began
+                // one of several chains may have dropped entries after the cursor before the stream began
                 let missed = lost.number().filter(|_| drops == 0 || self.chains.len() == 1);
                 return Ok(Found::Lost { missed, drops: gone.drops() });
             }
@@ -244,14 +244,14 @@ impl Store {
         Ok(merged.into_found())
     }
 
-    /// The first entry that has it, unless there was another before.
+    /// The first entry with this publisher's id, unless an earlier entry with it was dropped.
     pub(super) fn find_publisher_id(&self, id: &str) -> io::Result<Option<u64>> {
         if self.gone.read().ids.contains(id) {
             return Ok(None);
         }
         let mut first: Option<u64> = None;
         for chain in &self.chains {
-            for segment in chain.behind(0) {
+            for segment in chain.after(0) {
                 if let Some(sequence) = segment.sequence_of_id(id)? {
                     first = Some(first.map_or(sequence, |first| first.min(sequence)));
                     break;
@@ -261,16 +261,16 @@ impl Store {
         Ok(first)
     }
 
-    /// Was this number given out, perhaps, and lost in a crash, or in a directory of which this one is a copy?
+    /// Whether this number may have been given out and lost: in a crash, or by a hub whose directory this one is a copy of.
     pub(crate) fn is_lost_in_a_crash(&self, sequence: u64) -> bool {
         self.skips.read().iter().any(|(first, last)| (*first..=*last).contains(&sequence))
     }
 
-    /// The cursor behind which everything of this time or later lies.
+    /// The cursor after which all entries of this time or later lie.
     pub(crate) fn before_time(&self, ms: u64) -> io::Result<u64> {
         let mut cursor = 0;
         for chain in &self.chains {
-            for segment in chain.behind(0).iter().rev() {
+            for segment in chain.after(0).iter().rev() {
                 let contents = segment.contents();
                 if contents.first_ms < ms && contents.entries > 0 {
                     cursor = cursor.max(segment.last_before(ms)?);
@@ -286,7 +286,7 @@ impl Store {
         self.gone.read().missed_since(after, matchers, 0)
     }
 
-    /// How many segments have been dropped: what a stream that begins now counts from.
+    /// The number of dropped segments. A stream counts drops from the value at its beginning.
     pub(crate) fn drops(&self) -> u64 {
         self.gone.read().drops()
     }
@@ -299,7 +299,7 @@ impl Store {
         self.chains.iter().filter_map(first).map(|contents| contents.first).min()
     }
 
-    /// The number of the oldest entry that is not in this segment.
+    /// The number of the oldest entry outside this segment.
     fn oldest_beside(&self, segment: &Segment) -> Option<u64> {
         let first = |chain: &Chain| {
             let segments = chain.segments.read();
@@ -309,7 +309,7 @@ impl Store {
         self.chains.iter().filter_map(first).map(|contents| contents.first).min()
     }
 
-    /// Of each class the first number that has not left it.
+    /// For each class, the first number that was not dropped from it.
     #[cfg(test)]
     pub(crate) fn firsts(&self) -> Vec<u64> {
         let first = |chain: &Chain| chain.segments.read().front().map_or(1, |segment| segment.head.before.last + 1);
@@ -327,13 +327,13 @@ impl Store {
         kept
     }
 
-    /// The most topics that a segment has: a lower bound of all.
+    /// The number of topics of the segment with the most: a lower bound for the whole log.
     pub(crate) fn topics(&self) -> usize {
         let topics = |chain: &Chain| chain.segments.read().iter().map(|segment| segment.index.read().topics()).max();
         self.chains.iter().filter_map(topics).max().unwrap_or_default() as usize
     }
 
-    /// Reads all entries that mean something for what comes behind them, in order.
+    /// Reads all marked entries, on which later ones depend, in order.
     pub(crate) fn each_marked(&self, mut each: impl FnMut(&Arc<Entry>)) -> io::Result<()> {
         let compact = self.gone.read().compact.clone();
         let mut chains: Vec<_> =
@@ -354,9 +354,9 @@ impl Store {
         }
     }
 
-    /// Has any entry a time after which it is hidden?
+    /// Whether any entry expires.
     pub(crate) fn has_expiring(&self) -> io::Result<bool> {
-        for segment in self.chains.iter().flat_map(|chain| chain.behind(0)) {
+        for segment in self.chains.iter().flat_map(|chain| chain.after(0)) {
             if !segment.marked(Mark::EXPIRING)?.is_empty() {
                 return Ok(true);
             }
@@ -364,20 +364,19 @@ impl Store {
         Ok(false)
     }
 
-    /// What is kept of entries that have left the history, and up to which number some have.
+    /// What is kept of dropped entries, and the number up to which entries were dropped.
     pub(crate) fn remains(&self) -> io::Result<(Remains, u64)> {
         let gone = self.gone.read();
         let ends = gone.ends.iter().map(|(sequence, topic)| (*sequence, Topic::known(topic))).collect();
         let (deletions, through) = (gone.deletions.clone(), gone.through());
         drop(gone);
         let values = values::read(&*self.volume, self.epoch)?;
-        // those behind it are in their segments as well
+        // later ones are also in their segments
         let values = values.into_iter().filter(|entry| entry.sequence <= through).collect();
         Ok((Remains { values, ends, deletions }, through))
     }
 
-    /// Does what need not be done while somebody waits: puts the indexes of full segments into files and drops segments
-    /// that are not kept any more.
+    /// Does the work that can wait: writes the indexes of full segments to files, and drops segments that exceed the retention.
     pub(crate) fn keep(&self, now_ms: u64, readers: &dyn OnDrop) -> io::Result<()> {
         for chain in &self.chains {
             for segment in chain.sealed() {
@@ -386,7 +385,7 @@ impl Store {
             while let Some(segment) = chain.is_too_much(|ms| self.clock.age_ms(ms, now_ms)) {
                 self.drop_segment(chain, segment, readers)?;
             }
-            // whoever needs room meanwhile waits for it: two would make the same file
+            // a writer that needs room meanwhile waits: otherwise both would make the same file
             let mut spare = chain.spare.lock();
             if spare.is_none() && chain.is_half_full() {
                 *spare = Some(self.make_room(chain, 0)?);
@@ -395,7 +394,7 @@ impl Store {
         Ok(())
     }
 
-    /// Room for a segment that holds at least so many bytes.
+    /// A file for a segment of at least `least` bytes.
     pub(crate) fn take_room(&self, chain: usize, least: usize) -> io::Result<SpareFile> {
         let chain = &self.chains[chain];
         let mut spare = chain.spare.lock();
@@ -409,17 +408,17 @@ impl Store {
         room
     }
 
-    /// A name that no other file has: one that was taken may still have its own.
+    /// A name that no other file has. A spare that is already used may still have its old name.
     fn spare_name(&self) -> String {
         format!("{SPARE}{}", self.spares.fetch_add(1, Relaxed))
     }
 
-    /// Whoever looks for the history where it was opened has to find it.
+    /// Checks that the path still leads to this directory.
     pub(crate) fn look_where_it_is(&self) -> io::Result<()> {
         self.volume.look_where_it_is()
     }
 
-    /// As much room as the chain is due, or as there is.
+    /// A file of the size that the chain wants next, or of the size that there is room for.
     fn make_room(&self, chain: &Chain, least: usize) -> io::Result<SpareFile> {
         let least = least.max(chain.segment_bytes.0);
         let mut capacity = (chain.next_capacity() as usize).max(least);
@@ -439,7 +438,7 @@ impl Store {
         }
     }
 
-    /// Behind `dropped` nobody reads the segment any more, whether or not its file has gone yet.
+    /// Once `dropped` is written nobody reads the segment any more, even if its file still exists.
     fn drop_segment(&self, chain: &Chain, segment: Arc<Segment>, readers: &dyn OnDrop) -> io::Result<()> {
         let SegmentHead { chain: id, generation, .. } = segment.head;
         let (mut marks, mut deletes) = (HashSet::new(), false);
@@ -468,10 +467,10 @@ impl Store {
             let mut gone = self.gone.write();
             gone.ends = ends.into_iter().map(|(sequence, topic)| (sequence, topic.to_string())).collect();
             gone.deletions = deletions;
-            // noted once, also when the disk has failed behind it and this is the second try
+            // noted once, even if the disk failed after that and this is the second try
             if !is_noted {
                 ids.iter().for_each(|id| gone.ids.note(id));
-                // with values or deletions among them nobody knows how many of the others there are
+                // with values or deletions among them, the number of other entries is unknown
                 let entries = if topics.len() < of_topics || deletes {
                     topics.iter().fold(DroppedRun::default(), |others, (_, run)| others.until(run))
                 } else {
@@ -489,7 +488,7 @@ impl Store {
         debug!(generation, entries = segment.contents().entries, "a segment leaves the history");
         let _ = self.volume.remove(&index_name(id, generation));
         let name = segment_name(id, generation);
-        // its room is used again, unless somebody still reads what was in it
+        // its file is reused, unless a reader still reads from it
         let mut spare = chain.spare.lock();
         match Arc::try_unwrap(segment) {
             Ok(segment) if spare.is_none() && segment.capacity >= chain.next_capacity() => {
@@ -516,7 +515,7 @@ fn save_index(volume: &dyn Volume, segment: &Segment) -> io::Result<()> {
     Ok(())
 }
 
-/// What is known of entries that are gone.
+/// The summary of dropped entries.
 pub(super) fn read_gone(volume: &dyn Volume, names: &[String], bounds: GoneBounds) -> Result<Gone, Error> {
     let saved = read_file::<Saved>(volume, names, DROPPED)?;
     Ok(saved.map_or_else(|| Gone::new(bounds), |saved| Gone::from_saved(saved, bounds)))

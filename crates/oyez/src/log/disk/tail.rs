@@ -10,12 +10,12 @@ use crate::log::tail::Tail;
 use crate::log::{Bounds, Retention};
 use crate::matcher::Matchers;
 
-/// It begins where the store ended when that was opened, in so many bytes, and knows what the entries there mean.
+/// The tail begins where the store ended when it was opened. It has learned the facts of the stored entries.
 pub(crate) fn tail_of(store: &Store, compact: Matchers, tail_bytes: usize) -> Result<Tail, Error> {
     let retention = Retention::default().bytes(tail_bytes);
     let mut tail = Tail::new(retention, Bounds::over_what_keeps(), compact, true, Arc::clone(&store.clock));
     let (remains, gone_through) = store.remains().map_err(unreadable)?;
-    // in the order of the log: a class that keeps longer may still have older values than those that have left another
+    // in log order: a class that is kept longer may have older values than those dropped from another class
     let mut values = tail.recall_remains(remains, gone_through).into_iter().peekable();
     let recalled = store.each_marked(|entry| {
         while let Some(value) = values.next_if(|value| value.sequence < entry.sequence) {

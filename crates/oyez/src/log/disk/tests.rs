@@ -302,7 +302,7 @@ fn a_killed_process_loses_nothing_that_it_wrote() {
 }
 
 #[test]
-fn the_place_behind_a_crash_is_a_place_behind_another_one() {
+fn the_place_after_a_crash_is_a_place_after_another_one() {
     let (_, mut disk, _) = written(17, false);
     let mut heads = Vec::new();
     for _ in 0..3 {
@@ -459,7 +459,7 @@ fn try_read(store: &Store) -> io::Result<Vec<u64>> {
     }
 }
 
-/// Damages one byte after the other. What is read is all there was, or refused; only behind a start that was not clean may
+/// Damages one byte after the other. What is read is all there was, or refused; only after a start that was not clean may
 /// the last commit be cut, with a word about it.
 fn flip_each_byte(stop: bool) {
     let long = std::env::var_os("OYEZ_TEST_LONG").is_some();
@@ -499,7 +499,7 @@ fn every_byte_that_is_damaged_is_found() {
 }
 
 #[test]
-fn behind_a_clean_stop_not_even_the_last_batch_may_be_damaged() {
+fn after_a_clean_stop_not_even_the_last_batch_may_be_damaged() {
     flip_each_byte(true);
 }
 
@@ -525,7 +525,7 @@ fn a_missing_segment_is_found() {
     let (_, disk, _) = written(13, false);
     let names: Vec<_> = disk.list().unwrap().into_iter().filter(|name| name.ends_with(".segment")).collect();
     assert!(names.len() > 2);
-    // of the newest one nobody can know that it was there, behind a start that was not clean
+    // after an unclean stop nobody can know that the newest one was there
     for name in &names[..names.len() - 1] {
         let after = disk.after_a_kill();
         after.remove(name).unwrap();

@@ -1,11 +1,11 @@
-//! The mark of a directory whose history is being repaired or imported: until that has come to its end nobody may serve it.
+//! The mark of a directory in which a repair or an import is unfinished. No hub may serve it.
 
 use std::io;
 
 use super::volume::{Volume, read_all, replace};
 use crate::Error;
 
-/// What has been begun.
+/// The unfinished operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfinished {
     Import,
@@ -13,7 +13,7 @@ pub(crate) enum Unfinished {
 }
 
 impl Unfinished {
-    /// What has been begun in this directory and not come to its end.
+    /// The unfinished operation of this directory, if there is one.
     pub(crate) fn find(volume: &dyn Volume) -> io::Result<Option<Self>> {
         if !volume.list()?.iter().any(|name| name == MARK) {
             return Ok(None);
@@ -27,7 +27,7 @@ impl Unfinished {
         replace(volume, MARK, if self == Self::Import { IMPORT } else { REPAIR })
     }
 
-    /// All is there, and durable.
+    /// Makes everything durable, then removes the mark.
     pub(crate) fn finish(volume: &dyn Volume) -> io::Result<()> {
         volume.sync()?;
         volume.remove(MARK)?;
@@ -35,7 +35,7 @@ impl Unfinished {
     }
 
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) says what has been begun, and what to do.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) names the unfinished operation, and says what to do.
     pub(crate) fn refuse(volume: &dyn Volume) -> Result<(), Error> {
         match Self::find(volume) {
             Ok(None) => Ok(()),

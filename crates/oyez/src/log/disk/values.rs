@@ -1,4 +1,4 @@
-//! The values of compacted topics whose entries have left their segments: one file, replaced as a whole when a segment goes.
+//! The values of compacted topics whose segments were dropped: one file, replaced as a whole when a segment is dropped.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::log::entry::Entry;
 use crate::matcher::Matchers;
 use crate::position::Epoch;
 
-/// Puts these values in the place of those before.
+/// Replaces the stored values.
 pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()> {
     if values.is_empty() && !volume.list()?.iter().any(|name| name == VALUES) {
         return Ok(());
@@ -32,7 +32,7 @@ pub(crate) fn save(volume: &dyn Volume, values: &[Arc<Entry>]) -> io::Result<()>
     put(volume, &records)
 }
 
-/// The values, in the order of the log.
+/// The values, in log order.
 pub(crate) fn read(volume: &dyn Volume, epoch: Epoch) -> io::Result<Vec<Arc<Entry>>> {
     match find(volume)? {
         None => Ok(Vec::new()),
@@ -41,15 +41,15 @@ pub(crate) fn read(volume: &dyn Volume, epoch: Epoch) -> io::Result<Vec<Arc<Entr
     }
 }
 
-/// What the file holds, whole or not.
+/// The contents of the file, whole or damaged.
 pub(super) struct FoundValues {
-    /// The records that are whole.
+    /// The whole records.
     pub(super) records: Vec<u8>,
-    /// Where the first is that is not, in the file.
+    /// The offset of the first damaged record.
     pub(super) damaged_at: Option<u64>,
 }
 
-/// What is in the file, if there is one.
+/// The contents of the file, if it exists.
 pub(super) fn find(volume: &dyn Volume) -> io::Result<Option<FoundValues>> {
     if !volume.list()?.iter().any(|name| name == VALUES) {
         return Ok(None);
@@ -61,7 +61,7 @@ pub(super) fn find(volume: &dyn Volume) -> io::Result<Option<FoundValues>> {
         return Ok(Some(FoundValues { records: records.to_vec(), damaged_at: None }));
     }
     let (mut whole, mut at, mut damaged_at) = (Vec::new(), 0, None);
-    // from a record that is damaged to the next by its length only: what looks like one inside another's data is none
+    // a damaged record is skipped by its length only, because data may look like a record
     while let Some(head) = records.get(at..).and_then(Head::read) {
         let end = records.len().min(at + head.len as usize);
         match records.get(at..end) {
@@ -76,7 +76,7 @@ pub(super) fn find(volume: &dyn Volume) -> io::Result<Option<FoundValues>> {
     Ok(Some(FoundValues { records: whole, damaged_at: damaged_at.or(Some(0)) }))
 }
 
-/// Puts these records in the place of those before.
+/// Replaces the stored records.
 pub(super) fn put(volume: &dyn Volume, records: &[u8]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(HEAD_BYTES + records.len());
     bytes.extend_from_slice(MAGIC);
@@ -91,7 +91,7 @@ pub(super) fn entries(mut records: &[u8], epoch: Epoch) -> io::Result<Vec<Arc<En
     let mut values = Vec::new();
     while !records.is_empty() {
         let record = Record::read(records, 0).map_err(|_| damaged())?;
-        // each has bytes of its own: one that is replaced is to free what it takes
+        // each has bytes of its own, so that a replaced one frees its memory
         let mut page = RecordPage::new(epoch, &all, 0, Retained { entries: 1, bytes: 0 });
         page.push(&record).map_err(|_| damaged())?;
         values.extend(page.finish());

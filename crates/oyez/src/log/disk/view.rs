@@ -1,4 +1,4 @@
-//! The directory of a log as somebody sees it who only looks: a hub may be running on it meanwhile.
+//! A read-only view of the directory of a log. A hub may use the directory meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::volume::{Volume, VolumeFile};
 
-/// A directory of which nothing is changed.
+/// A directory that is only read.
 #[derive(Debug)]
 pub(crate) struct View(PathBuf);
 
@@ -19,11 +19,11 @@ impl View {
         Self(path.to_owned())
     }
 
-    /// Does a process have it?
+    /// Whether a process uses it.
     pub(crate) fn is_in_use(&self) -> bool {
-        // the directory is locked, and a file in it for file systems that lock no directories
+        // a hub locks the directory, and a file in it for file systems that do not lock directories
         [self.0.clone(), self.0.join("lock")].iter().any(|path| {
-            // shared and for this moment only: several may look at once
+            // a shared lock, only for this moment: several views may look at once
             options().open(path).is_ok_and(|file| flock(file, FlockOperation::NonBlockingLockShared).is_err())
         })
     }

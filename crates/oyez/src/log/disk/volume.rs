@@ -1,4 +1,4 @@
-//! What the log asks of a file system: little, so that a simulated one can stand in for it.
+//! The file system interface of the log. It is small, so that a simulated disk can implement it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ pub(crate) trait Volume: Send + Sync + 'static {
     /// The names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) when there is no descriptor left: nothing was done, and it works again when
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if there is no descriptor left. Nothing was done, and it works again when
     /// there are some.
     fn open(&self, name: &str) -> io::Result<Arc<dyn VolumeFile>>;
 
-    /// A new file of so many bytes, all of them zero, whose room is taken. Its name and its bytes are durable after the
-    /// next [`sync`](Volume::sync) and [`VolumeFile::sync`].
+    /// Makes a file of `len` zero bytes, with its room allocated. Its name and its bytes are durable after the next
+    /// [`sync`](Volume::sync) and [`VolumeFile::sync`].
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn VolumeFile>>;
 
-    /// Puts a file in the place of another, if there is one.
+    /// Renames a file, and replaces another one if there is one.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -26,16 +26,16 @@ pub(crate) trait Volume: Send + Sync + 'static {
     /// Makes names durable.
     fn sync(&self) -> io::Result<()>;
 
-    /// Is it still where it was opened? Whoever looks there finds something else otherwise, or nothing.
+    /// Checks that the path still leads to this directory.
     fn look_where_it_is(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Lets another process have the directory: nothing is written to it any more.
+    /// Releases the directory for another process. Nothing more is written to it.
     fn release(&self) {}
 }
 
-/// One file. Reading behind its end is an error.
+/// One file. Reading past its end is an error.
 pub(crate) trait VolumeFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
 
@@ -43,12 +43,12 @@ pub(crate) trait VolumeFile: Send + Sync {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes what was written durable. After an error nobody knows what is.
+    /// Makes the written bytes durable. After an error it is unknown which of them are durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Reads all of a file under a checksum. None is longer than [`FILE_BYTES_MAX`]: of one that is, only so much is read, and the
-/// checksum says that it is damaged.
+/// Reads all of a file that has a checksum. Such a file is never longer than [`FILE_BYTES_MAX`]. Of a longer one only so much is
+/// read, and the checksum then shows the damage.
 pub(crate) fn read_all(file: &dyn VolumeFile) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.len()?).unwrap_or(FILE_BYTES_MAX).min(FILE_BYTES_MAX);
     let mut bytes = vec![0; len];
@@ -56,7 +56,7 @@ pub(crate) fn read_all(file: &dyn VolumeFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts `bytes` in the place of the file `name`: behind it there is the new content or the old one, whatever happens.
+/// Replaces the contents of the file `name` with `bytes`. Whatever happens, the file has either the new or the old contents.
 pub(crate) fn replace(volume: &dyn Volume, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = format!("{name}.new");
     let file = volume.create(&new, bytes.len() as u64)?;

@@ -1,4 +1,4 @@
-//! All that decodes of a segment, in front of damage and behind it.
+//! Salvages whole batches of a segment, before and after damage.
 
 use std::io;
 use std::ops::Range;
@@ -10,39 +10,39 @@ use super::segment::{Before, Checked, START, SegmentHead, Span, Unread, is_begun
 use super::volume::VolumeFile;
 use crate::limits::disk::SCAN_BYTES;
 
-/// What of a segment is whole.
+/// The whole parts of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Walked {
     pub(crate) contents: Contents,
-    /// The bytes of whole batches, in order.
+    /// The ranges of whole batches, in order.
     pub(crate) whole: Vec<Range<u32>>,
     pub(crate) holes: Vec<Hole>,
-    /// A write was cut off behind all of that: no damage.
+    /// Whether a torn write follows. That is not damage.
     pub(crate) torn: bool,
 }
 
-/// Bytes that should be batches and are not whole.
+/// A damaged range, where batches should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) bytes: Range<u32>,
-    /// Where the first record is that does not decode.
+    /// The offset of the first record that does not decode.
     pub(crate) at: u32,
-    /// The number before it, and the one behind it, as far as they are known: what lies between is lost.
+    /// The numbers before and after it, if known. The numbers in between are lost.
     pub(crate) after: u64,
     pub(crate) before: u64,
 }
 
-/// What is known of a segment beside its bytes.
+/// What is known about a segment from elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
-    /// All its numbers are higher.
+    /// All its numbers are higher than this.
     pub(crate) after: u64,
-    /// Where it ends, if that was written down.
+    /// Its end, if that is recorded.
     pub(crate) end: Option<Before>,
     pub(crate) numbers: Numbers<'a>,
 }
 
-/// Numbers that records behind damage can have: they were given out, and not given up in a crash.
+/// The numbers that records after damage can have: given out, and not lost in a crash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numbers<'a> {
     pub(crate) ceiling: u64,
@@ -55,7 +55,7 @@ impl Numbers<'_> {
     }
 }
 
-/// Looks through a segment.
+/// Walks through a segment.
 pub(crate) fn walk(file: &dyn VolumeFile, head: SegmentHead, expected: Expected<'_>) -> Result<Walked, Damage> {
     let len = u32::try_from(file.len()?).unwrap_or(u32::MAX);
     let limit = expected.end.map_or(len, |before| before.end).min(len).max(START);
@@ -97,7 +97,7 @@ impl Walk<'_> {
                 }
                 Err(end) => end,
             };
-            // the batch that begins here is not whole
+            // the batch that begins here is incomplete
             let checked = Checked { end: start, last: before, entries: 0, torn: false };
             if self.expected.end.is_none() && !is_followed(self.file, self.salt, end, self.len, &checked)? {
                 self.found.torn = end > start || is_begun(self.file, end, self.len)?;
@@ -109,7 +109,7 @@ impl Walk<'_> {
         self.finish()
     }
 
-    /// Takes the batch at `start`: its end, or where it does not decode.
+    /// Reads the batch at `start`. Returns its end, or the offset at which it does not decode.
     fn batch(&mut self, start: u32) -> Result<Result<u32, u32>, Damage> {
         let mut at = start;
         let mut batch = Vec::new();
@@ -129,7 +129,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The record here, if there is one that can be.
+    /// The record at this offset, if there is a plausible one.
     fn record(&mut self, at: u32) -> Result<Option<Head>, Damage> {
         let head = match self.span.record(at, SCAN_BYTES, self.salt) {
             Ok(record) => record.head,
@@ -139,7 +139,7 @@ impl Walk<'_> {
         };
         let number = head.place.sequence;
         let last = self.expected.end.map_or(u64::MAX, |end| end.last);
-        // behind damage the rest of a write that was cut off, long ago, must not pass for what was written later
+        // after damage, the rest of an old torn write must not pass for a later record
         let may_be = self.found.holes.is_empty() || self.expected.numbers.contain(number);
         Ok(Some(head).filter(|_| number > self.last && number <= last && may_be))
     }
@@ -170,7 +170,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Where the next batch begins behind the damage at `from`; a batch that could be the rest of a damaged one is passed by.
+    /// The offset of the next batch after the damage at `from`. A batch that could be the rest of a damaged one is skipped.
     fn next_batch(&mut self, from: u32) -> Result<u32, Damage> {
         let damaged = self.span.bytes(from, HEAD_BYTES, SCAN_BYTES)?;
         let damaged = Head::read(damaged).filter(|head| head.len <= self.limit - from);
@@ -184,7 +184,7 @@ impl Walk<'_> {
                 at += 1;
                 continue;
             };
-            // a commit begins where everything was durable; else the head of the damaged record tells, if it is intact
+            // a commit begins where everything was durable; otherwise the head of the damaged record decides, if it is intact
             let before = damaged.filter(|damaged| {
                 from + damaged.len == at && (self.last + 1..head.place.sequence).contains(&damaged.place.sequence)
             });
@@ -199,8 +199,8 @@ impl Walk<'_> {
         Ok(self.limit)
     }
 
-    /// Is the damaged record the last one of its batch, before one with this rest? If only its own rest is damaged, its
-    /// checksum tells.
+    /// Whether the damaged record is the last of its batch, before a record with this `rest`. If only its own `rest` is damaged,
+    /// the checksum shows it.
     fn ends_batch(&mut self, bytes: Range<u32>, next: u16) -> Result<bool, Damage> {
         let salt = self.salt;
         let record = self.span.bytes(bytes.start, (bytes.end - bytes.start) as usize, SCAN_BYTES)?;
@@ -209,7 +209,7 @@ impl Walk<'_> {
         Ok(rest == Some(0))
     }
 
-    /// The end of the batch that the record here belongs to.
+    /// The end of the batch of the record at this offset.
     fn pass_by(&mut self, at: u32) -> Result<Option<u32>, Damage> {
         let mut at = at;
         while at < self.limit {
@@ -223,7 +223,7 @@ impl Walk<'_> {
         Ok(Some(self.limit))
     }
 
-    /// Could these bytes be a record's head? This is asked at each byte of what is damaged.
+    /// Whether these bytes could be a record's head. Called at each byte of a damaged range.
     fn has_head(&mut self, at: u32) -> io::Result<bool> {
         let head = Head::read(self.span.bytes(at, HEAD_BYTES, SCAN_BYTES)?);
         Ok(head.is_some_and(|head| head.place.sequence > self.last && head.len <= self.limit - at))
@@ -235,7 +235,7 @@ impl Walk<'_> {
         if (found, last.max(self.expected.after)) == (end.end, end.last) {
             return Ok(self.found);
         }
-        // what is missing at the end is known by where it should have been
+        // if the end is missing, it is known from where it should have been
         match self.found.holes.last_mut().filter(|hole| hole.bytes.end > found) {
             Some(hole) => (hole.bytes.end, hole.before) = (end.end.max(hole.bytes.end), end.last + 1),
             None => {
@@ -248,7 +248,7 @@ impl Walk<'_> {
     }
 }
 
-/// Calls `each` with every record of whole batches, and its offset.
+/// Calls `each` with every record of whole batches and its offset.
 pub(crate) fn each_record(
     file: &dyn VolumeFile,
     head: SegmentHead,

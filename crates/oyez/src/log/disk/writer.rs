@@ -1,4 +1,4 @@
-//! The only one who writes to the log on disk: it gives out numbers, writes what came together as one, and makes it durable.
+//! The only writer of the log on disk. It gives out numbers, writes batches together, and makes them durable.
 
 use std::io;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::position::Position;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// When the operating system has it: it survives the end of the process, however sudden, but not that of the machine.
+    /// When the operating system has it. It survives the end of the process, but not of the machine.
     Flush,
-    /// When the disk says that it has it (`fdatasync`). What is published meanwhile is made durable together.
+    /// When the disk has confirmed it (`fdatasync`). Publishes that arrive meanwhile are synced together.
     #[default]
     Fsync,
 }
@@ -29,9 +29,9 @@ pub enum Durability {
 /// Why nothing was written.
 #[derive(Debug)]
 pub(crate) enum Unwritten {
-    /// There is no room, or no descriptor. It works again when there is.
+    /// No room or no descriptor. It works again when there is some.
     Full(io::Error),
-    /// Nobody knows what is on the disk now: nothing may be acknowledged any more.
+    /// The state of the disk is unknown: nothing may be acknowledged any more.
     Failed(io::Error),
 }
 
@@ -40,36 +40,36 @@ pub(crate) struct Writer {
     durability: Durability,
     /// The next number.
     next: u64,
-    /// Nothing was given a number since the start.
+    /// No number was given out since the start.
     is_new: bool,
     ceiling: u64,
     newest_ms: u64,
     generation: u64,
     chains: Vec<Written>,
-    /// The entries that are to be written together, in order.
+    /// The entries to be written together, in order.
     waiting: Vec<Arc<Entry>>,
-    /// The chain in which room was made last.
+    /// The chain that last got room.
     room_in: usize,
-    /// A segment was begun, or is half full.
+    /// Whether a segment was begun, or is half full.
     news: bool,
 }
 
 /// The segment of a chain that is written to.
 struct Written {
     segment: Option<Arc<Segment>>,
-    /// Behind the last record that is in the file.
+    /// The offset after the last record in the file.
     end: u32,
     synced: u32,
-    /// Records that are to be written together.
+    /// Records to be written together.
     bytes: Vec<u8>,
     noted: Vec<Note>,
 }
 
-/// What the index is told when a record is durable.
+/// What the index gets when a record is durable.
 struct Note {
     offset: u32,
     len: u32,
-    /// Which of those that wait.
+    /// Which of the waiting entries.
     entry: usize,
 }
 
@@ -79,7 +79,7 @@ impl Writer {
         let chains = store.chains.iter().map(|chain| {
             let segment = chain.segments.read().back().cloned();
             let end = segment.as_ref().map_or(START, |segment| segment.contents().end);
-            // what a process that was killed has left may not be durable yet
+            // writes of a killed process may not be durable yet
             Written { segment, end, ..Written::empty() }
         });
         let chains = chains.collect();
@@ -87,7 +87,7 @@ impl Writer {
             durability,
             next: opened.head + 1,
             is_new: true,
-            // what is reserved already was perhaps given out before a crash, and a clean stop is to be unsaid first
+            // reserved numbers may have been given out before a crash, and the clean stop must first be removed from the manifest
             ceiling: 0,
             newest_ms: opened.newest_ms,
             generation: opened.newest_generation,
@@ -99,12 +99,12 @@ impl Writer {
         }
     }
 
-    /// What entries are stamped with.
+    /// The clock that stamps entries.
     pub(super) fn clock(&self) -> Arc<LogClock> {
         Arc::clone(&self.store.clock)
     }
 
-    /// The newest number given out.
+    /// The newest number that was given out.
     pub(crate) fn head(&self) -> u64 {
         self.next - 1
     }
@@ -114,22 +114,22 @@ impl Writer {
         self.newest_ms
     }
 
-    /// Is anything waiting to be written?
+    /// Whether anything waits to be written.
     pub(crate) fn is_empty(&self) -> bool {
         self.chains.iter().all(|chain| chain.bytes.is_empty())
     }
 
-    /// Is there something for the keeper to do since it was last asked?
+    /// Whether there is new work for the keeper.
     pub(crate) fn has_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
 
-    /// Makes room for a batch of at most 65,535 events. False when what waits has to be written first.
+    /// Makes room for a batch of at most 65,535 events. False if the waiting entries must be written first.
     pub(crate) fn make_room(&mut self, batch: &[Draft], wall_ms: u64) -> Result<bool, Unwritten> {
         let len: usize = batch.iter().map(record::len).sum();
         let at = self.store.chain_of(batch.iter().flat_map(|draft| draft.topics()));
         self.room_in = at;
-        // whoever opens the log later is to know it, also when the entry is gone by then
+        // a later start must know it, even if the entry was dropped by then
         let is_first_private = batch.iter().any(Draft::is_private) && !self.store.has_had_private();
         if self.is_new || is_first_private || self.next + batch.len() as u64 + 1 >= self.ceiling {
             if !self.is_empty() {
@@ -152,13 +152,13 @@ impl Writer {
         Ok(true)
     }
 
-    /// Gives the batch its numbers; it is written with what waits. There is room for it. Gives back its entries.
+    /// Gives the batch its numbers and adds it to the waiting entries. There must be room for it. Returns its entries.
     pub(crate) fn push(
         &mut self,
         batch: impl IntoIterator<Item = Draft, IntoIter: ExactSizeIterator>,
         now_ms: u64,
     ) -> &[Arc<Entry>] {
-        // a clock that is set back must not put entries out of order
+        // times must not go back
         self.newest_ms = self.newest_ms.max(now_ms);
         let batch = batch.into_iter();
         let chain = &mut self.chains[self.room_in];
@@ -182,12 +182,13 @@ impl Writer {
         &self.waiting[first..]
     }
 
-    /// The next number is this one, or a later one that was given out already.
+    /// Makes this the next number, unless a later one was already given out.
     pub(super) fn skip_to(&mut self, next: u64) {
         self.next = self.next.max(next);
     }
 
-    /// Writes what waits and makes it as durable as configured; gives it back. After an error nothing of it is in the log.
+    /// Writes the waiting entries, makes them as durable as configured, and returns them. After an error none of them is in the
+    /// log.
     pub(crate) fn write(&mut self) -> Result<Vec<Arc<Entry>>, Unwritten> {
         let entries = std::mem::take(&mut self.waiting);
         let mut written = Ok(());
@@ -197,7 +198,7 @@ impl Writer {
             }
         }
         if written.is_err() {
-            // what one chain has and another has not is not to be found by a later start
+            // a later start must not find a part of it in one chain and not in another
             self.chains.iter().for_each(Written::unwrite);
         }
         for chain in &mut self.chains {
@@ -209,7 +210,7 @@ impl Writer {
         written.map(|()| entries)
     }
 
-    /// Lets a segment whose entries are all too old be dropped though nothing more is written.
+    /// Allows a segment to be dropped whose entries are all too old, although nothing more is written to it.
     pub(crate) fn leave_old_segments(&mut self, now_ms: u64, wall_ms: u64) -> Result<(), Unwritten> {
         for at in 0..self.chains.len() {
             let is_old = self.chains[at].segment.as_ref().is_some_and(|segment| {
@@ -219,7 +220,7 @@ impl Writer {
             });
             if is_old && self.is_empty() {
                 if self.ceiling == 0 {
-                    self.reserve(0, wall_ms)?; // what a clean stop said of the ends is true no more
+                    self.reserve(0, wall_ms)?; // the ends recorded by a clean stop are no longer true
                 }
                 self.begin_segment(at, 0)?;
             }
@@ -227,7 +228,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What was written without being made durable is made so now.
+    /// Syncs what was written without a sync.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         for chain in &mut self.chains {
             if let Some(segment) = chain.segment.as_ref().filter(|_| chain.synced < chain.end) {
@@ -238,12 +239,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Is the history still where it was opened?
+    /// Checks that the path still leads to the directory.
     pub(super) fn look_where_it_is(&self) -> io::Result<()> {
         self.store.look_where_it_is()
     }
 
-    /// Says where everything ends, so that the next start knows that nothing is missing.
+    /// Records where every chain ends, so that the next start knows that nothing is missing.
     pub(crate) fn stop(&mut self, wall_ms: u64) -> io::Result<()> {
         self.sync()?;
         if self.ceiling == 0 {
@@ -262,12 +263,12 @@ impl Writer {
         self.store.save(&self.store.manifest(self.next + 1, Some(clean), wall_ms))
     }
 
-    /// No number is given out that is not reserved on the disk: then none is given out twice, whatever a crash takes.
+    /// Reserves numbers on the disk before they are given out, so that a crash never makes a number be given out twice.
     fn reserve(&mut self, number: u64, wall_ms: u64) -> Result<(), Unwritten> {
-        // the first time since the start the directory may be a copy of one that has gone on
+        // the first time since the start: the directory may be a copy, and the original may have gone on
         let passed = if self.is_new && number > 0 { self.store.numbers_to_pass(wall_ms) } else { 0 };
         let next = self.next + passed;
-        // the last number before the next one is a place that readers are told, and names nothing anywhere
+        // readers are sent the last number before the next one as a position; it names no entry anywhere
         let lost = (passed > 1).then(|| (self.next, next - 2));
         let ceiling = next + number + RESERVED_NUMBERS;
         if ceiling > NUMBER_MAX {
@@ -322,7 +323,7 @@ impl Written {
     fn write(&mut self, durability: Durability) -> Result<(), Unwritten> {
         let Some(segment) = &self.segment else { return Ok(()) };
         let len = self.bytes.len();
-        // zeros where the next record will be: they tell the end from a write that was cut off
+        // zeros at the place of the next record distinguish the end from a torn write
         let room = segment.capacity as usize - self.end as usize;
         self.bytes.resize(room.min(len + record::HEAD_BYTES), 0);
         let written = segment.file.write_at(self.end.into(), &self.bytes);
@@ -337,14 +338,14 @@ impl Written {
         Ok(())
     }
 
-    /// Overwrites the beginning of what may have been written, as well as that can be done.
+    /// Overwrites the beginning of what may have been written, if possible.
     fn unwrite(&self) {
         if let Some(segment) = self.segment.as_ref().filter(|_| !self.bytes.is_empty()) {
             let _ = segment.file.write_at(self.end.into(), &[0; record::HEAD_BYTES]);
         }
     }
 
-    /// What was written counts, or it never was.
+    /// Either everything that was written counts, or nothing.
     fn settle(&mut self, entries: &[Arc<Entry>], written: bool) {
         let notes = self.noted.drain(..);
         if let Some(segment) = self.segment.as_ref().filter(|_| written) {

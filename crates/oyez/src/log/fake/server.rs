@@ -175,7 +175,7 @@ impl Server {
         }));
     }
 
-    /// What a reader behind `after` has missed since so much had been dropped.
+    /// What a reader after `after` has missed since so much had been dropped.
     pub(super) fn missed(&self, after: After, matchers: &Matchers, drops: u64) -> Missed {
         let kept = self.kept();
         let counts = |topic: &Topic| matchers.matches(topic) && !self.compact.matches(topic);

@@ -1,6 +1,6 @@
-//! What is known of entries that have left the log: enough to say whether a resume is complete, and what counts on though its
-//! entry is gone. Over nothing it is the tail's and changes with each entry; on disk it is the file `dropped` and changes when a
-//! segment is dropped.
+//! The summary of dropped entries. It says whether a resume is complete, and it keeps facts whose entries were dropped. In a log in
+//! memory it belongs to the tail and changes with each entry. On disk it is the file `dropped` and changes when a segment is
+//! dropped.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,51 +13,51 @@ use crate::limits::DROPPED_SUMMARY_BYTES;
 use crate::log::deletions::Outlived;
 use crate::matcher::Matchers;
 
-/// What has left a log.
+/// The summary of dropped entries of a log.
 #[derive(Debug)]
 pub(crate) struct Gone {
-    /// By the number of the class.
+    /// By class number.
     classes: Vec<GoneOfClass>,
-    /// How many segments have been dropped.
+    /// The number of dropped segments.
     drops: u64,
-    /// The newest time of an entry that is gone.
+    /// The newest time of a dropped entry.
     newest_ms: u64,
-    /// Where topics ended whose end is gone.
+    /// The positions of dropped ends, with their topics.
     pub(crate) ends: Vec<(u64, String)>,
-    /// Deletions that are gone, while something that they hide may be left.
+    /// Dropped deletions that may still hide entries.
     pub(crate) deletions: Vec<Outlived>,
     pub(crate) ids: LeftIds,
-    /// Of a log over nothing.
+    /// Only for a log in memory.
     pub(crate) recent: RecentlyLost,
-    /// Of these topics nothing is ever missed.
+    /// Compacted topics, whose losses are not reported.
     pub(crate) compact: Matchers,
     summary_bytes: usize,
 }
 
-/// What bounds it.
+/// Its bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GoneBounds {
-    /// Of the summary of topics of a class.
+    /// Bytes of the topic summary of a class.
     pub(crate) summary_bytes: usize,
-    /// Of the whole history.
+    /// Bytes of the whole history.
     pub(crate) history_bytes: usize,
 }
 
-/// Of a history that no hub has.
+/// For a history without a hub.
 impl Default for GoneBounds {
     fn default() -> Self {
         Self { summary_bytes: DROPPED_SUMMARY_BYTES, history_bytes: usize::MAX }
     }
 }
 
-/// The oldest entries of a class, which are gone. Another class may have kept entries from before them.
+/// The dropped entries of a class. Another class may retain earlier entries.
 #[derive(Debug)]
 struct GoneOfClass {
     topics: Dropped,
     all: DroppedRun,
-    /// The newest segment of them.
+    /// The newest dropped segment.
     generation: u64,
-    /// The last number of that.
+    /// The last sequence number of that segment.
     through: u64,
 }
 
@@ -65,9 +65,9 @@ struct GoneOfClass {
 pub(crate) struct DroppedSegment {
     pub(crate) chain: u8,
     pub(crate) generation: u64,
-    /// The number of its last entry.
+    /// The sequence number of its last entry.
     pub(crate) through: u64,
-    /// And its time.
+    /// The time of its last entry.
     pub(crate) last_ms: u64,
     pub(crate) entries: DroppedRun,
 }
@@ -93,7 +93,7 @@ struct SavedClass {
 }
 
 impl Gone {
-    /// Nothing is gone yet.
+    /// Nothing was dropped yet.
     pub(crate) fn new(bounds: GoneBounds) -> Self {
         let GoneBounds { summary_bytes, history_bytes } = bounds;
         Self {
@@ -109,12 +109,12 @@ impl Gone {
         }
     }
 
-    /// The same of a log over nothing, whose entries leave one by one and are all of one class.
+    /// The same for a log in memory, whose entries are dropped one by one and are all of one class.
     pub(crate) fn over_nothing(bounds: GoneBounds) -> Self {
         Self { classes: vec![GoneOfClass::nothing(bounds.summary_bytes)], ..Self::new(bounds) }
     }
 
-    /// Topics of which all entries are gone, of a log over nothing.
+    /// For a log in memory: topics whose entries were all dropped.
     pub(crate) fn topics_over_nothing(&self) -> &Dropped {
         &self.classes[0].topics
     }
@@ -124,7 +124,7 @@ impl Gone {
         &mut self.classes[0].topics
     }
 
-    /// The oldest entry of a log over nothing has left, which was of this time.
+    /// For a log in memory: the oldest entry, of this time, was dropped.
     pub(crate) fn note_time(&mut self, time_ms: u64) {
         self.newest_ms = time_ms;
     }
@@ -162,7 +162,7 @@ impl Gone {
         }
     }
 
-    /// Notes that a segment is dropped, which holds these entries of these topics.
+    /// Notes that a segment is dropped, with its entries by topic.
     pub(crate) fn add(&mut self, leaving: &DroppedSegment, topics: impl Iterator<Item = (Topic, DroppedRun)>) {
         self.drops += 1;
         let drop = self.drops;
@@ -174,7 +174,7 @@ impl Gone {
         topics.for_each(|(topic, run)| class.topics.add(topic, &run, drop));
     }
 
-    /// Entries are gone, the last with at most this number and time, and nobody knows of which topics.
+    /// Entries of unknown topics were lost; the last had at most this number and time.
     pub(crate) fn has_lost(&mut self, last: u64, last_ms: u64) {
         self.drops += 1;
         let drop = self.drops;
@@ -192,44 +192,44 @@ impl Gone {
         &mut self.classes[at]
     }
 
-    /// What a reader behind `after` has missed that was there when so many segments had been dropped. An entry is in one class:
-    /// what is missed of one is not what is missed of another.
+    /// What a reader after `after` has missed, counting only entries that were still there when `drops` segments had been dropped.
+    /// An entry is in one class only, so losses of classes add up.
     pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64) -> Missed {
         let missed = self.classes.iter().map(|class| class.missed_since(after, matchers, drops, &self.compact));
         missed.fold(Missed::Nothing, Missed::and)
     }
 
-    /// Is nothing of this topic ever missed?
+    /// Whether this topic is compacted, so that losses are not reported.
     pub(crate) fn compacts(&self, topic: &Topic) -> bool {
         self.compact.len() > 0 && self.compact.matches(topic)
     }
 
-    /// The newest time of an entry that is gone.
+    /// The newest time of a dropped entry.
     pub(crate) fn newest_ms(&self) -> u64 {
         self.newest_ms
     }
 
-    /// How many segments have been dropped.
+    /// The number of dropped segments.
     pub(crate) fn drops(&self) -> u64 {
         self.drops
     }
 
-    /// Up to here all of some class is gone, and perhaps not of another.
+    /// The highest sequence number up to which some class is fully dropped.
     pub(crate) fn through(&self) -> u64 {
         self.classes.iter().map(|class| class.through).max().unwrap_or_default()
     }
 
-    /// The newest generation of a chain that is gone; 0 before the first.
+    /// The newest dropped generation of a chain; 0 before the first.
     pub(crate) fn through_generation(&self, chain: u8) -> u64 {
         self.classes.get(usize::from(chain)).map_or(0, |class| class.generation)
     }
 
-    /// How many topics are known of which entries are gone.
+    /// The number of topics in the summary.
     pub(crate) fn topics(&self) -> usize {
         self.classes.iter().map(|class| class.topics.runs().count()).sum()
     }
 
-    /// How many entries are known to be gone, and the number of the last one that may be.
+    /// The number of entries known to be dropped, and the last sequence number that may be.
     pub(crate) fn entries(&self) -> (u64, u64) {
         let runs = self.classes.iter().map(|class| class.all);
         runs.fold((0, 0), |(entries, last), run| (entries + run.count(), last.max(run.last())))

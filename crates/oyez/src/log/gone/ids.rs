@@ -1,4 +1,4 @@
-//! Publishers' ids that entries had which have left the history.
+//! Publishers' ids of dropped entries.
 
 use std::collections::HashSet;
 use std::hash::Hasher as _;
@@ -7,21 +7,21 @@ use siphasher::sip::SipHasher13;
 
 use crate::limits::{LEFT_ID_BYTES, LEFT_IDS_MAX, LEFT_IDS_MIN};
 
-/// An id stands for the first entry that had it. When that has left the history and the id comes again, nobody can tell which of
-/// the two its reader has seen: an id that is known here stands for no place. Of ids that left long ago nothing is known.
+/// An id stands for the first entry with it. If that entry was dropped and the id is used again, the hub cannot tell which of the
+/// two a reader has seen. So an id in this set stands for no position. Ids that were dropped long ago are forgotten.
 #[derive(Debug)]
 pub(crate) struct LeftIds {
-    /// What the hashes are made with, so that nobody can choose ids that collide.
+    /// The seed of the hashes, so that nobody can choose ids that collide.
     seed: u64,
     newer: HashSet<u64>,
     /// Ascending.
     older: Vec<u64>,
-    /// So many of each.
+    /// The most hashes in each of the two sets.
     max: usize,
 }
 
 impl LeftIds {
-    /// Of a history of so many bytes.
+    /// For a history of this size.
     pub(crate) fn new(history_bytes: usize) -> Self {
         Self::of_most((history_bytes / LEFT_ID_BYTES).clamp(LEFT_IDS_MIN, LEFT_IDS_MAX))
     }
@@ -30,12 +30,12 @@ impl LeftIds {
         Self { seed: getrandom::u64().unwrap_or_default(), newer: HashSet::new(), older: Vec::new(), max: max / 2 }
     }
 
-    /// An entry that had this id leaves.
+    /// An entry with this id is dropped.
     pub(crate) fn note(&mut self, id: &str) {
         self.insert(self.hash(id));
     }
 
-    /// Has an entry left that had this id?
+    /// Whether an entry with this id was dropped.
     pub(crate) fn contains(&self, id: &str) -> bool {
         if self.newer.is_empty() && self.older.is_empty() {
             return false;
@@ -59,9 +59,9 @@ impl LeftIds {
     }
 }
 
-/// Of a history that outlives its process.
+/// For a history on disk.
 impl LeftIds {
-    /// Goes on with what was known before.
+    /// Restores what was saved.
     pub(crate) fn of(history_bytes: usize, (seed, hashes): (u64, Vec<u64>)) -> Self {
         let mut ids = Self { seed, ..Self::new(history_bytes) };
         ids.extend(hashes);
@@ -72,7 +72,7 @@ impl LeftIds {
         hashes.into_iter().for_each(|hash| self.insert(hash));
     }
 
-    /// All that is known, older ones first.
+    /// Everything, older ids first.
     pub(crate) fn saved(&self) -> (u64, Vec<u64>) {
         (self.seed, self.older.iter().chain(&self.newer).copied().collect())
     }
@@ -92,7 +92,7 @@ mod tests {
             assert!(known > n.min(99) && known <= 200, "{known} of {n}");
             assert!(ids.contains(&n.saturating_sub(99).to_string()));
         }
-        // one that comes again and again stays
+        // an id that comes again and again stays
         for n in 1_000..2_000 {
             ids.note(&n.to_string());
             ids.note("often");

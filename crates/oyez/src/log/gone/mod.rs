@@ -1,4 +1,4 @@
-//! The one owner of what is known of entries that are gone.
+//! The summary of dropped entries, with one owner.
 
 #[expect(clippy::module_inception, reason = "it owns `Gone`, and the module is that with all its parts")]
 mod gone;

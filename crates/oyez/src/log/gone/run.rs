@@ -1,19 +1,19 @@
-//! Entries of one topic that are gone, and what a reader has missed of them.
+//! Dropped entries of one topic, and what a reader has missed of them.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a resume starts reading.
+/// The position or time after which a resume reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     Sequence(u64),
-    /// Milliseconds since 1970; entries of that time itself are still to be read.
+    /// Milliseconds since 1970; entries of exactly that time are read.
     Time(u64),
 }
 
 impl After {
-    /// Is an entry of this sequence number and time still to be read? There is none with the number 0.
+    /// Whether an entry with this number and time comes after it. No entry has the number 0.
     pub(crate) fn is_before(self, sequence: u64, time_ms: u64) -> bool {
         match self {
             Self::Sequence(after) => sequence > after,
@@ -27,7 +27,7 @@ impl After {
 pub(crate) enum Missed {
     Nothing,
     Events(u64),
-    /// Something may be missing; how much is not known.
+    /// Entries may be missing; how many is unknown.
     Unknown,
 }
 
@@ -40,7 +40,7 @@ impl Missed {
         }
     }
 
-    /// This and what is missed of other entries.
+    /// This loss and another one, of other entries.
     pub(crate) fn and(self, others: Self) -> Self {
         match (self, others) {
             (Self::Nothing, missed) | (missed, Self::Nothing) => missed,
@@ -50,17 +50,17 @@ impl Missed {
     }
 }
 
-/// The entries of one topic that are gone.
+/// The dropped entries of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct DroppedRun {
     first: u64,
     last: u64,
     last_ms: u64,
     count: u64,
-    /// There may have been others up to here: the topic had been forgotten when it came back.
+    /// There may be other dropped entries up to here: the topic had been forgotten when it got entries again.
     unknown: u64,
     unknown_ms: u64,
-    /// The segment that was dropped last, counted from 1; 0 in memory.
+    /// The last dropped segment, counted from 1; 0 in memory.
     drop: u64,
 }
 
@@ -69,7 +69,7 @@ impl DroppedRun {
         Self { first, last, last_ms, count, ..Self::default() }
     }
 
-    /// The sequence number of the last of them; 0 when there is none.
+    /// The sequence number of the last one; 0 without one.
     pub(crate) fn last(&self) -> u64 {
         self.last.max(self.unknown)
     }
@@ -78,7 +78,7 @@ impl DroppedRun {
         self.last_ms.max(self.unknown_ms)
     }
 
-    /// There may be others as well, up to this one at least.
+    /// There may be other dropped entries, up to this number and time.
     pub(crate) fn and_unknown(&mut self, sequence: u64, time_ms: u64) {
         self.unknown = self.last().max(sequence);
         self.unknown_ms = if sequence > self.last { time_ms } else { self.last_ms() };
@@ -93,7 +93,7 @@ impl DroppedRun {
         self.count += 1;
     }
 
-    /// This run and the first `number` of `positions`, of which the last has this time.
+    /// This run and the first `number` of `positions`, the last of which has this time.
     pub(crate) fn and(mut self, positions: &VecDeque<u64>, number: usize, last_ms: impl Fn(u64) -> u64) -> Self {
         let (Some(first), Some(last)) = (positions.front(), number.checked_sub(1).and_then(|at| positions.get(at)))
         else {
@@ -108,52 +108,53 @@ impl DroppedRun {
         self
     }
 
-    /// Nothing but that something is gone, up to this number and time.
+    /// A run that says only that entries may have been dropped up to this number and time.
     pub(crate) fn unknown(last: u64, last_ms: u64) -> Self {
         Self { unknown: last, unknown_ms: last_ms, ..Self::default() }
     }
 
-    /// Nothing but that something is gone, up to where this or `run` ends.
+    /// A run that says only that entries may have been dropped, up to the end of this or of `run`.
     pub(crate) fn until(self, run: &Self) -> Self {
         Self::unknown(self.unknown.max(run.last), self.unknown_ms.max(run.last_ms))
     }
 
-    /// This run and what is gone behind it, with the segment that was dropped as this one.
-    pub(crate) fn join(&mut self, behind: &Self, drop: u64) {
-        if behind.last() == 0 {
-            return; // what was gone before is not gone again
+    /// Adds the later run `next`, which was dropped with the segment `drop`.
+    pub(crate) fn join(&mut self, next: &Self, drop: u64) {
+        if next.last() == 0 {
+            return; // an empty run changes nothing
         }
         self.drop = self.drop.max(drop);
-        self.unknown = self.unknown.max(behind.unknown);
-        self.unknown_ms = self.unknown_ms.max(behind.unknown_ms);
-        if behind.count == 0 {
+        self.unknown = self.unknown.max(next.unknown);
+        self.unknown_ms = self.unknown_ms.max(next.unknown_ms);
+        if next.count == 0 {
             return;
         }
         if self.count == 0 {
-            self.first = behind.first;
+            self.first = next.first;
         }
-        (self.last, self.last_ms) = (behind.last, behind.last_ms);
-        self.count += behind.count;
+        (self.last, self.last_ms) = (next.last, next.last_ms);
+        self.count += next.count;
     }
 
-    /// Of `run` nothing is known any more but where it ends.
+    /// Forgets `run`, except where it ends.
     pub(crate) fn forget(&mut self, run: &Self) {
         self.unknown = self.unknown.max(run.last());
         self.unknown_ms = self.unknown_ms.max(run.last_ms());
         self.drop = self.drop.max(run.drop);
     }
 
-    /// How many entries it is known to be.
+    /// The number of entries known to be dropped.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// What of it a reader behind `after` has missed that was there when so many segments had been dropped.
+    /// What a reader after `after` has missed of it, counting only entries that were still there when `drops` segments had been
+    /// dropped.
     pub(crate) fn missed_since(&self, after: After, drops: u64) -> Missed {
         if self.drop > drops { self.missed(after) } else { Missed::Nothing }
     }
 
-    /// What of it a reader behind `after` has missed.
+    /// What a reader after `after` has missed of it.
     pub(crate) fn missed(&self, after: After) -> Missed {
         if after.is_before(self.unknown, self.unknown_ms) {
             return Missed::Unknown;

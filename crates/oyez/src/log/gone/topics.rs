@@ -1,4 +1,4 @@
-//! What is still known of topics whose entries are gone: enough to say whether a resume is complete.
+//! The summary of topics whose entries were dropped: enough to say whether a resume is complete.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,14 +7,14 @@ use crate::Topic;
 use crate::limits::MISSED_CHECKS;
 use crate::matcher::Matchers;
 
-/// The summary of topics whose entries are all gone, bounded in bytes; of the topics beyond only the highest number is known.
+/// The summary of topics without entries, bounded in bytes. Of forgotten topics only the highest number is known.
 #[derive(Debug)]
 pub(crate) struct Dropped {
     runs: HashMap<Topic, DroppedRun>,
     by_last: BTreeSet<(u64, Topic)>,
     bytes: usize,
     bytes_max: usize,
-    /// What any topic that has no run may have lost: nothing, until one had to be forgotten.
+    /// What a topic without a run may have lost: nothing, until a topic was forgotten.
     forgotten: DroppedRun,
 }
 
@@ -27,7 +27,7 @@ impl Dropped {
         self.bytes
     }
 
-    /// Keeps what is known of a topic whose last entry has gone.
+    /// Keeps the run of a topic whose last entry was dropped.
     pub(crate) fn remember(&mut self, topic: Topic, run: DroppedRun) {
         self.bytes += cost(&topic);
         self.by_last.insert((run.last(), topic.clone()));
@@ -40,12 +40,12 @@ impl Dropped {
         }
     }
 
-    /// What is known of a topic that has no entry.
+    /// The run of a topic without entries.
     pub(crate) fn run(&self, topic: &Topic) -> DroppedRun {
         self.runs.get(topic).copied().unwrap_or(self.forgotten)
     }
 
-    /// Gives that back for a topic that has entries again.
+    /// Removes and returns the run of a topic that has entries again.
     pub(crate) fn recall(&mut self, topic: &Topic) -> DroppedRun {
         let Some(run) = self.runs.remove(topic) else { return self.forgotten };
         self.by_last.remove(&(run.last(), topic.clone()));
@@ -57,26 +57,25 @@ impl Dropped {
         self.runs.iter().map(|(topic, run)| (topic, *run))
     }
 
-    /// How many topics are known.
+    /// The number of topics.
     pub(crate) fn len(&self) -> usize {
         self.runs.len()
     }
 
-    /// The topics of which something was lost behind `after`, at most so many and one more: for whoever has to find out which of
-    /// them match.
-    pub(crate) fn lost_behind(&self, after: After) -> impl Iterator<Item = &Topic> {
+    /// The topics that lost entries after `after`, for a caller that finds out which of them match.
+    pub(crate) fn lost_after(&self, after: After) -> impl Iterator<Item = &Topic> {
         self.runs.iter().filter(move |(_, run)| run.missed(after) != Missed::Nothing).map(|(topic, _)| topic)
     }
 
-    /// What may have been missed of topics that are not known any more.
+    /// What may have been missed of forgotten topics.
     pub(crate) fn missed_of_forgotten(&self, after: After) -> Missed {
         self.forgotten.missed(after)
     }
 }
 
-/// Of a history on disk, where segments are dropped.
+/// For a history on disk, where segments are dropped.
 impl Dropped {
-    /// Goes on with what was known of topics before.
+    /// Restores a saved summary.
     pub(crate) fn of(bytes_max: usize, runs: impl Iterator<Item = (Topic, DroppedRun)>, forgotten: DroppedRun) -> Self {
         let mut dropped = Self { forgotten, ..Self::new(bytes_max) };
         runs.for_each(|(topic, run)| dropped.remember(topic, run));
@@ -87,20 +86,20 @@ impl Dropped {
         self.forgotten
     }
 
-    /// Entries of this topic are gone, behind those that were before, with the segment that was dropped as this one.
+    /// Adds dropped entries of this topic, after its earlier ones. They were dropped with the segment `drop`.
     pub(crate) fn add(&mut self, topic: Topic, run: &DroppedRun, drop: u64) {
         let mut known = self.recall(&topic);
         known.join(run, drop);
         self.remember(topic, known);
     }
 
-    /// Of any topic something may be gone.
+    /// Entries of any topic may have been dropped.
     pub(crate) fn add_to_all(&mut self, run: &DroppedRun, drop: u64) {
         self.runs.values_mut().chain([&mut self.forgotten]).for_each(|known| known.join(run, drop));
     }
 
-    /// What a reader behind `after` has missed that was there when so many segments had been dropped, but for topics of which
-    /// nothing is ever missed.
+    /// What a reader after `after` has missed, counting only entries that were still there when `drops` segments had been dropped,
+    /// and without compacted topics.
     pub(crate) fn missed_since(&self, after: After, matchers: &Matchers, drops: u64, compact: &Matchers) -> Missed {
         if matchers.is_exact() {
             let topics = matchers.exact.iter().filter(|topic| !(compact.len() > 0 && compact.matches(topic)));
@@ -113,14 +112,14 @@ impl Dropped {
                 (Some(_), Some(_)) => Missed::Unknown,
             };
         }
-        let mut behind = self.runs.iter().filter(|(_, run)| run.missed_since(after, drops) != Missed::Nothing);
-        let found = behind.by_ref().take(MISSED_CHECKS / matchers.len()).any(|(topic, _)| matchers.matches(topic));
-        // with more topics than we may look at, one of the others could match
-        if found || behind.next().is_some() { Missed::Unknown } else { self.forgotten.missed_since(after, drops) }
+        let mut lost = self.runs.iter().filter(|(_, run)| run.missed_since(after, drops) != Missed::Nothing);
+        let found = lost.by_ref().take(MISSED_CHECKS / matchers.len()).any(|(topic, _)| matchers.matches(topic));
+        // if there are more topics than the bound, one of the others could match
+        if found || lost.next().is_some() { Missed::Unknown } else { self.forgotten.missed_since(after, drops) }
     }
 }
 
-/// A name in two maps, with what they keep beside it.
+/// A name in two maps, with their overhead.
 fn cost(topic: &Topic) -> usize {
     topic.len() + 240
 }

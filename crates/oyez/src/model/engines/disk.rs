@@ -58,7 +58,7 @@ pub(super) struct Disk {
     disk: SimulatedDisk,
     setup: Setup,
     life: Life,
-    /// Something waits to be written that a batch behind it may not be judged without: an end.
+    /// Something waits to be written that a batch after it may not be judged without: an end.
     has_end: bool,
 }
 

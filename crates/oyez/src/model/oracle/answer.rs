@@ -59,7 +59,7 @@ impl Oracle {
         self.once.insert(key, Once { batch, hash, ids: appended.ids.clone(), first: appended.first });
     }
 
-    /// Is something of it to be published behind the end of its topic?
+    /// Is something of it to be published after the end of its topic?
     fn refuses(&self, batch: &[Submission]) -> bool {
         let mut ended: HashSet<&str> = self.ends.keys().copied().collect();
         batch.iter().any(|publish| {

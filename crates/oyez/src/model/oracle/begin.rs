@@ -83,17 +83,17 @@ impl Oracle {
         self.skips.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
     }
 
-    /// What a stream that begins behind `after` has to say, or may; with `must` whatever is gone.
+    /// What a stream that begins after `after` has to say, or may; with `must` whatever is gone.
     fn due(&self, reason: Reason, must: bool, requested: &str, after: u64, matchers: &[&str]) -> Option<Due> {
         let bits = topic_bits(matchers) & !self.compacted;
-        let missed = self.left_behind(after).filter(|(_, entry)| entry.loss_bits & bits != 0).count() as u64;
+        let missed = self.dropped_after(after).filter(|(_, entry)| entry.loss_bits & bits != 0).count() as u64;
         let reason = match reason {
             // those that have expired come first
             Reason::Expired if missed == 0 && self.is_deleted_before_the_history(after, matchers) => Reason::Deleted,
             reason => reason,
         };
         let must = must || missed > 0 || reason == Reason::Deleted;
-        if !must && (self.remembers_all || !self.has_left_behind(after)) {
+        if !must && (self.remembers_all || !self.has_dropped_after(after)) {
             return None;
         }
         let counts = reason == Reason::Expired;
@@ -103,24 +103,24 @@ impl Oracle {
             requested: requested.to_owned(),
             missed: (counts && missed > 0).then_some(missed),
             countable: counts && self.is_countable(after, matchers),
-            first: self.first_behind(after, None, Some(self.drops), matchers),
+            first: self.first_after(after, None, Some(self.drops), matchers),
             head: self.head,
         })
     }
 
-    /// Was something behind this place deleted, and has left since? That is told at once by those who know it apart.
+    /// Was something after this place deleted, and has left since? That is told at once by those who know it apart.
     pub(super) fn is_deleted_before_the_history(&self, after: u64, matchers: &[&str]) -> bool {
-        self.knows.deleted_apart && self.deletions.behind(after, self.earliest(), matchers).next().is_some()
+        self.knows.deleted_apart && self.deletions.after(after, self.earliest(), matchers).next().is_some()
     }
 
-    /// Behind this place, is what is gone nothing but what had been deleted before?
+    /// After this place, is what is gone nothing but what had been deleted before?
     pub(in crate::model) fn is_gone_deleted(&self, after: u64, matchers: &[&str]) -> bool {
         let bits = topic_bits(matchers) & !self.compacted;
-        let mut gone = self.left_behind(after).filter(|(_, entry)| entry.loss_bits & bits != 0);
+        let mut gone = self.dropped_after(after).filter(|(_, entry)| entry.loss_bits & bits != 0);
         gone.clone().next().is_some() && gone.all(|(_, entry)| entry.topic_bits & bits == 0)
     }
 
-    /// Is it known how many are missing behind this place? Of one topic from before the first that is gone, or of all.
+    /// Is it known how many are missing after this place? Of one topic from before the first that is gone, or of all.
     pub(super) fn is_countable(&self, after: u64, matchers: &[&str]) -> bool {
         let [only] = matchers else { return false };
         let is_known = if *only == "*" {

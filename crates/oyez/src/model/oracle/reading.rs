@@ -8,7 +8,7 @@ use crate::model::reader::{Reader, Values};
 use crate::model::topics::{topic_bits, topic_bits_of};
 
 impl Oracle {
-    /// What a reader is to be told now that has fallen behind and stands at `cursor`; what it says it read at the time of `view`.
+    /// What a reader at `cursor` that lagged too far has to be told now; what it says it read at the time of `view`.
     pub(in crate::model) fn due_now(&self, reader: &Reader, cursor: u64, requested: String, view: u64) -> Due {
         let missed = self.losses(reader, self.head, view).count() as u64;
         assert!(
@@ -26,13 +26,13 @@ impl Oracle {
             requested,
             missed: is_number.then_some(missed),
             countable: self.knows.number_in_stream && is_number && self.is_countable(cursor, matchers),
-            first: self.first_behind(cursor, reader.values, Some(reader.began), matchers),
+            first: self.first_after(cursor, reader.values, Some(reader.began), matchers),
             head: self.head,
         }
     }
 
     /// The first one that comes, whatever a filter says of it, to a stream that began when so much had left.
-    pub(super) fn first_behind(
+    pub(super) fn first_after(
         &self,
         after: u64,
         values: Option<Values>,
@@ -51,7 +51,7 @@ impl Oracle {
         }
     }
 
-    /// Entries behind the reader, up to `end`, that have left since it began, or since it was told last; also those that had been
+    /// Entries after the reader, up to `end`, that have left since it began, or since it was told last; also those that had been
     /// deleted.
     pub(in crate::model) fn losses<'a>(
         &'a self,
@@ -94,17 +94,17 @@ impl Oracle {
             || (!self.remembers_all && self.all.values().any(Published::is_gone))
     }
 
-    /// Is something missing behind a gap that ends here? Then another class has kept what is older than what this one has lost, or values
+    /// Is something missing after a gap that ends here? Then another class has kept what is older than what this one has lost, or values
     /// have come first, and it is told again.
     pub(in crate::model) fn is_uneven(&self, end: u64, matchers: &[&str]) -> bool {
         let bits = topic_bits(matchers) & !self.compacted;
-        self.left_behind(end).any(|(_, entry)| entry.loss_bits & bits != 0)
+        self.dropped_after(end).any(|(_, entry)| entry.loss_bits & bits != 0)
             || self.is_deleted_before_the_history(end, matchers)
     }
 
-    /// Has anything left behind this place?
-    pub(in crate::model) fn has_left_behind(&self, end: u64) -> bool {
-        self.left_behind(end).next().is_some()
+    /// Whether anything was dropped after this place.
+    pub(in crate::model) fn has_dropped_after(&self, end: u64) -> bool {
+        self.dropped_after(end).next().is_some()
     }
 
     /// Could it be read, as one of the topics `bits`, when something had left so often, by a stream that began at a time? Of those that
@@ -131,11 +131,11 @@ impl Oracle {
         self.has_value(sequence, if is_missing { bits & self.compacted } else { bits })
     }
 
-    /// Entries behind `after`, up to `end`, that match.
+    /// Entries after `after`, up to `end`, that match.
     pub(in crate::model) fn matching(&self, after: u64, end: u64, matchers: &[&str]) -> impl Iterator<Item = u64> + '_ {
         let bits = topic_bits(matchers);
-        let behind = self.all.range(after + 1..=end.max(after + 1));
-        behind.filter(move |(sequence, entry)| **sequence <= end && entry.topic_bits & bits != 0).map(|(at, _)| *at)
+        let rest = self.all.range(after + 1..=end.max(after + 1));
+        rest.filter(move |(sequence, entry)| **sequence <= end && entry.topic_bits & bits != 0).map(|(at, _)| *at)
     }
 
     /// The next entry that the stream has to deliver.

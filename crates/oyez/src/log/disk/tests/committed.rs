@@ -86,7 +86,7 @@ async fn a_thread_that_breaks_is_missed_and_nobody_waits_for_it() {
     for _ in 0..3 {
         let refused = committer.append(batch()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Internal);
-        assert!(refused.to_string().contains("the thread oyez-log of the history broke"), "{refused}");
+        assert!(refused.to_string().contains("the thread oyez-log of the history panicked"), "{refused}");
     }
     assert!(failure.told().await.contains("oyez-log"));
     committer.close().await;

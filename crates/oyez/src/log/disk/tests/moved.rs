@@ -96,7 +96,7 @@ fn a_log_made_of_an_export_exports_the_same() {
     assert_eq!(lines(&made, None), there);
     let store = open(&made, 1 << 20).unwrap();
     assert_eq!(store.epoch, Epoch::from_bits(7));
-    // whatever the hub of these ids may have given out behind them is passed by
+    // whatever the hub of these ids may have given out after them is passed by
     assert!(store.opened.head >= number as u64 + 65_536 && store.is_lost_in_a_crash(number as u64 + 1));
     // and any damage is found
     let damaged = made.after_a_kill();

@@ -134,7 +134,7 @@ fn of_a_damaged_segment_all_but_what_is_damaged_is_kept() {
             |name, at, outcome| match outcome.lost.len() {
                 0 => {}
                 1 => one += 1,
-                // the one behind it cannot be told from the rest of the damaged one
+                // the one after it cannot be told from the rest of the damaged one
                 2 => {
                     assert_eq!(outcome.lost[0] + 1, outcome.lost[1]);
                     two += 1;
@@ -251,7 +251,7 @@ fn damage_in_what_a_repair_has_written_is_found() {
     })
     .unwrap();
     assert!(batches.len() > 4, "{batches:?}");
-    // behind a start that was not clean the last batch alone may be a write that was cut off
+    // after a start that was not clean the last batch alone may be a write that was cut off
     for at in (4096..batches[batches.len() - 2]).step_by(31) {
         let after = disk.after_a_kill();
         after.change(&last, |bytes| bytes[at] ^= 1);
@@ -361,13 +361,13 @@ fn where_nothing_says_how_much_is_lost_no_number_is_told() {
     let after = disk.after_a_kill();
     after.change(last, |bytes| bytes[10] ^= 1);
     let told = plan(&look(&after));
-    assert!(!told.lost.is_empty() && told.lost_behind.is_none(), "the clean stop says where it ended: {told:?}");
+    assert!(!told.lost.is_empty() && told.lost_after.is_none(), "the clean stop says where it ended: {told:?}");
 
     after.remove("store").unwrap();
     let found = look(&after);
     let before = found.last();
     let told = plan(&found);
-    assert_eq!((&told.lost[..], told.lost_behind, told.changes_epoch), (&[][..], Some(before), true));
+    assert_eq!((&told.lost[..], told.lost_after, told.changes_epoch), (&[][..], Some(before), true));
     repair(&after);
     let entries = read(&open(&after, 1 << 20).unwrap(), "*");
     assert_eq!(entries.last().map(|entry| entry.sequence), Some(before));
