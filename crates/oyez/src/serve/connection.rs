@@ -1,9 +1,7 @@
 //! One connection: hyper, its timeouts, and its part in a drain.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,20 +9,19 @@ use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use tokio::net::TcpStream;
-use tower_service::Service;
 use tracing::debug;
 
-use super::body::{BodyTimeout, BoxError, RequestBody, Unread};
+use super::app::App;
+use super::body::{BodyTimeout, RequestBody, Unread};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
 use super::handover::{Asked, Leaving, begun};
+use super::socket::Socket;
 use super::timeouts::Timeouts;
 use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
 use crate::control::StreamControl;
@@ -33,19 +30,12 @@ use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, LINGER
 use crate::sync::Mutex;
 
 /// Serves `app` on one connection until either side has had enough.
-pub(crate) async fn run<S, B>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: S,
-    timeouts: Timeouts,
-    drain: Drain,
-    fanout: Arc<Inbox>,
-) where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+pub(crate) async fn run<A, P>(socket: Socket, peer: P, app: A, timeouts: Timeouts, drain: Drain, fanout: Arc<Inbox>)
+where
+    A: App,
+    P: Clone + Send + Sync + 'static,
 {
+    let can_leave = socket.is_tcp();
     let current = CurrentStream::default();
     let unflushed = Unflushed::default();
     let left = Arc::new(Mutex::new(None));
@@ -64,7 +54,7 @@ pub(crate) async fn run<S, B>(
         upgraded: upgraded.clone(),
         unflushed: unflushed.clone(),
         left: Arc::clone(&left),
-        fanout: Arc::clone(&fanout),
+        fanout: can_leave.then(|| Arc::clone(&fanout)),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -73,7 +63,8 @@ pub(crate) async fn run<S, B>(
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(stream, timeouts, current, unflushed, upgraded), service);
+        .serve_connection(Transport::new(socket, timeouts, current, unflushed, upgraded), service)
+        .with_upgrades();
 
     let header_timeout = async {
         tokio::time::sleep(timeouts.header).await;
@@ -88,7 +79,7 @@ pub(crate) async fn run<S, B>(
         tokio::select! {
             ended = &mut connection => break ended,
             () = &mut header_timeout => {
-                debug!(%peer, "no request came in time");
+                debug!("no request came in time");
                 return;
             }
             () = &mut drain_started, if !draining => {
@@ -98,8 +89,9 @@ pub(crate) async fn run<S, B>(
         }
     };
     let left = left.lock().take();
+    // an upgraded connection is its handler's
+    let Some(http1::Parts { io, read_buf, .. }) = connection.into_parts() else { return };
     if let Some(left) = left {
-        let http1::Parts { io, read_buf, .. } = connection.into_parts();
         match left {
             Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
             Left::Refused(answer) => read_on(io, answer, &drain).await,
@@ -108,11 +100,11 @@ pub(crate) async fn run<S, B>(
     }
     let is_refused = ended.as_ref().is_err_and(|error| error.is_parse());
     if let Err(error) = ended {
-        debug!(%peer, %error, "connection ended");
+        debug!(%error, "connection ended");
     }
     // the answer came before the end of the request
     if is_refused || unread.is_set() {
-        read_on(connection.into_parts().io, &[], &drain).await;
+        read_on(io, &[], &drain).await;
     }
 }
 
@@ -149,9 +141,9 @@ enum Left {
 }
 
 /// The app as hyper calls it for one connection.
-struct ConnectionService<S> {
-    app: S,
-    peer: SocketAddr,
+struct ConnectionService<A, P> {
+    app: A,
+    peer: P,
     body_timeout: std::time::Duration,
     drain: Drain,
     asked: Arc<AtomicBool>,
@@ -163,7 +155,8 @@ struct ConnectionService<S> {
     unflushed: Unflushed,
     /// What has left, for whoever drives the connection.
     left: Arc<Mutex<Option<Left>>>,
-    fanout: Arc<Inbox>,
+    /// Where streams go, if this socket can.
+    fanout: Option<Arc<Inbox>>,
 }
 
 /// The answer is not hyper's to give: it stops before it has written a byte of it.
@@ -194,15 +187,14 @@ const OTHER_CODING: &[u8] =
     b"HTTP/1.1 501 Not Implemented\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 73\r\n\
     connection: close\r\n\r\nTransfer-Encoding may be chunked and nothing else; send the body as it is";
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
+impl<A, P> hyper::service::Service<Request<Incoming>> for ConnectionService<A, P>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
+    A: App,
+    P: Clone + Send + Sync + 'static,
 {
-    type Response = Response<B>;
+    type Response = Response<A::Body>;
     type Error = HasLeft;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, HasLeft>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<A::Body>, HasLeft>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.asked.store(true, Relaxed);
@@ -214,20 +206,19 @@ where
         let reader = LastEventId::none_of(request.headers());
         let timeout = BodyTimeout::new(self.body_timeout);
         let mut request = request.map(|body| Body::new(RequestBody::new(body, timeout.clone(), self.unread.clone())));
-        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(ConnectInfo(self.peer.clone()));
         request.extensions_mut().insert(timeout);
-        let mut app = self.app.clone();
+        let app = self.app.clone();
         let (drain, current, listed) = (self.drain.clone(), self.current.clone(), Arc::clone(&self.listed));
-        let (unflushed, left, fanout) = (self.unflushed.clone(), Arc::clone(&self.left), Arc::clone(&self.fanout));
+        let (unflushed, left, fanout) = (self.unflushed.clone(), Arc::clone(&self.left), self.fanout.clone());
         let upgraded = self.upgraded.clone();
         Box::pin(async move {
-            let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
-            let Ok(mut response) = app.call(request).await;
+            let mut response = app.respond(request).await;
             begun(&mut response, &reader).await;
             let stream = response.extensions_mut().remove::<StreamControl>();
             let place = stream.as_ref().map(|stream| drain.list(stream));
             // what hyper has still to write of an earlier answer would be lost with it
-            let may_leave = !unflushed.is_set() && fanout.is_open();
+            let may_leave = !unflushed.is_set() && fanout.is_some_and(|fanout| fanout.is_open());
             let leaving = if may_leave { asked.leave(&mut response, SystemTime::now()) } else { None };
             if let Some(leaving) = leaving {
                 *left.lock() = place.map(|place| Left::Stream(leaving, place));

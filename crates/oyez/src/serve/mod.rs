@@ -1,6 +1,7 @@
 //! Serves any axum or tower app, in place of `axum::serve`: with timeouts, and with a drain that open streams do not block.
 
 mod acceptor;
+mod app;
 mod body;
 mod connection;
 mod drain;
@@ -9,8 +10,10 @@ mod handover;
 mod patience;
 mod requests;
 mod server;
+mod socket;
 mod timeouts;
 mod transport;
 
+pub use app::App;
 pub use body::BodyTimeout;
 pub use server::{Serve, serve};

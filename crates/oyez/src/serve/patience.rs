@@ -33,9 +33,11 @@ pub(crate) enum Seen {
 }
 
 impl Patience {
-    /// The socket is full.
-    pub(crate) fn begin<'s>(socket: impl Into<SockRef<'s>>, now: Instant) -> Self {
-        set_kernel_timeout(&socket.into(), None);
+    /// The socket is full. One that is not TCP has no options.
+    pub(crate) fn begin(socket: Option<&SockRef<'_>>, now: Instant) -> Self {
+        if let Some(socket) = socket {
+            set_kernel_timeout(socket, None);
+        }
         Self { since: now, unsent: None }
     }
 
@@ -52,11 +54,11 @@ impl Patience {
     }
 
     /// Looks what the reader has taken. When all is sent the kernel's timeout is `stall` again.
-    pub(crate) fn look<'s>(&mut self, socket: impl Into<SockRef<'s>>, stall: Duration, now: Instant) -> Seen {
-        let socket = socket.into();
-        let unsent = unsent(&socket);
-        if unsent == Some(0) {
-            set_kernel_timeout(&socket, Some(stall));
+    pub(crate) fn look(&mut self, socket: Option<&SockRef<'_>>, stall: Duration, now: Instant) -> Seen {
+        // where nobody says it, a reader has taken something when its socket takes more
+        let unsent = socket.and_then(unsent);
+        if let (Some(socket), Some(0)) = (socket, unsent) {
+            set_kernel_timeout(socket, Some(stall));
             return Seen::Drained;
         }
         let has_taken = match (unsent, self.unsent) {
@@ -158,13 +160,13 @@ mod tests {
     fn who_takes_little_is_told_from_who_takes_nothing_by_what_is_still_to_be_sent() {
         let (mut socket, mut reader) = full();
         let start = clock::now();
-        let mut patience = Patience::begin(&socket, start);
+        let mut patience = Patience::begin(Some(&SockRef::from(&socket)), start);
         let timeout = |socket: &TcpStream| SockRef::from(socket).tcp_user_timeout().unwrap();
         assert_eq!(timeout(&socket), None, "the kernel would cut it");
         let mut now = start;
         let mut look = |patience: &mut Patience, socket: &TcpStream, seconds: u64| {
             now += Duration::from_secs(seconds);
-            patience.look(socket, STALL, now)
+            patience.look(Some(&SockRef::from(socket)), STALL, now)
         };
         assert_eq!(look(&mut patience, &socket, 5), Seen::Waits);
         for _ in 0..3 {

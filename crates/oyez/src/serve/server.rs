@@ -1,22 +1,21 @@
 //! The server: it accepts connections until it is told to stop, and drains then.
 
-use std::convert::Infallible;
+#[cfg(target_os = "linux")]
+use std::any::Any;
 use std::future::{Future, IntoFuture, Pending, pending};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http::{Request, Response};
+use axum::serve::Listener;
+#[cfg(target_os = "linux")]
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
-use tower_service::Service;
 use tracing::{debug, error};
 
 use super::acceptor::Acceptor;
-use super::body::BoxError;
+use super::app::App;
 use super::connection;
 use super::drain::Drain;
 use super::fanout::Fanout;
@@ -26,10 +25,15 @@ use super::transport;
 use crate::clock;
 use crate::limits::serve::{CONNECTIONS_MAX, DRAIN, DRAIN_LEAVE, FOREVER};
 
-/// Serves `app` on `listener`, over HTTP/1.1. Await it.
+/// Serves `app` on `listener` over HTTP/1.1, without TLS and without HTTP/2: put a proxy in front for those. Await it.
 ///
-/// Each request carries `axum::extract::ConnectInfo<SocketAddr>` and a [`BodyTimeout`](crate::BodyTimeout). A panic in a
-/// handler ends its connection only.
+/// It takes what `axum::serve` takes: a router that has its state, or any tower service ([`App`]), and any
+/// `axum::serve::Listener`. Streams on a `tokio::net::TcpListener` leave hyper for a thread that writes one event to many
+/// sockets; on another listener, such as a `UnixListener`, they stay in hyper and work the same. A request that upgrades,
+/// to a WebSocket for instance, is handed to its handler; what becomes of it is in no count and no drain.
+///
+/// Each request carries `axum::extract::ConnectInfo` with the listener's address and a
+/// [`BodyTimeout`](crate::BodyTimeout). A panic in a handler ends its connection only.
 ///
 /// ```no_run
 /// # async fn run(app: axum::Router) -> std::io::Result<()> {
@@ -39,7 +43,11 @@ use crate::limits::serve::{CONNECTIONS_MAX, DRAIN, DRAIN_LEAVE, FOREVER};
 /// oyez::serve(listener, app).with_graceful_shutdown(stop).drain(Duration::from_secs(20)).await
 /// # }
 /// ```
-pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
+pub fn serve<L, A>(listener: L, app: A) -> Serve<L, A>
+where
+    L: Listener<Addr: Clone + Send + Sync + 'static>,
+    A: App,
+{
     let (drain, timeouts, connections_max) = (DRAIN, Timeouts::default(), CONNECTIONS_MAX);
     Serve { listener, app, signal: pending(), drain, timeouts, connections_max }
 }
@@ -47,18 +55,18 @@ pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S> {
 /// A server about to run: see [`serve`].
 #[must_use = "a server does nothing unless it is awaited"]
 #[derive(Debug)]
-pub struct Serve<S, F = Pending<()>> {
-    listener: TcpListener,
-    app: S,
+pub struct Serve<L, A, F = Pending<()>> {
+    listener: L,
+    app: A,
     signal: F,
     drain: Duration,
     timeouts: Timeouts,
     connections_max: usize,
 }
 
-impl<S, F> Serve<S, F> {
+impl<L, A, F> Serve<L, A, F> {
     /// Drains when `signal` resolves: stops accepting, finishes plain requests, and ends streams at a frame border.
-    pub fn with_graceful_shutdown<G>(self, signal: G) -> Serve<S, G>
+    pub fn with_graceful_shutdown<G>(self, signal: G) -> Serve<L, A, G>
     where
         G: Future<Output = ()>,
     {
@@ -105,20 +113,20 @@ impl<S, F> Serve<S, F> {
     }
 }
 
-impl<S, F, B> Serve<S, F>
+impl<L, A, F> Serve<L, A, F>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    L: Listener<Addr: Clone + Send + Sync + 'static>,
+    A: App,
     F: Future<Output = ()>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
     async fn run(self) -> io::Result<()> {
         let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
         let drain = Drain::default();
         let fanout = Fanout::start(timeouts.stall)?;
         #[cfg(target_os = "linux")]
-        transport::tune(&listener, timeouts.stall);
+        if let Some(listener) = (&listener as &dyn Any).downcast_ref::<TcpListener>() {
+            transport::tune(listener, timeouts.stall);
+        }
         let mut connections = JoinSet::new();
         let mut acceptor = Acceptor::new(listener);
         let mut signal = pin!(signal);
@@ -155,13 +163,11 @@ where
     }
 }
 
-impl<S, F, B> IntoFuture for Serve<S, F>
+impl<L, A, F> IntoFuture for Serve<L, A, F>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    L: Listener<Addr: Clone + Send + Sync + 'static>,
+    A: App,
     F: Future<Output = ()> + Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
 {
     type Output = io::Result<()>;
     type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;

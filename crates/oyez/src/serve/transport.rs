@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use hyper::rt::ReadBufCursor;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::requests::Requests;
+use super::socket::Socket;
 use super::timeouts::Timeouts;
 use crate::clock;
 use crate::control::StreamControl;
@@ -25,7 +25,7 @@ use crate::timer::Timer;
 
 /// A socket whose writes fail when the peer has taken no byte for the stall time while there were some to take.
 pub(crate) struct Transport {
-    stream: TcpStream,
+    socket: Socket,
     stall: Duration,
     /// The socket was full, and not all has been sent since.
     patience: Option<Patience>,
@@ -85,18 +85,18 @@ impl CurrentStream {
 
 impl Transport {
     pub(crate) fn new(
-        stream: TcpStream,
+        socket: Socket,
         timeouts: Timeouts,
         current: CurrentStream,
         unflushed: Unflushed,
         upgraded: Upgraded,
     ) -> Self {
         let Timeouts { stall, header, .. } = timeouts;
-        if !cfg!(target_os = "linux") {
-            tune(&stream, stall);
+        if let (false, Some(options)) = (cfg!(target_os = "linux"), socket.options()) {
+            tune(options, stall);
         }
         Self {
-            stream,
+            socket,
             stall,
             patience: None,
             is_blocked: false,
@@ -114,7 +114,7 @@ impl Transport {
 
     /// The socket, out of the runtime. It does not block.
     pub(crate) fn into_socket(self) -> io::Result<std::net::TcpStream> {
-        self.stream.into_std()
+        self.socket.into_std()
     }
 
     /// Writes what is still to be answered, closes the sending side, and reads on and drops what comes for a while: who still sends is to find the answer. A socket that is
@@ -123,10 +123,10 @@ impl Transport {
     /// Source: RFC 9112, 9.6.
     pub(crate) async fn read_on(mut self, answer: &[u8]) {
         let rest = async {
-            self.stream.write_all(answer).await?;
-            self.stream.shutdown().await?;
+            self.socket.write_all(answer).await?;
+            self.socket.shutdown().await?;
             let mut dropped = vec![0; READ_BYTES];
-            while timeout(LINGER_SILENCE, self.stream.read(&mut dropped)).await?? > 0 {}
+            while timeout(LINGER_SILENCE, self.socket.read(&mut dropped)).await?? > 0 {}
             Ok::<(), io::Error>(())
         };
         // whatever it ends by, the peer had its time
@@ -153,9 +153,9 @@ impl Transport {
         }
         self.is_blocked = true;
         let now = clock::now();
-        let Self { stream, stall, patience, look_at, .. } = self;
+        let Self { socket, stall, patience, look_at, .. } = self;
         if patience.is_none() {
-            *patience = Some(Patience::begin(&*stream, now));
+            *patience = Some(Patience::begin(socket.options().as_ref(), now));
             *look_at = Patience::next_look(*stall, now);
         }
         loop {
@@ -173,13 +173,18 @@ impl Transport {
         if std::mem::take(&mut self.is_blocked) {
             patience.has_been_read(now);
         }
+        if !cfg!(target_os = "linux") || self.socket.options().is_none() {
+            // nobody says what is unsent: a socket that takes more is one that is read
+            self.patience = None;
+            return false;
+        }
         patience.has_written(bytes);
         self.look_at.is_none_or(|at| at <= now) && self.takes_nothing(now)
     }
 
     fn takes_nothing(&mut self, now: Instant) -> bool {
         let Some(patience) = &mut self.patience else { return false };
-        let seen = patience.look(&self.stream, self.stall, now);
+        let seen = patience.look(self.socket.options().as_ref(), self.stall, now);
         self.look_at = Patience::next_look(self.stall, now);
         if seen == Seen::Drained && !self.is_blocked {
             self.patience = None;
@@ -226,7 +231,7 @@ impl hyper::rt::Read for Transport {
         let room = chunk.len().min(buf.remaining());
         let mut read = ReadBuf::uninit(&mut chunk[..room]);
         if !this.requests.is_refused() {
-            let Poll::Ready(result) = Pin::new(&mut this.stream).poll_read(cx, &mut read) else {
+            let Poll::Ready(result) = Pin::new(&mut this.socket).poll_read(cx, &mut read) else {
                 return this.wait_for_head(cx);
             };
             this.note_timeout(result)?;
@@ -251,7 +256,7 @@ impl hyper::rt::Read for Transport {
 impl hyper::rt::Write for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.unflushed.set(true);
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.watch(cx, written)
     }
 
@@ -261,16 +266,16 @@ impl hyper::rt::Write for Transport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.unflushed.set(true);
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         if let Poll::Ready(Ok(())) = flushed {
             self.unflushed.set(false);
         }
@@ -278,7 +283,7 @@ impl hyper::rt::Write for Transport {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
@@ -294,7 +299,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         tune(&listener, Duration::from_secs(7));
         let address = listener.local_addr().unwrap();
-        let (accepted, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let (accepted, peer) = tokio::join!(listener.accept(), tokio::net::TcpStream::connect(address));
         let ((accepted, _), _peer) = (accepted.unwrap(), peer.unwrap());
         let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().unwrap());

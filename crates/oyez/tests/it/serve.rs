@@ -1,6 +1,7 @@
 //! `oyez::serve` over real sockets.
 
 use std::convert::Infallible;
+use std::future::IntoFuture;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::child;
-use crate::web::{Client, Server, until};
+use crate::directory::Directory;
+use crate::web::{Client, Server, until, within};
 
 const SHORT: Duration = Duration::from_millis(100);
 const NEVER: Duration = Duration::MAX;
@@ -402,4 +404,90 @@ fn with_few_descriptors() {
         let stopped = std::thread::spawn(|| std::io::stdin().read_line(&mut String::new()));
         until("the parent says stop", || stopped.is_finished()).await;
     });
+}
+
+#[tokio::test]
+async fn a_request_that_upgrades_is_its_handlers() {
+    async fn echo(mut request: Request) -> axum::response::Response {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut socket = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+            let mut said = [0; 5];
+            tokio::io::AsyncReadExt::read_exact(&mut socket, &mut said).await.unwrap();
+            socket.write_all(&said).await.unwrap();
+        });
+        let upgraded = [("connection", "upgrade"), ("upgrade", "echo")];
+        axum::response::IntoResponse::into_response((StatusCode::SWITCHING_PROTOCOLS, upgraded))
+    }
+    let server = Server::start(Router::new().route("/", get(echo))).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n").await;
+    assert!(client.read_to("\r\n\r\n").await.starts_with("HTTP/1.1 101 "));
+    // no head, and no text at all
+    client.send("\0GET\n").await;
+    client.read_to("\0GET\n").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_stream_on_a_unix_socket_is_the_same() {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::unix::SocketAddr as UnixAddress;
+
+    async fn peer(_: ConnectInfo<UnixAddress>) -> &'static str {
+        "known"
+    }
+    let directory = Directory::new("unix");
+    std::fs::create_dir_all(&directory.0).unwrap();
+    let path = directory.0.join("socket");
+    let hub = Hub::<Event>::new();
+    let app = streams(&hub).route("/peer", get(peer));
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let serve = tokio::spawn(oyez::serve(listener, app).with_graceful_shutdown(stopped).into_future());
+
+    let mut asks = tokio::net::UnixStream::connect(&path).await.unwrap();
+    asks.write_all(b"GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    within("an answer", asks.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("known"), "{answer}");
+
+    let mut reads = tokio::net::UnixStream::connect(&path).await.unwrap();
+    reads.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    until("the stream is open", || hub.stats().subscribers == 1).await;
+    hub.publish("a", "hello").await.unwrap();
+    let mut got = String::new();
+    while !got.contains("data: hello\n") {
+        got.push(char::from(within("the event", reads.read_u8()).await.unwrap()));
+    }
+    stop.send(()).unwrap();
+    // a drain ends it properly: the last chunk comes
+    within("the end", reads.read_to_string(&mut got)).await.unwrap();
+    assert!(got.ends_with("0\r\n\r\n"), "{got:?}");
+    within("the server ends", serve).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn plain_axum_ends_its_streams_when_the_hub_drains() {
+    let hub = Hub::<Event>::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = {
+        let hub = hub.clone();
+        async move {
+            stopped.await.unwrap();
+            hub.drain(Duration::from_millis(10)).await;
+        }
+    };
+    let server = tokio::spawn(axum::serve(listener, streams(&hub)).with_graceful_shutdown(shutdown).into_future());
+    let mut reader = TcpStream::connect(address).await.unwrap();
+    reader.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    until("the stream is open", || hub.stats().subscribers == 1).await;
+    stop.send(()).unwrap();
+    let mut got = String::new();
+    within("the end", tokio::io::AsyncReadExt::read_to_string(&mut reader, &mut got)).await.unwrap();
+    assert!(got.ends_with("0\r\n\r\n"), "{got:?}");
+    within("the server ends", server).await.unwrap().unwrap();
 }

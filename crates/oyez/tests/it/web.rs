@@ -39,7 +39,10 @@ impl Server {
         Self::start_with(app, |serve| serve).await
     }
 
-    pub(crate) async fn start_with(app: Router, set: impl FnOnce(Serve<Router>) -> Serve<Router>) -> Self {
+    pub(crate) async fn start_with(
+        app: Router,
+        set: impl FnOnce(Serve<TcpListener, Router>) -> Serve<TcpListener, Router>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -6,6 +6,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
+use socket2::SockRef;
 
 use super::backlog::Backlog;
 use super::framing::Framing;
@@ -223,7 +224,7 @@ impl Stream {
         self.blocked = true;
         if !self.stalling {
             self.stalling = true;
-            self.rest.waits = Waits::Taking(Box::new(Patience::begin(&self.socket, now)));
+            self.rest.waits = Waits::Taking(Box::new(Patience::begin(Some(&SockRef::from(&self.socket)), now)));
         }
     }
 
@@ -246,7 +247,7 @@ impl Stream {
     /// Has the reader taken nothing for the stall time though there was something? Looks, if the socket was full.
     pub(crate) fn takes_nothing(&mut self, stall: Duration, now: Instant) -> bool {
         let Waits::Taking(patience) = &mut self.rest.waits else { return false };
-        let seen = patience.look(&self.socket, stall, now);
+        let seen = patience.look(Some(&SockRef::from(&self.socket)), stall, now);
         if seen == Seen::Drained && !self.blocked {
             self.stalling = false;
             self.rest.waits = Waits::Nothing;
