@@ -155,6 +155,25 @@ test('how old a replayed event is, is told in minutes and hours too', async () =
   }, { browser });
 });
 
+for (const minutes of [1, -1]) {
+  test(`a clock that differs from the hub's by ${minutes} min makes nothing older, and nothing replayed`, async () => {
+    await withPage(async (page) => {
+      const before = await post(server, 'clocks', 'before');
+      await page.addInitScript((ms) => {
+        const real = Date.now;
+        Date.now = () => real() + ms;
+      }, minutes * 60_000);
+      await open(page, '?topic=clocks', server);
+      await region(page, 'Right now').getByText(/^Up /).waitFor(); // the hub's time is known
+      const live = await publish(page, { topic: 'clocks', data: 'live' });
+      assert.match((await parts(rowOf(page, live))).lag, /^(\d+ ms|\d\.\d s)$/, 'not a minute');
+      await region(page, 'Subscribe').getByLabel('From').selectOption({ label: 'the earliest kept' });
+      await applyButton(page).click();
+      assert.match((await parts(rowOf(page, before.id))).lag, /^replayed \d+ s old$/);
+    }, { browser });
+  });
+}
+
 test('what the form says and is not applied is marked so, and header, address and command tell what is subscribed', async () => {
   await withPage(async (page) => {
     await open(page, '?topic=real', server);
