@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, withPage } from './lib/chromium.mjs';
-import { button, CUT, fill, isState, list, notes, open, post, publish, region, rowOf, send, serve, shownData, until } from './lib/page.mjs';
+import { button, CUT, fill, isState, list, notes, open, post, publish, REFUSED, region, rowOf, send, serve, shownData, until } from './lib/page.mjs';
 import { startServer } from './lib/server.mjs';
 
 let browser;
@@ -19,14 +19,17 @@ after(async () => {
 test('a dropped connection comes back by itself and has lost nothing', async () => {
   await withPage(async (page) => {
     await open(page, '?topic=cut', server);
-    const id = await publish(page, { topic: 'cut', data: 'before', retry: '4000' }); // time enough for what follows
+    await page.getByLabel(/If it is quiet, publish three events/).uncheck();
+    const id = await publish(page, { topic: 'cut', data: 'before' });
+    const comesBack = await heldBack(page);
     await button(page, 'Drop my connection').click();
     await isState(page, 'reconnecting');
     await page.getByRole('banner').getByText(/^usually every 2 to 5 s, \d+ s so far$/).waitFor();
     assert.ok(await button(page, 'Drop my connection').isDisabled());
     for (const data of ['one', 'two', 'three']) await post(server, 'cut', data);
+    comesBack();
     await isState(page, 'live');
-    await notes(page, new RegExp(`reconnected: dropped by this page; waited \\d\\.\\d s; sent id ${id}; 3 replayed; nothing missing$`)).waitFor();
+    await notes(page, new RegExp(`reconnected: dropped by this page; waited \\d+\\.\\d s; sent id ${id}; 3 replayed; nothing missing$`)).waitFor();
     await publish(page, { topic: 'cut', data: 'after' });
     assert.deepEqual(await shownData(page), ['after', 'three', 'two', 'one', 'before']);
     assert.equal(await notes(page, /./).count(), 1, 'one line for one reconnection');
@@ -36,12 +39,55 @@ test('a dropped connection comes back by itself and has lost nothing', async () 
 test('a stream that has had no event yet resumes as well', async () => {
   await withPage(async (page) => {
     await open(page, '?topic=silent', server);
+    await page.getByLabel(/If it is quiet, publish three events/).uncheck();
+    const comesBack = await heldBack(page);
     await button(page, 'Drop my connection').click();
     await isState(page, 'reconnecting');
     await post(server, 'silent', 'meanwhile');
+    comesBack();
     await notes(page, /reconnected: .+; sent id \S+; 1 replayed; nothing missing$/).waitFor();
     assert.deepEqual(await shownData(page), ['meanwhile']);
   }, { browser });
+});
+
+for (const [query, topic] of [['?topic=still', 'still'], ['?topic=quiet/*', 'quiet/drop-test']]) {
+  test(`a drop on a quiet topic publishes three events meanwhile and tells beside its button that none was lost: ${query}`, async () => {
+    await withPage(async (page) => {
+      const published = [];
+      page.on('response', (answer) => { if (answer.request().method() === 'POST' && answer.url().endsWith(`/events/${topic}`)) published.push(answer); });
+      await open(page, query, server);
+      const comesBack = await heldBack(page);
+      const card = region(page, 'Drop my connection');
+      await card.getByLabel(`If it is quiet, publish three events to ${topic} meanwhile`).waitFor();
+      await button(page, 'Drop my connection').click();
+      const said = card.getByRole('status');
+      await until(() => published.length, (number) => number === 3);
+      comesBack();
+      await said.filter({ hasText: /^Back after \d+\.\d s: 3 replayed, none lost\.$/ }).waitFor();
+      const [under, above] = [await said.boundingBox(), await button(page, 'Drop my connection').boundingBox()];
+      assert.ok(under.y >= above.y + above.height && under.y < above.y + above.height + 40, 'right under the button');
+      assert.deepEqual((await shownData(page)).map((data) => data.slice(0, 6)), ['3 of 3', '2 of 3', '1 of 3']);
+    }, { browser });
+  });
+}
+
+test('a drop where nothing may be published, or nothing is asked for, says so in place', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=alone', server);
+    const said = region(page, 'Drop my connection').getByRole('status');
+    const denied = JSON.stringify({ status: 403, detail: 'not from here' });
+    await page.route(/\/events\/alone$/, (route) => route.fulfill({ status: 403, contentType: 'application/problem+json', body: denied }));
+    await button(page, 'Drop my connection').click();
+    await said.filter({ hasText: /^Back after \d+\.\d s: 0 replayed, none lost\. Publishing meanwhile: refused: not from here \(403 forbidden\)\.$/ }).waitFor();
+    await page.getByLabel(/If it is quiet, publish three events/).uncheck();
+    await isState(page, 'live');
+    await button(page, 'Drop my connection').click();
+    await said.filter({ hasText: /^Back after \d+\.\d s: 0 replayed, none lost\. Nothing was published meanwhile\.$/ }).waitFor();
+    await page.route(/\/control\//, (route) => route.fulfill({ status: 404, contentType: 'application/problem+json', body: '{"status":404,"detail":"no such stream"}' }));
+    await button(page, 'Drop my connection').click();
+    await said.getByText('refused: no such stream (404 not found)', { exact: true }).waitFor();
+    await isState(page, 'live');
+  }, { browser, expected: REFUSED });
 });
 
 test('a hub that was killed and restarted: the page comes back by itself and tells the gap', async () => {
@@ -153,6 +199,17 @@ test('with its own stream closed there is one connection more', async () => {
     await region(page, 'Open 7 streams').getByText(/^5 of 7 are open, 2 wait: this page uses 1 connection of its own/).waitFor();
   }, { browser });
 });
+
+/** Keeps a stream that is lost from coming back, until what this resolves to is called: the test needs its time meanwhile. */
+async function heldBack(page) {
+  let comesBack;
+  const held = new Promise((done) => { comesBack = done; });
+  await page.route(/\/events\?topic=/, async (route) => {
+    if (route.request().headers().accept === 'text/event-stream') await held;
+    await route.continue();
+  });
+  return comesBack;
+}
 
 /** The number of a tile. */
 async function tile(page, name) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, withPage } from './lib/chromium.mjs';
-import { button, chips, isState, list, notes, open, opened, parts, post, publish, REFUSED, region, rowOf, rows, serve, shownData, subscribe, topicEntry, until } from './lib/page.mjs';
+import { applyButton, button, chips, isState, list, notes, open, opened, parts, post, publish, REFUSED, region, rowOf, rows, serve, shownData, subscribe, topicEntry, until } from './lib/page.mjs';
 import { startServer } from './lib/server.mjs';
 
 let browser;
@@ -111,7 +111,7 @@ test('unsubscribing ends the stream, and subscribing anew begins where it was to
       await button(page, 'Clear').click();
       await from.selectOption({ label });
       if (more) await region(page, 'Subscribe').getByLabel(more[0]).fill(more[1]);
-      await button(page, 'Subscribe').click();
+      await applyButton(page).click();
       assert.deepEqual(await until(() => shownData(page), (shown) => shown.length >= expected.length), expected, label);
     };
     await begin('the earliest kept', undefined, ['two', 'one']);
@@ -126,13 +126,181 @@ test('unsubscribing ends the stream, and subscribing anew begins where it was to
   }, { browser });
 });
 
+test('a line stands between two subscriptions, and what is replayed says so and how old it is', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=first', server);
+    const id = await publish(page, { topic: 'first, second', data: 'twice' });
+    assert.match((await parts(rowOf(page, id))).lag, /^\d+(\.\d)? m?s$/, 'live: its lag');
+    assert.equal(await notes(page, /./).count(), 0, 'nothing to part yet');
+    await region(page, 'Subscribe').getByLabel('From').selectOption({ label: 'the earliest kept' });
+    await subscribe(page, ['second']);
+    await until(() => rowOf(page, id).count(), (number) => number === 2);
+    const order = await list(page).locator(':scope > li').evaluateAll((all) => all.map((one) => one.querySelector('details') ? 'event' : one.lastElementChild.textContent));
+    assert.deepEqual(order, ['event', 'subscribed to second, from the earliest kept', 'event']);
+    assert.match((await parts(rowOf(page, id).first())).lag, /^replayed \d+ s old$/);
+    const live = await publish(page, { topic: 'second', data: 'now' });
+    assert.match((await parts(rowOf(page, live))).lag, /^\d+(\.\d)? m?s$/);
+  }, { browser });
+});
+
+test('how old a replayed event is, is told in minutes and hours too', async () => {
+  await withPage(async (page) => {
+    const envelope = (minutes) => JSON.stringify({ topics: ['old'], time: new Date(Date.now() - minutes * 60_000).toISOString(), data: `${minutes}` });
+    await page.route(/\/events\?topic=old/, (route) => route.fulfill({ status: 200, contentType: 'text/event-stream',
+      body: `event: oyez.open\nid: e:0\ndata: {"connection":"c","stream":1}\n\n${[12, 300].map((minutes) => `id: e:${minutes}\ndata: ${envelope(minutes)}\n\n`).join('')}` }));
+    await page.goto(`${server.url}/?topic=old`);
+    await rows(page).nth(1).waitFor();
+    assert.equal((await parts(rowOf(page, 'e:12').first())).lag, 'replayed 12 min old');
+    assert.equal((await parts(rowOf(page, 'e:300').first())).lag, 'replayed 5 h old');
+  }, { browser });
+});
+
+for (const minutes of [1, -1]) {
+  test(`a clock that differs from the hub's by ${minutes} min makes nothing older, and nothing replayed`, async () => {
+    await withPage(async (page) => {
+      const before = await post(server, 'clocks', 'before');
+      await page.addInitScript((ms) => {
+        const real = Date.now;
+        Date.now = () => real() + ms;
+      }, minutes * 60_000);
+      await open(page, '?topic=clocks', server);
+      await region(page, 'Right now').getByText(/^Up /).waitFor(); // the hub's time is known
+      const live = await publish(page, { topic: 'clocks', data: 'live' });
+      assert.match((await parts(rowOf(page, live))).lag, /^(\d+ ms|\d\.\d s)$/, 'not a minute');
+      await region(page, 'Subscribe').getByLabel('From').selectOption({ label: 'the earliest kept' });
+      await applyButton(page).click();
+      assert.match((await parts(rowOf(page, before.id))).lag, /^replayed \d+ s old$/);
+    }, { browser });
+  });
+}
+
+test('what the form says and is not applied is marked so, and header, address and command tell what is subscribed', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=real', server);
+    const header = page.getByRole('banner');
+    const command = () => page.locator('#curl-subscribe').textContent();
+    const before = await command();
+    assert.equal(await header.locator('#what').textContent(), 'real, from now');
+    await applyButton(page).and(button(page, 'Subscribe again')).waitFor();
+    const changes = [
+      () => topicEntry(page).fill('typed'),
+      () => topicEntry(page).press('Enter'),
+      () => button(page, 'Remove topic real').click(),
+    ];
+    for (const change of changes) {
+      await change();
+      await button(page, 'Apply').waitFor();
+      await region(page, 'Subscribe').getByText('Not applied yet: still subscribed to real, from now.', { exact: true }).waitFor();
+      assert.equal(await header.locator('#what').textContent(), 'real, from now · changes not applied yet');
+      assert.equal(await command(), before);
+      assert.match(page.url(), /\?topic=real$/);
+    }
+    const { id } = await post(server, 'real', 'still heard');
+    await rowOf(page, id).waitFor();
+    await button(page, 'Apply').click();
+    await isState(page, 'live');
+    await button(page, 'Subscribe again').waitFor();
+    assert.equal(await header.locator('#what').textContent(), 'typed, from now');
+    assert.match(await command(), /topic=typed'?$/);
+    assert.equal(await region(page, 'Subscribe').getByText('Not applied yet').count(), 0);
+
+    await region(page, 'Subscribe').getByLabel('From').selectOption({ label: 'the last few' });
+    await button(page, 'Apply').waitFor();
+    await region(page, 'Subscribe').getByLabel('From').selectOption({ label: 'now' });
+    await button(page, 'Subscribe again').waitFor();
+    await button(page, 'Unsubscribe').click();
+    await button(page, 'Subscribe').waitFor();
+    assert.equal(await header.locator('#what').textContent(), 'subscribed to nothing');
+  }, { browser });
+});
+
+test('a filter that nothing matches says so, and is cleared by a button', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=sieved', server);
+    await publish(page, { topic: 'sieved', data: 'apple' });
+    await page.getByLabel('Filter the events').fill('quince');
+    const events = region(page, 'Events');
+    await events.getByText('The one event does not match “quince”.', { exact: true }).waitFor();
+    await publish(page, { topic: 'sieved', data: 'pear' }, { shown: false });
+    await events.getByText('No event of 2 matches “quince”.', { exact: true }).waitFor();
+    assert.equal(await events.getByRole('status').textContent(), 'No event matches “quince”.', 'and is not told again for each event');
+    await button(page, 'Clear the filter').click();
+    assert.deepEqual(await rows(page).filter({ visible: true }).locator('.data').allTextContents(), ['pear', 'apple']);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'filter');
+    await button(page, 'Clear the filter').waitFor({ state: 'hidden' });
+    await button(page, 'Clear').click();
+    await list(page).getByText('Cleared. What comes next stands here.', { exact: true }).waitFor();
+  }, { browser });
+});
+
+test('the column of topics takes the room it needs, and all of them are told on hover, with the focus and in an opened row', async () => {
+  await withPage(async (page) => {
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await open(page, '?topic=news', server);
+    const isWhole = (one) => one.evaluate((cell) => cell.scrollWidth <= cell.clientWidth && cell.scrollHeight <= cell.clientHeight);
+    const some = rowOf(page, await publish(page, { topic: 'news, orders', data: 'x' }));
+    assert.ok(await isWhole(some.locator('.topics')), 'two short names');
+    const all = ['news', ...Array.from({ length: 9 }, (_, number) => `a/longer/name/${number}`)].join(', ');
+    const many = rowOf(page, await publish(page, { topic: all, data: 'x' }));
+    const cell = many.locator('.topics');
+    assert.ok(!await isWhole(cell));
+    assert.equal(await cell.getAttribute('title'), all);
+    const left = (row) => row.locator('.data').evaluate((one) => one.getBoundingClientRect().left);
+    assert.equal(await left(many), await left(some), 'the columns of all rows are in line');
+    await page.getByLabel('Filter the events').focus();
+    await page.keyboard.press('Tab'); // Pause, Clear, and the list
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Home');
+    assert.ok(await isWhole(cell), 'with the focus');
+    await page.keyboard.press('ArrowDown');
+    assert.ok(!await isWhole(cell));
+    await opened(many);
+    await button(page, 'Pause').focus();
+    assert.ok(await isWhole(cell), 'opened');
+  }, { browser });
+});
+
+test('the rows are one stop of the tab key; arrows go from row to row and Enter opens one', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=rows', server);
+    for (let number = 0; number < 12; number++) await post(server, 'rows', `${number}`);
+    await until(() => rows(page).count(), (number) => number === 12);
+    const here = () => page.evaluate(() => document.activeElement.querySelector?.('.data')?.textContent);
+    await button(page, 'Clear').focus();
+    await page.keyboard.press('Tab');
+    const first = await here();
+    assert.ok(first, 'a row has the focus');
+    await page.keyboard.press('Tab');
+    assert.equal(await here(), undefined, 'and the next stop is beyond all rows');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await here(), first);
+    for (const [key, expected] of [['Home', '11'], ['ArrowUp', '11'], ['ArrowDown', '10'], ['PageDown', '0'], ['ArrowDown', '0'], ['ArrowUp', '1'], ['End', '0'], ['PageUp', '10']]) {
+      await page.keyboard.press(key);
+      assert.equal(await here(), expected, key);
+    }
+    await page.keyboard.press('Enter');
+    await rows(page).nth(1).locator('pre').first().waitFor();
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Tab');
+    assert.equal(await here(), '10', 'the tab key comes back to the row it left');
+    await page.getByLabel('Filter the events').fill('11'); // that row is hidden
+    await until(() => list(page).locator('[tabindex="0"]').allTextContents(), ([only]) => only?.includes(' 11 '));
+    assert.equal(await list(page).locator('[tabindex="0"]').count(), 1);
+  }, { browser });
+});
+
 test('a pause counts what waits, and loses nothing', async () => {
   await withPage(async (page) => {
     await open(page, '?topic=paused', server);
     await publish(page, { topic: 'paused', data: 'before' });
     await button(page, 'Pause').click();
-    for (const data of ['one', 'two']) await post(server, 'paused', data);
+    await region(page, 'Events').getByText('Paused: nothing waits yet.', { exact: true }).waitFor();
+    await post(server, 'paused', 'one');
+    await region(page, 'Events').getByText('Paused: 1 event waits.', { exact: true }).waitFor();
+    await post(server, 'paused', 'two');
     await button(page, 'Continue (2 waiting)').waitFor();
+    await region(page, 'Events').getByText('Paused: 2 events wait.', { exact: true }).waitFor();
     assert.deepEqual(await shownData(page), ['before']);
     await button(page, 'Continue (2 waiting)').click();
     await button(page, 'Pause').waitFor();

@@ -5,8 +5,8 @@ import { launch, withPage } from './lib/chromium.mjs';
 import { button, isState, open, opened, publish, REFUSED, region, rowOf, serve, until } from './lib/page.mjs';
 import { startServer } from './lib/server.mjs';
 
-const POLICY = /^default-src 'none'; script-src 'sha256-[\w+/]{43}='; style-src 'sha256-[\w+/]{43}='; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/;
-const PAGE_BYTES_MAX = 80_000;
+const POLICY = /^default-src 'none'; script-src 'sha256-[\w+/]{43}='; style-src 'sha256-[\w+/]{43}='; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/;
+const PAGE_BYTES_MAX = 100_000;
 
 let browser;
 let server;
@@ -31,7 +31,23 @@ test('the page is one small file under a policy that lets only its own script an
     assert.equal(await page.getAttribute('html', 'lang'), 'en');
     await isState(page, 'live');
     await region(page, 'Right now').getByText(/^Up /).waitFor();
-    assert.deepEqual(requests.sort(), ['/', '/events', '/stats', '/stats'], 'one stream of events, and the figures');
+    await region(page, 'Topics').getByRole('listitem').first().waitFor();
+    assert.deepEqual(requests.sort(), ['/', '/events', '/events', '/stats', '/stats'], 'one stream of events, the topics there are, and the figures');
+  }, { browser });
+});
+
+test('the page has an icon of its own, which its policy allows', async () => {
+  await withPage(async (page) => {
+    await open(page, '?topic=x', server);
+    const icon = await page.locator('link[rel=icon]').getAttribute('href');
+    assert.match(icon, /^data:image\/svg\+xml,/);
+    const width = await page.evaluate(async (src) => {
+      const picture = new Image();
+      picture.src = src;
+      await picture.decode();
+      return picture.width;
+    }, icon);
+    assert.ok(width > 0);
   }, { browser });
 });
 
@@ -114,13 +130,17 @@ test('everything that is used or read has a name, and structure is told', async 
     await button(page, 'Open 7 streams').click();
     assert.deepEqual(await page.evaluate(NAMELESS), []);
     for (const landmark of ['banner', 'main']) assert.equal(await page.getByRole(landmark).count(), 1);
-    const regions = ['Right now', 'Subscribe', 'Publish', 'Events', 'Subscribers', 'Break things', 'Demos'];
+    const regions = ['Right now', 'Subscribe', 'Publish', 'Events', 'Topics', 'Subscribers', 'Break things', 'Demos'];
     for (const name of regions) assert.equal(await region(page, name).count(), 1, name);
     const headings = await page.locator('h1, h2, h3').evaluateAll((all) => all.map((one) => Number(one.tagName[1])));
     assert.equal(headings.filter((level) => level === 1).length, 1);
     headings.reduce((above, level) => { assert.ok(level <= above + 1, `${headings}`); return level; }, 0);
     const live = await page.getByRole('list', { name: 'Events, newest first' }).evaluate((one) => one.closest('[aria-live], [role=status], [role=log]'));
     assert.equal(live, null, 'events are not read out one by one');
+    const lists = await page.locator('ol, ul').evaluateAll((all) => all.filter((one) => one.hasAttribute('role')).map((one) => one.id));
+    assert.deepEqual(lists, [], 'a list stays a list, also inside of a log');
+    await page.getByRole('tab', { name: 'Chat' }).click();
+    assert.equal(await page.getByRole('log', { name: 'Messages' }).getByRole('list').count(), 1);
     for (const tab of await page.getByRole('tab').all()) {
       const panel = page.locator(`#${await tab.getAttribute('aria-controls')}`);
       assert.equal(await panel.getAttribute('aria-labelledby'), await tab.getAttribute('id'));

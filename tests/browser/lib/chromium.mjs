@@ -16,11 +16,12 @@ export function launch() {
  *
  * Throws as soon as the page logs an error, throws without a catch, breaks its content-security policy or crashes, so that
  * the cause is reported and not the time-out that follows from it. `expected` lists patterns of errors that belong to the
- * test, such as `/ERR_CONNECTION_REFUSED/` while a hub restarts.
+ * test, such as `/ERR_CONNECTION_REFUSED/` while a hub restarts. `device` is what playwright's contexts take, for a phone for
+ * instance.
  */
-export async function withPage(body, { browser, expected = [] } = {}) {
+export async function withPage(body, { browser, expected = [], device } = {}) {
   const own = browser ? undefined : await launch();
-  const context = await (browser ?? own).newContext();
+  const context = await (browser ?? own).newContext(device);
   try {
     const page = await context.newPage();
     const faults = await watch(page, expected);

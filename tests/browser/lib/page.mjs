@@ -42,20 +42,35 @@ export async function subscribe(page, topics) {
     await topicEntry(page).fill(name);
     await topicEntry(page).press('Enter');
   }
-  await button(page, 'Subscribe').click();
+  await applyButton(page).click();
 }
+
+/** The one button that makes a subscription of what the form says. */
+export const applyButton = (page) => region(page, 'Subscribe').getByRole('button', { name: /^(Subscribe|Subscribe again|Apply)$/ });
 
 export const button = (page, name) => page.getByRole('button', { name, exact: true });
 
 // --- publish
 
-export async function fill(page, { topic, type = '', id = '', retry = '', data = '' }) {
+export async function fill(page, { topic, type = '', key = '', id = '', retry = '', ttl = '', end = false, data = '' }) {
   const form = region(page, 'Publish');
   await form.getByLabel('To topics, comma between').fill(topic);
   await form.getByLabel('Type', { exact: true }).fill(type);
-  await form.getByLabel('Id', { exact: true }).fill(id);
-  await form.getByLabel('Retry, ms').fill(retry);
+  await form.getByLabel('Key', { exact: true }).fill(key);
+  if (id || retry || ttl || end) await more(page);
+  if (await form.getByLabel('Retry, ms').isVisible()) {
+    await form.getByLabel('Id', { exact: true }).fill(id);
+    await form.getByLabel('Retry, ms').fill(retry);
+    await form.getByLabel('Expires after').fill(ttl);
+    await form.getByLabel('It is the last: the topic ends after it').setChecked(end);
+  }
   await form.getByLabel('Data').fill(data);
+}
+
+/** Opens what few need. */
+export async function more(page) {
+  const form = region(page, 'Publish');
+  if (!await form.getByLabel('Retry, ms').isVisible()) await form.getByText('Id, retry, expiry, end, delete', { exact: true }).click();
 }
 
 /** Publishes what is in the form by Ctrl+Enter; resolves to what the page answers. */
@@ -72,7 +87,7 @@ export async function send(page) {
 export async function publish(page, wanted, { shown = true } = {}) {
   await fill(page, wanted);
   const words = await send(page);
-  const id = words.match(/^published as (\S+) in \d+ ms$/)?.[1];
+  const id = words.match(/^published as (\S+) in \d+ ms(?:; .+ has ended)?$/)?.[1];
   assert.ok(id, words);
   if (shown) await rowOf(page, id).waitFor();
   return id;
