@@ -1,7 +1,8 @@
 #!/usr/bin/env node
+// Usage: node tests/rust-versions.mjs [--build]
 // Fails when a dependency of one of our crates asks for a newer Rust than the crate itself says (`rust-version`). Reads `cargo metadata`:
 // normal and build dependencies, of every feature and target, through every level. What std has is held to it by clippy's
-// incompatible_msrv; newer syntax only an old compiler would find.
+// incompatible_msrv; newer syntax only an old compiler finds, so with --build each crate is built by the one that it says.
 
 import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
@@ -31,7 +32,8 @@ function isNewer(version, than) {
   return at !== undefined && (one[at] ?? 0) > (other[at] ?? 0);
 }
 
-for (const crate of metadata.packages.filter(({ source, publish }) => source === null && publish === null)) {
+const crates = metadata.packages.filter(({ source, publish }) => source === null && publish === null);
+for (const crate of crates) {
   if (!crate.rust_version) throw new Error(`${crate.name} has no rust-version`);
   const tree = [...treeOf(crate.id)].map((id) => packages.get(id));
   const known = tree.filter((found) => found.rust_version);
@@ -42,4 +44,16 @@ for (const crate of metadata.packages.filter(({ source, publish }) => source ===
   }
   const silent = tree.length - known.length;
   if (newer.length === 0) console.log(`${crate.name}: none of ${tree.length} packages asks for more than Rust ${crate.rust_version} (${silent} say nothing)`);
+}
+
+if (process.argv.includes('--build') && !process.exitCode) {
+  for (const version of new Set(crates.map((crate) => crate.rust_version))) {
+    const names = crates.filter((crate) => crate.rust_version === version).map(({ name }) => name);
+    // 1.85 is 1.85.0: a later one of its kind may know more
+    const toolchain = version.split('.').length === 2 ? `${version}.0` : version;
+    execFileSync('rustup', ['toolchain', 'install', toolchain, '--profile', 'minimal', '--no-self-update'], { stdio: 'inherit' });
+    const check = [`+${toolchain}`, 'check', '--locked', '--all-features', ...names.flatMap((name) => ['--package', name])];
+    execFileSync('cargo', check, { cwd: root, stdio: 'inherit' });
+    console.log(`Rust ${toolchain} builds ${names.join(', ')}`);
+  }
 }
