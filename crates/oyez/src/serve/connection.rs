@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use axum::body::Body;
@@ -24,6 +24,7 @@ use tracing::debug;
 use super::body::{BodyTimeout, BoxError, RequestBody, Unread};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
+use super::half_heads::HalfHeads;
 use super::handover::{Asked, Leaving, begun};
 use super::timeouts::Timeouts;
 use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
@@ -38,6 +39,7 @@ pub(crate) async fn run<S, B>(
     peer: SocketAddr,
     app: S,
     timeouts: Timeouts,
+    half_heads: HalfHeads,
     drain: Drain,
     fanout: Arc<Inbox>,
 ) where
@@ -46,51 +48,74 @@ pub(crate) async fn run<S, B>(
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let current = CurrentStream::default();
-    let unflushed = Unflushed::default();
+    let mut transport = Transport::new(stream, timeouts, half_heads);
+    match first_head(&mut transport, &drain).await {
+        // apart: a connection that asks nothing does without the room for it
+        Ok(true) => Box::pin(serve(transport, peer, app, timeouts, drain, fanout)).await,
+        Ok(false) => {}
+        Err(error) => debug!(%peer, %error, "no request came"),
+    }
+}
+
+/// Waits for the first request. False when there is none, because the peer has closed, or because there is a drain.
+async fn first_head(transport: &mut Transport, drain: &Drain) -> io::Result<bool> {
+    tokio::select! {
+        // what has come before the drain is answered
+        biased;
+        head = poll_fn(|cx| transport.poll_first_head(cx)) => return head,
+        () = drain.started() => {}
+    }
+    if !transport.is_in_head() {
+        return Ok(false);
+    }
+    poll_fn(|cx| transport.poll_first_head(cx)).await
+}
+
+/// Serves what comes after the first head.
+async fn serve<S, B>(
+    transport: Transport,
+    peer: SocketAddr,
+    app: S,
+    timeouts: Timeouts,
+    drain: Drain,
+    fanout: Arc<Inbox>,
+) where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let left = Arc::new(Mutex::new(None));
-    let asked = Arc::new(AtomicBool::new(false));
     let unread = Unread::default();
-    let upgraded = Upgraded::default();
     let service = ConnectionService {
         app,
         peer,
         body_timeout: timeouts.body,
         drain: drain.clone(),
-        asked: Arc::clone(&asked),
-        current: current.clone(),
+        current: transport.current(),
         listed: Arc::default(),
         unread: unread.clone(),
-        upgraded: upgraded.clone(),
-        unflushed: unflushed.clone(),
+        upgraded: transport.upgraded(),
+        unflushed: transport.unflushed(),
         left: Arc::clone(&left),
         fanout: Arc::clone(&fanout),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // hyper's header timeout runs from the answer before: it is the bound on idle connections as well
+        // hyper's header timeout runs from the answer before: it is the bound on idle connections
         .header_read_timeout(timeouts.idle.max(timeouts.header))
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(stream, timeouts, current, unflushed, upgraded), service);
+        .serve_connection(transport, service);
 
-    let header_timeout = async {
-        tokio::time::sleep(timeouts.header).await;
-        if asked.load(Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
-    let mut header_timeout = pin!(header_timeout);
     let mut drain_started = pin!(drain.started());
     let mut draining = false;
     let ended = loop {
         tokio::select! {
+            // the first head has come: a drain that has begun does not close before hyper has read it
+            biased;
             ended = &mut connection => break ended,
-            () = &mut header_timeout => {
-                debug!(%peer, "no request came in time");
-                return;
-            }
             () = &mut drain_started, if !draining => {
                 draining = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -101,7 +126,10 @@ pub(crate) async fn run<S, B>(
     if let Some(left) = left {
         let http1::Parts { io, read_buf, .. } = connection.into_parts();
         match left {
-            Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
+            Left::Stream(leaving, listed) => {
+                let discarded = read_buf.len() + io.kept();
+                hand_over(leaving, listed, io, discarded, &fanout);
+            }
             Left::Refused(answer) => read_on(io, answer, &drain).await,
         }
         return;
@@ -154,7 +182,6 @@ struct ConnectionService<S> {
     peer: SocketAddr,
     body_timeout: std::time::Duration,
     drain: Drain,
-    asked: Arc<AtomicBool>,
     current: CurrentStream,
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
@@ -205,7 +232,6 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<B>, HasLeft>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.asked.store(true, Relaxed);
         if let Some(answer) = refused_coding(request.headers()) {
             *self.left.lock() = Some(Left::Refused(answer));
             return Box::pin(async { Err(HasLeft) });
