@@ -57,6 +57,27 @@ fn is(status: u16, gap: Option<&str>, text: impl Into<String>) -> (u16, Option<S
     (status, gap.map(str::to_owned), text.into())
 }
 
+/// Waits until the event with this data is hidden, whose time is short.
+async fn expired(hub: &Hub, topic: &str, data: &str) {
+    all_expired(hub, topic, &[data.to_owned()]).await;
+}
+
+/// The same of several.
+async fn all_expired(hub: &Hub, topics: &str, data: &[String]) {
+    let fields: Vec<_> = data.iter().map(|data| format!("\ndata: {data}\n")).collect();
+    let read = || text(hub.subscribe(topics).earliest().poll().into_response().into_http().into_body());
+    let gone = async {
+        loop {
+            let readable = read().await;
+            if !fields.iter().any(|field| readable.contains(field)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within("it has had its time", gone).await;
+}
+
 fn app(hub: &Hub) -> Router {
     async fn ordinary(State(hub): State<Hub>, resume: LastEventId) -> Sse {
         hub.subscribe("a").resume(resume).into_response()
@@ -185,7 +206,7 @@ async fn a_gap_before_the_first_event_is_told_wherever_it_lies() {
     let first = publish(&hub, "a", "1").await;
     let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1)).unwrap();
     hub.publish_batch(vec![brief]).await.unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "2").await;
     let resumed = |id: &str| bare(&hub).resume(LastEventId::new(id)).poll();
     assert_eq!(all(resumed(&first)).await, is(200, Some("expired"), ""), "nothing follows");
     assert_eq!(all(resumed(&first).on_gap(OnGap::Fail)).await.0, 410);
@@ -224,7 +245,7 @@ async fn a_reader_that_comes_back_gets_on_over_every_gap() {
         let event = Publish::new(Topic::new("a").unwrap(), Event::data(n.to_string())).ttl(ttl).unwrap();
         hub.publish_batch(vec![event]).await.unwrap();
     }
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "38").await;
     let (mut id, mut data, mut gaps) = (first, Vec::new(), 0);
     for _ in 0..20 {
         let (status, gap, text) = all(bare(&hub).resume(LastEventId::new(&*id)).poll()).await;
@@ -306,7 +327,7 @@ async fn what_is_missing_before_the_end_is_said_without_a_stream() {
     let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1)).unwrap();
     hub.publish_batch(vec![brief]).await.unwrap();
     hub.end("a").await.unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "2").await;
     let resumed = bare(&hub).resume(LastEventId::new(&*id));
     assert_eq!(all(resumed).await, is(204, Some("expired"), ""));
 }
