@@ -333,6 +333,52 @@ async fn what_is_missing_before_the_end_is_said_without_a_stream() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_comes_late_has_the_head_of_one() {
+    /// Looks through much that its filter turns down.
+    fn late(hub: &Hub, resume: LastEventId) -> Subscribe<Event> {
+        bare(hub).resume(resume).filter(|event: &Event| event.data_str() != "no")
+    }
+    async fn stream(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).try_into_response().expect("it is not known yet")
+    }
+    async fn stays(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).try_into_response().expect("it is not known yet").hand_over(false)
+    }
+    async fn strict(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).on_gap(OnGap::Fail).try_into_response().expect("it is not known yet")
+    }
+    let hub = Hub::<Event>::new();
+    let start = hub.position();
+    let publish = |data: &str| Publish::new(Topic::new("a").unwrap(), Event::data(data));
+    for _ in 0..5 {
+        hub.publish_batch((0..1_000).map(|_| publish("no")).collect()).await.unwrap();
+    }
+    hub.publish_batch(vec![publish("brief").ttl(Duration::from_millis(1)).unwrap()]).await.unwrap();
+    expired(&hub, "a", "brief").await;
+    hub.end("a").await.unwrap();
+    let routes = Router::new().route("/", get(stream)).route("/stays", get(stays)).route("/strict", get(strict));
+    let server = Server::start(routes.with_state(hub.clone())).await;
+    let resumed = format!("last-event-id: {start}\r\n");
+    for path in ["/", "/stays"] {
+        let (head, client) = reader(&server, path, &resumed).await;
+        for expected in [" 204 No Content\r\n", "\r\ncache-control: no-store\r\n", "\r\noyez-gap: expired\r\n"] {
+            assert!(head.contains(expected), "{path}: {head}");
+        }
+        for of_a_stream in ["content-type", "x-accel-buffering", "\r\noyez: 1", "no-transform"] {
+            assert!(!head.contains(of_a_stream), "{path}: {head}");
+        }
+        assert_eq!(client.read_to_end().await, "");
+    }
+    let (head, client) = reader(&server, "/strict", &resumed).await;
+    for expected in [" 410 Gone\r\n", "\r\ncontent-type: application/problem+json\r\n"] {
+        assert!(head.contains(expected), "{head}");
+    }
+    assert!(!head.contains("x-accel-buffering") && !head.contains("\r\noyez"), "{head}");
+    let body = client.read_to_end().await;
+    assert!(body.contains("\"status\":410") && body.contains("entries are missing: expired"), "{body}");
+}
+
+#[tokio::test]
 async fn a_browser_gets_a_refusal_as_a_status() {
     const BROWSER: &str = "accept: text/event-stream\r\nsec-fetch-mode: cors\r\n";
     let hub = Hub::<Event>::new();
