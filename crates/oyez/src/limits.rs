@@ -335,6 +335,10 @@ pub(crate) mod serve {
     /// The least time between two lines in the log about it.
     pub(crate) const HALF_HEADS_LOG_PAUSE: Duration = Duration::from_secs(60);
 
+    /// Bytes that a reader that takes little or nothing may hold in this process. What it has not taken of a larger event is given back
+    /// when it is looked at ([`PATIENCE_LOOKS`]), and read again from the log when its socket takes more.
+    pub(crate) const WAITING_BYTES_MAX: usize = 256 << 10;
+
     /// Bytes that hyper may hold for one connection in either direction.
     pub(crate) const BUFFER_BYTES: usize = 64 << 10;
 
