@@ -171,7 +171,8 @@ impl<T: Payload> Hub<T> {
     /// back as the history moves on.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when a history on disk holds 32 MiB of names of deleted topics.
     pub async fn delete(&self, topic: &str) -> Result<EventId, Error> {
         self.core.delete(Topic::new(topic)?).await
     }

@@ -97,6 +97,10 @@ pub(crate) const LEFT_ID_BYTES: usize = 4 << 10;
 /// names. Of older ones only the place is known, and every reader from before it is told.
 pub(crate) const DELETIONS_KEPT: usize = 4_096;
 
+/// Bytes of the names of deleted topics while a history on disk holds something from before; with more, deletions of further topics
+/// are refused. 32 MiB, half of what a history in memory takes: some 190,000 names. It cannot be forgotten what is hidden.
+pub(crate) const DELETED_NAMES_BYTES_MAX: usize = 32 << 20;
+
 /// Values (the newest entry of each topic and key) that a log keeps, whatever becomes of its history.
 pub(crate) const LATEST_VALUES: usize = 1_000_000;
 /// Bytes of their table and of those values that only it still holds: as much as the history has by default.
