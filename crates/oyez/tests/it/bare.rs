@@ -446,44 +446,88 @@ async fn told_by_bare_streams(subscribe: impl Fn() -> Subscribe<Event>, mut id: 
     }
 }
 
+/// Does these things to three topics, and waits until what has a short time is over.
+async fn fill(hub: &Hub, steps: &[(u8, usize)], round: &str) {
+    let mut brief = Vec::new();
+    for (number, (step, topic)) in steps.iter().enumerate() {
+        let (name, data) = (["a", "b", "c"][*topic], format!("{round}{number}"));
+        let event = Publish::new(Topic::new(name).unwrap(), Event::data(&*data));
+        // what follows an end is refused
+        let _ = match step {
+            0 if number % 3 == 0 => hub.end(name).await.map(drop),
+            1 => hub.delete(name).await.map(drop),
+            2..=4 => {
+                brief.push(data);
+                hub.publish_batch(vec![event.ttl(Duration::from_millis(1)).unwrap()]).await.map(drop)
+            }
+            _ => hub.publish_batch(vec![event]).await.map(drop),
+        };
+    }
+    all_expired(hub, "*", &brief).await;
+}
+
+/// Bare streams, one after the other, say from `start` on what an ordinary one does.
+async fn say_the_same(hub: &Hub, start: String, matchers: &[&str], is_filtered: bool) {
+    let subscribe = || {
+        let subscribe = hub.subscribe(matchers[0]).poll();
+        let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+        let wanted = |event: &Event| event.data_str().len() % 2 == 0;
+        if is_filtered { subscribe.filter(wanted) } else { subscribe }
+    };
+    let resumed = subscribe().resume(LastEventId::new(&*start));
+    if resumed.respond().await.is_err() {
+        return; // nothing is left, or it is gone: the same for both
+    }
+    let expected = told_by_an_ordinary_stream(subscribe().resume(LastEventId::new(&*start))).await;
+    let told = told_by_bare_streams(|| subscribe().bare(), start).await;
+    assert_eq!(told, expected);
+}
+
+const MATCHERS: &[&[&str]] = &[&["a"], &["a", "b"], &["*"], &["b", "c"]];
+
+fn wait(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
 
     #[test]
     fn bare_streams_tell_the_events_and_the_gaps_of_an_ordinary_one(
         steps in proptest::collection::vec((0..12_u8, 0..3_usize), 1..150),
-        matchers in proptest::sample::select(vec![&["a"][..], &["a", "b"], &["*"], &["b", "c"]]),
+        matchers in proptest::sample::select(MATCHERS),
+        is_filtered in proptest::bool::ANY,
+        keeps_few in proptest::bool::ANY,
+    ) {
+        wait(async {
+            let hub = if keeps_few { Hub::builder().history(Retention::last(20)).build() } else { Hub::new() };
+            let start = hub.position().to_string();
+            fill(&hub, &steps, "").await;
+            say_the_same(&hub, start, matchers, is_filtered).await;
+        });
+    }
+}
+
+#[cfg(unix)]
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn they_do_so_on_disk_and_over_a_restart(
+        steps in proptest::collection::vec((0..12_u8, 0..3_usize), 2..100),
+        later in proptest::collection::vec((1..12_u8, 0..3_usize), 0..50),
+        matchers in proptest::sample::select(MATCHERS),
         is_filtered in proptest::bool::ANY,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let hub = Hub::<Event>::new();
+        wait(async {
+            let directory = crate::stored::Directory::new("bare");
+            let hub = directory.open();
             let start = hub.position().to_string();
-            for (number, (step, topic)) in steps.into_iter().enumerate() {
-                let name = ["a", "b", "c"][topic];
-                let event = Publish::new(Topic::new(name).unwrap(), Event::data(number.to_string()));
-                // what follows an end is refused
-                let _ = match step {
-                    0 if number % 3 == 0 => hub.end(name).await.map(drop),
-                    1 => hub.delete(name).await.map(drop),
-                    2..=4 => hub.publish_batch(vec![event.ttl(Duration::from_millis(1)).unwrap()]).await.map(drop),
-                    _ => hub.publish_batch(vec![event]).await.map(drop),
-                };
-            }
-            std::thread::sleep(Duration::from_millis(3));
-            let subscribe = || {
-                let subscribe = hub.subscribe(matchers[0]).poll();
-                let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
-                let wanted = |event: &Event| event.data_str().len() % 2 == 0;
-                if is_filtered { subscribe.filter(wanted) } else { subscribe }
-            };
-            let resumed = subscribe().resume(LastEventId::new(&*start));
-            if resumed.respond().await.is_err() {
-                return; // nothing is left, or it is gone: the same for both
-            }
-            let expected = told_by_an_ordinary_stream(subscribe().resume(LastEventId::new(&*start))).await;
-            let told = told_by_bare_streams(|| subscribe().bare(), start).await;
-            assert_eq!(told, expected);
+            fill(&hub, &steps, "").await;
+            let hub = directory.restart(hub).await;
+            fill(&hub, &later, "later ").await;
+            say_the_same(&hub, start, matchers, is_filtered).await;
+            hub.close().await;
         });
     }
 }

@@ -13,21 +13,21 @@ use oyez::{
 use crate::web::{Server, until, within};
 
 /// A directory that goes with the test.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("oyez-stored-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
     }
 
-    fn open(&self) -> Hub {
+    pub(crate) fn open(&self) -> Hub {
         Hub::builder().open(Storage::new(&self.0).durability(Durability::Flush)).unwrap()
     }
 
     /// Stops the hub and starts it again.
-    async fn restart(&self, hub: Hub) -> Hub {
+    pub(crate) async fn restart(&self, hub: Hub) -> Hub {
         hub.close().await;
         drop(hub);
         self.open()
