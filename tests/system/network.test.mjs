@@ -142,6 +142,41 @@ describe('the network', { concurrency: true }, () => {
       assert.ok(each <= 256 << 10, `${query}: ${each} bytes each`);
     }
   });
+
+  for (const query of ['last=1', 'last=1&bare=1']) {
+    test(`readers that stop in large events of their own give them back, and have them whole when they read on: ${query}`, { timeout: 150_000 }, async (t) => {
+      const net = await network(t);
+      const hub = await DurableHub.make(t, { through: net.atHub(), flags: ['--keep-alive', '1h'] });
+      await hub.start();
+      const peers = await net.startPeer('./readers.mjs', { beside: true });
+      const [rounds, each] = [4, 20];
+      const number = rounds * each;
+      const names = Array.from({ length: number }, (_, n) => `large-${n}`);
+      for (const name of names) await peers.publish({ url: `${hub.url}/events/${name}`, from: 1, number: 1, bytes: 1_000_000 });
+      await hub.stop();
+      await hub.start(); // they are on the disk only
+      const metrics = () => peers.metrics(hub.admin);
+      const stopped = async () => (await sockets(net)).filter(({ unsent }) => unsent > 0).length;
+      const memory = await resident(hub.pid);
+      // what those of a round give back the next ones take: what is free the process may keep
+      for (let round = 1; round <= rounds; round++) {
+        const of = names.slice((round - 1) * each, round * each);
+        for (const name of of) await peers.open({ group: name, number: 1, url: `${hub.url}/events/${name}?${query}`, reads: false, from: '127.0.0.1' });
+        await until(async () => await stopped() >= round * each, { what: 'they stand in the middle', within: 20, look: stopped });
+        if (round < rounds) await pause(6_500); // they are looked at each 5 s
+      }
+      const grown = await resident(hub.pid) - memory;
+      t.diagnostic(`${query}: ${(grown / MIB).toFixed(1)} MiB for ${number}`);
+      // those of the last round have not been looked at, and hold all of it
+      assert.ok(grown <= (number - each) * (256 << 10) + each * 1.2 * MIB, `${grown} bytes more`);
+      for (const name of names) await peers.resume(name);
+      for (const name of names) {
+        await until(async () => (await peers.report(name))[0].last === 1, { what: `${name} comes whole`, within: 60, look: () => peers.report(name) });
+        assert.deepEqual(await peers.report(name), [{ events: 1, first: 1, last: 1, ended: false, faults: [] }]);
+      }
+      assert.deepEqual(ended(await metrics()), {});
+    });
+  }
 });
 
 /** Streams that take few bytes a second, for longer than the stall time; none of them is cut. */

@@ -33,24 +33,34 @@ pub type BoxError = Box<dyn error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct ConnectError {
     sent: bool,
+    is_final: bool,
     source: BoxError,
 }
 
 impl ConnectError {
     /// Nothing of the request was sent, so nothing can have been done.
     pub fn before_sending(source: impl Into<BoxError>) -> Self {
-        Self { sent: false, source: source.into() }
+        Self { sent: false, is_final: false, source: source.into() }
     }
 
     /// The request, or part of it, was sent; what became of it is unknown.
     pub fn after_sending(source: impl Into<BoxError>) -> Self {
-        Self { sent: true, source: source.into() }
+        Self { sent: true, is_final: false, source: source.into() }
     }
 
     /// Whether the request may have reached the server.
     #[must_use]
     pub fn sent(&self) -> bool {
         self.sent
+    }
+
+    /// What was asked for is wrong: no attempt will do better.
+    pub(crate) fn and_final(self, is_final: bool) -> Self {
+        Self { is_final, ..self }
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_final
     }
 
     pub(crate) fn into_source(self) -> BoxError {

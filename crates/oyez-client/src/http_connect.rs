@@ -112,9 +112,13 @@ fn send(client: reqwest::Result<Client>, request: Request<Bytes>) -> Connecting 
     Box::pin(async move {
         let client = client.map_err(ConnectError::before_sending)?;
         let request = reqwest::Request::try_from(request).map_err(ConnectError::before_sending)?;
-        let answer = client.execute(request).await.map_err(|error| match error.is_connect() || error.is_builder() {
-            true => ConnectError::before_sending(in_our_words(error, tls)),
-            false => ConnectError::after_sending(in_our_words(error, tls)),
+        let answer = client.execute(request).await.map_err(|error| {
+            let wrong_scheme = wrong_scheme(&error, tls);
+            let is_final = wrong_scheme.is_some();
+            let is_before = error.is_connect() || error.is_builder();
+            let source = wrong_scheme.map_or_else(|| error.into(), BoxError::from);
+            let error = if is_before { ConnectError::before_sending } else { ConnectError::after_sending };
+            error(source).and_final(is_final)
         })?;
         Ok(with_chunks(answer))
     })
@@ -137,20 +141,20 @@ impl<S: Stream<Item = reqwest::Result<Bytes>>> Stream for Body<S> {
     }
 }
 
-/// The mistakes that the libraries below tell in words which only their authors know.
-fn in_our_words(error: reqwest::Error, tls: bool) -> BoxError {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+/// The mistake that the libraries below tell in words which only their authors know.
+fn wrong_scheme(error: &reqwest::Error, tls: bool) -> Option<&'static str> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = next {
         let text = cause.to_string();
         if tls && text.contains("InvalidContentType") {
-            return "no TLS is spoken there; for plain HTTP say http://".into();
+            return Some("no TLS is spoken there; for plain HTTP say http://");
         }
         if !tls && text.contains("invalid HTTP version") {
-            return "no HTTP is spoken there; for TLS say https://".into();
+            return Some("no HTTP is spoken there; for TLS say https://");
         }
         next = cause.source();
     }
-    error.into()
+    None
 }
 
 fn is_this_machine(uri: &Uri) -> bool {

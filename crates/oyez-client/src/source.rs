@@ -28,7 +28,8 @@ use crate::{problem, retry_after};
 /// A stream of events that connects, reconnects, resumes and stops by itself.
 ///
 /// It is a [`Stream`] of [`Item`]s; [`next`](Self::next) gives the next one without further crates. What is
-/// temporary comes as [`Item::Disconnected`]. An error is final: nothing follows it. After 204, by which a server
+/// temporary comes as [`Item::Disconnected`]. An error is final: nothing follows it. A first URL with `https` where plain HTTP is
+/// spoken, or the other way round, is one. After 204, by which a server
 /// says that there is nothing more, the stream ends without an error.
 ///
 /// It works only while it is polled, and reads no faster than its reader. Dropping it closes the connection. It needs
@@ -41,6 +42,7 @@ pub struct EventSource {
     headers: Option<Headers>,
     read_timeout: Option<Duration>,
     doing: Doing,
+    was_answered: bool,
     timer: Option<Pin<Box<Sleep>>>,
     cookies: Option<Cookies>,
     refused: Option<Error>, // what ends it
@@ -66,6 +68,7 @@ impl EventSource {
             headers: how.headers,
             read_timeout: how.read_timeout,
             doing: Doing::Nothing,
+            was_answered: false,
             timer: None,
             cookies: how.cookies,
             refused: None,
@@ -242,9 +245,15 @@ impl EventSource {
             (_, Progress::Answer(Err(error))) => {
                 let (what, place) =
                     (if error.sent() { "no answer from" } else { "cannot connect to" }, self.latest.place());
-                let error =
-                    Error::new(ErrorKind::Unavailable, format!("{what} {place}")).with_source(error.into_source());
-                self.lost(error);
+                // once there was an answer, what is in between has changed, and may change back
+                let is_final = error.is_final() && !self.was_answered;
+                let kind = if is_final { ErrorKind::Invalid } else { ErrorKind::Unavailable };
+                let error = Error::new(kind, format!("{what} {place}")).with_source(error.into_source());
+                if is_final {
+                    self.refused = Some(error);
+                } else {
+                    self.lost(error);
+                }
             }
             (Doing::Refused(head, chunks, mut body), Progress::Chunk(Some(Ok(chunk)))) => {
                 if problem::append(&mut body, &chunk, REFUSAL_BYTES_MAX) {
@@ -279,6 +288,7 @@ impl EventSource {
     }
 
     fn answered(&mut self, answer: Response<Chunks>) {
+        self.was_answered = true;
         let (head, chunks) = answer.into_parts();
         if let Some(cookies) = &mut self.cookies {
             cookies.note(&self.latest.url, &head.headers);

@@ -127,6 +127,7 @@ impl Core {
     /// Deletes a topic.
     pub(crate) async fn delete(&self, topic: Topic) -> Result<EventId, Error> {
         let Appends::By(appender) = &self.appends else { return self.delete_in_memory(topic, self.log.clock.ms()) };
+        self.log.admit_deletion(&topic)?;
         let mut known = self.log.newest_of(&topic).await?;
         loop {
             self.check_open()?;

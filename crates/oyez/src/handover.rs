@@ -18,11 +18,13 @@ pub(crate) struct Handover {
     live: Weak<Mutex<Option<Live>>>,
     /// Its reader takes events with data and nothing else, and refusals as they are.
     pub(crate) bare: bool,
+    /// Nobody may take it; how it begins is waited for all the same.
+    pub(crate) stays: bool,
 }
 
 impl Handover {
     pub(crate) fn new(live: &Arc<Mutex<Option<Live>>>, bare: bool) -> Self {
-        Self { live: Arc::downgrade(live), bare }
+        Self { live: Arc::downgrade(live), bare, stays: false }
     }
 
     /// Waits until the stream has its place: what fails before its first byte is a status still, and the gap of a bare stream,
@@ -48,8 +50,11 @@ impl Handover {
         }
     }
 
-    /// The stream, unless somebody has taken it, its answer is gone, or it has an end.
+    /// The stream, unless it stays, somebody has taken it, its answer is gone, or it has an end.
     pub(crate) fn take(&self) -> Option<Live> {
+        if self.stays {
+            return None;
+        }
         let shared = self.live.upgrade()?;
         let mut live = shared.lock();
         match &*live {

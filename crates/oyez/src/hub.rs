@@ -200,7 +200,8 @@ impl<T: Payload> Hub<T> {
     /// back as the history moves on.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains.
+    /// [`Invalid`](crate::ErrorKind::Invalid) when `topic` is no topic; [`Closed`](crate::ErrorKind::Closed) when the hub drains;
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when a history on disk holds 32 MiB of names of deleted topics.
     pub async fn delete<N>(&self, topic: N) -> Result<EventId, Error>
     where
         N: TryInto<Topic>,

@@ -146,6 +146,10 @@ pub(crate) const LEFT_ID_BYTES: usize = 4 << 10;
 /// names. Of older ones only the place is known, and every reader from before it is told.
 pub(crate) const DELETIONS_KEPT: usize = 4_096;
 
+/// Bytes of the names of deleted topics while a history on disk holds something from before; with more, deletions of further topics
+/// are refused. 32 MiB, half of what a history in memory takes: some 190,000 names. It cannot be forgotten what is hidden.
+pub(crate) const DELETED_NAMES_BYTES_MAX: usize = 32 << 20;
+
 /// Values (the newest entry of each topic and key) that a log keeps, whatever becomes of its history.
 pub(crate) const LATEST_VALUES: usize = 1_000_000;
 /// Bytes of their table and of those values that only it still holds: as much as the history has by default.
@@ -375,6 +379,18 @@ pub(crate) mod serve {
     /// Bytes of a request's head, and header fields in it.
     pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
     pub(crate) const HEAD_FIELDS_MAX: usize = 100;
+
+    /// Bytes that connections hold of heads that have not come whole, all together; beyond it the oldest of them are closed. 16 MiB: some
+    /// 7,000 that are as short as most.
+    pub(crate) const HALF_HEADS_BYTES_MAX: usize = 16 << 20;
+    /// What such a connection costs beside those bytes.
+    pub(crate) const HALF_HEAD_COST: usize = 2 << 10;
+    /// The least time between two lines in the log about it.
+    pub(crate) const HALF_HEADS_LOG_PAUSE: Duration = Duration::from_secs(60);
+
+    /// Bytes that a reader that takes little or nothing may hold in this process. What it has not taken of a larger event is given back
+    /// when it is looked at ([`PATIENCE_LOOKS`]), and read again from the log when its socket takes more.
+    pub(crate) const WAITING_BYTES_MAX: usize = 256 << 10;
 
     /// Bytes that hyper may hold for one connection in either direction.
     pub(crate) const BUFFER_BYTES: usize = 64 << 10;

@@ -127,8 +127,8 @@ impl Sse {
     #[cfg(feature = "serve")]
     #[must_use]
     pub fn hand_over(mut self, may: bool) -> Self {
-        if !may {
-            self.response.extensions_mut().remove::<Handover>();
+        if let Some(handover) = self.response.extensions_mut().get_mut::<Handover>() {
+            handover.stays = !may;
         }
         self
     }
@@ -230,6 +230,10 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 const OYEZ: HeaderName = HeaderName::from_static("oyez");
 /// Says of a bare stream why events are missing before its first.
 pub(crate) const OYEZ_GAP: HeaderName = HeaderName::from_static("oyez-gap");
+
+/// What the head of a stream has, and that of a refusal in its place has not.
+#[cfg(feature = "serve")]
+pub(crate) const STREAM_HEADERS: [HeaderName; 5] = [CONTENT_TYPE, CACHE_CONTROL, X_ACCEL_BUFFERING, OYEZ, OYEZ_GAP];
 
 #[cfg(test)]
 mod tests {

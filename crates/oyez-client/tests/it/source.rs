@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use oyez_client::{EventId, EventSource, EventSourceBuilder, Format};
+use oyez_client::{ErrorKind, EventId, EventSource, EventSourceBuilder, Format};
 
 use crate::say::say;
 use crate::script::{PATIENCE, Server, nowhere};
@@ -275,7 +275,7 @@ fn cookies_are_not_kept_unless_asked_for() {
 }
 
 #[test]
-fn a_mistaken_scheme_is_told_in_our_words() {
+fn a_mistaken_scheme_is_final_and_told_in_our_words() {
     for (scheme, answer, told) in [
         ("https", "HTTP/1.1 400 Bad Request\r\n\r\n", "no TLS is spoken there; for plain HTTP say http://"),
         ("http", "\u{15}\u{3}\u{1}\0\u{2}\u{2}F", "no HTTP is spoken there; for TLS say https://"),
@@ -292,11 +292,10 @@ fn a_mistaken_scheme_is_told_in_our_words() {
                 drop(std::io::copy(&mut socket, &mut std::io::sink()));
             }
         });
-        let one = NonZeroU32::new(1).unwrap();
-        let mut source =
-            EventSource::builder(&format!("{scheme}://{address}/")).unwrap().attempts_max(one).build().unwrap();
+        let mut source = EventSource::builder(&format!("{scheme}://{address}/")).unwrap().build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(source.next()).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         let mut cause: &dyn std::error::Error = &error;
         while let Some(next) = cause.source() {
             cause = next;

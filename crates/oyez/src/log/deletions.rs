@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Topic;
-use crate::limits::DELETIONS_KEPT;
+use crate::limits::{DELETED_NAMES_BYTES_MAX, DELETIONS_KEPT};
+use crate::log::entry::deletion_cost;
 use crate::log::gone::{After, DroppedRun, Missed};
 use crate::log::step::Step;
 use crate::matcher::Matchers;
@@ -20,6 +21,10 @@ use crate::sync::atomic::Ordering::{Acquire, Release};
 pub(crate) struct Deletions {
     /// The newest deletion of each topic, while the log holds earlier entries.
     hidden_before: HashMap<Topic, u64>,
+    /// The bytes of those names.
+    names_bytes: usize,
+    /// Up to here `hidden_before` was searched for names that can be forgotten.
+    forgotten_before: u64,
     /// By the last hidden entry and the position of the deletion.
     runs: BTreeMap<(u64, u64), Deletion>,
     /// The position of the newest deletion, readable without the lock.
@@ -76,7 +81,10 @@ impl Deletions {
     /// Notes that `topic` is deleted at this position. `hidden` are the entries that this hides.
     pub(crate) fn note(&mut self, topic: &Topic, at: u64, hidden: DroppedRun) {
         self.newest.fetch_max(at, Release);
-        let before = self.hidden_before.entry(topic.clone()).or_default();
+        let before = self.hidden_before.entry(topic.clone()).or_insert_with(|| {
+            self.names_bytes += deletion_cost(topic);
+            0
+        });
         *before = at.max(*before);
         if hidden.last() > 0 {
             self.runs.insert((hidden.last(), at), Deletion { topic: topic.clone(), hidden });
@@ -91,14 +99,22 @@ impl Deletions {
     pub(crate) fn leave(&mut self, topic: &Topic, at: u64) {
         if self.hidden_before.get(topic) == Some(&at) {
             self.hidden_before.remove(topic);
+            self.names_bytes -= deletion_cost(topic);
         }
+    }
+
+    /// Can another topic be deleted? All that are hidden have to be known, and their names are held in memory.
+    pub(crate) fn has_room_for(&self, topic: &Topic) -> bool {
+        self.hidden_before.contains_key(topic) || self.names_bytes + deletion_cost(topic) <= DELETED_NAMES_BYTES_MAX
     }
 
     /// If there are many deletions, forgets those before `oldest`, the oldest retained entry. A few are kept: a page that was read
     /// before its entries were dropped may still be on its way to a reader.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
-        if self.hidden_before.len() > DELETIONS_KEPT {
+        if self.hidden_before.len() > DELETIONS_KEPT && oldest > self.forgotten_before {
+            self.forgotten_before = oldest;
             self.hidden_before.retain(|_, at| *at > oldest);
+            self.names_bytes = self.hidden_before.keys().map(deletion_cost).sum();
         }
     }
 
@@ -251,6 +267,28 @@ mod tests {
         assert!(deletions.hides(&topic("a"), 9) && !deletions.hides(&topic("a"), 11));
         deletions.leave(&topic("a"), 10);
         assert!(!deletions.hides(&topic("a"), 9));
+    }
+
+    #[test]
+    fn names_are_held_up_to_a_bound_and_there_is_room_again_when_some_are_forgotten() {
+        let topic = |n: u64| Topic::new(&format!("{n:0>900}")).unwrap();
+        let mut deletions = Deletions::default();
+        let mut number = 0;
+        while deletions.has_room_for(&topic(number + 1)) {
+            number += 1;
+            deletions.note(&topic(number), number, DroppedRun::default());
+        }
+        let each = deletion_cost(&topic(1));
+        assert_eq!(number, (DELETED_NAMES_BYTES_MAX / each) as u64);
+        assert!(deletions.has_room_for(&topic(7)), "it is known already");
+        deletions.note(&topic(7), number + 1, DroppedRun::default());
+        assert_eq!(deletions.names_bytes, number as usize * each);
+        deletions.leave(&topic(8), 8);
+        assert!(deletions.has_room_for(&topic(number + 1)));
+        deletions.forget_before(number / 2);
+        let left = deletions.hidden_before.len();
+        assert_eq!(left as u64, number - number / 2 + 1);
+        assert_eq!(deletions.names_bytes, left * each);
     }
 
     #[test]

@@ -126,14 +126,17 @@ impl Entry {
         };
         let payload = self.payload.as_ref().map_or(0, kept);
         let extras = self.extras.as_deref().map_or(0, Extras::cost) + self.ended_topic().map_or(0, ends::cost);
-        // the name of a deleted topic is not in the index, but in a table of its own
-        let deleted = |topic: &Topic| topic.len() + DELETION_BYTES;
         let index = match self.deletes() {
-            true => self.topics.iter().map(deleted).sum(),
+            true => self.topics.iter().map(deletion_cost).sum(),
             false => self.topics.len() * INDEX_BYTES,
         };
         size_of::<Self>() + self.frame.chunk().len() + topics_outside + ids + payload + extras + index + ENTRY_BYTES
     }
+}
+
+/// What the name of a deleted topic costs in memory: it is in no index, and in a table of its own.
+pub(super) fn deletion_cost(topic: &Topic) -> usize {
+    topic.len() + DELETION_BYTES
 }
 
 // Overheads that `size_of` does not see, measured with `tests/it/memory.rs` (glibc, 64 bit).

@@ -83,3 +83,36 @@ impl Entry {
         FrameDraft::new(&event.with_data(data).without_id(), id.len()).with_id(id.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oyez_proto::Event;
+
+    use super::*;
+    use crate::limits::LARGE_BYTES;
+    use crate::log::entry::Unframed;
+
+    #[test]
+    fn what_a_short_event_grows_to_is_made_once_while_somebody_has_it() {
+        // JSON makes six bytes of each
+        let event = Event::data("\u{1}".repeat(LARGE_BYTES / 6));
+        let frame = FrameDraft::new(&event, 1).with_id(b"1");
+        let topics = SmallVec::new();
+        let unframed = Unframed { sequence: 1, time_ms: 0, topics, publisher_id: None, private: false, extras: None };
+        let entry = unframed.with_frame(frame);
+        assert!(!Large::is_one(entry.frame().chunk().len()));
+        let lines = Lines::default();
+        let epoch = Epoch::draw(1);
+        let first = lines.get(&entry, |entry| entry.line(epoch, &[]));
+        assert!(Large::is_one(first.chunk().len()));
+        let second = lines.get(&entry, |_| panic!("it is made again"));
+        assert_eq!(first.chunk().as_ptr(), second.chunk().as_ptr());
+        drop((first, second));
+        let mut made = 0;
+        lines.get(&entry, |entry| {
+            made += 1;
+            entry.line(epoch, &[])
+        });
+        assert_eq!(made, 1, "kept for nobody");
+    }
+}

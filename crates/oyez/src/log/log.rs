@@ -19,7 +19,7 @@ use crate::position::{Epoch, Position};
 use crate::readable::Readable;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, RwLock};
-use crate::{Error, Topic};
+use crate::{Error, ErrorKind, Topic};
 
 /// The log of one hub. Appending takes the write lock only while sequence numbers are given out. Reading takes the read lock only
 /// for a page of references or one step of a search.
@@ -141,6 +141,22 @@ impl Log {
         let newest = if facts.deletions.hides(topic, newest) { 0 } else { newest };
         // a value may have been dropped below
         Ok(newest.max(facts.latest.newest_of(topic)))
+    }
+
+    /// May `topic` be deleted? Forgets deletions whose hidden entries were dropped.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) when the names of all that were deleted are too many.
+    pub(crate) fn admit_deletion(&self, topic: &Topic) -> Result<(), Error> {
+        let earliest = self.earliest();
+        let mut tail = self.tail.write();
+        tail.facts.deletions.forget_before(earliest);
+        if tail.facts.deletions.has_room_for(topic) {
+            return Ok(());
+        }
+        let message =
+            "too many topics were deleted in this history: their names are held until what was before has left it";
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
     /// The newest entry that the deletion with this id hides; 0 without one. Forgets deletions whose hidden entries were dropped.

@@ -1,10 +1,10 @@
 //! One connection: hyper, its timeouts, and its part in a drain.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use axum::body::Body;
@@ -20,6 +20,7 @@ use super::app::App;
 use super::body::{BodyTimeout, RequestBody, Unread};
 use super::drain::{Drain, Listed};
 use super::fanout::{Handed, Inbox};
+use super::half_heads::HalfHeads;
 use super::handover::{Asked, Leaving, begun};
 use super::socket::Socket;
 use super::timeouts::Timeouts;
@@ -30,58 +31,79 @@ use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, LINGER
 use crate::sync::Mutex;
 
 /// Serves `app` on one connection until either side has had enough.
-pub(crate) async fn run<A, P>(socket: Socket, peer: P, app: A, timeouts: Timeouts, drain: Drain, fanout: Arc<Inbox>)
+pub(crate) async fn run<A, P>(
+    socket: Socket,
+    peer: P,
+    app: A,
+    timeouts: Timeouts,
+    half_heads: HalfHeads,
+    drain: Drain,
+    fanout: Arc<Inbox>,
+) where
+    A: App,
+    P: Clone + Send + Sync + 'static,
+{
+    let mut transport = Transport::new(socket, timeouts, half_heads);
+    match first_head(&mut transport, &drain).await {
+        // apart: a connection that asks nothing does without the room for it
+        Ok(true) => Box::pin(serve(transport, peer, app, timeouts, drain, fanout)).await,
+        Ok(false) => {}
+        Err(error) => debug!(%error, "no request came"),
+    }
+}
+
+/// Waits for the first request. False when there is none, because the peer has closed, or because there is a drain.
+async fn first_head(transport: &mut Transport, drain: &Drain) -> io::Result<bool> {
+    tokio::select! {
+        // what has come before the drain is answered
+        biased;
+        head = poll_fn(|cx| transport.poll_first_head(cx)) => return head,
+        () = drain.started() => {}
+    }
+    if !transport.is_in_head() {
+        return Ok(false);
+    }
+    poll_fn(|cx| transport.poll_first_head(cx)).await
+}
+
+/// Serves what comes after the first head.
+async fn serve<A, P>(transport: Transport, peer: P, app: A, timeouts: Timeouts, drain: Drain, fanout: Arc<Inbox>)
 where
     A: App,
     P: Clone + Send + Sync + 'static,
 {
-    let can_leave = socket.is_tcp();
-    let current = CurrentStream::default();
-    let unflushed = Unflushed::default();
     let left = Arc::new(Mutex::new(None));
-    let asked = Arc::new(AtomicBool::new(false));
     let unread = Unread::default();
-    let upgraded = Upgraded::default();
     let service = ConnectionService {
         app,
         peer,
         body_timeout: timeouts.body,
         drain: drain.clone(),
-        asked: Arc::clone(&asked),
-        current: current.clone(),
+        current: transport.current(),
         listed: Arc::default(),
         unread: unread.clone(),
-        upgraded: upgraded.clone(),
-        unflushed: unflushed.clone(),
+        upgraded: transport.upgraded(),
+        unflushed: transport.unflushed(),
         left: Arc::clone(&left),
-        fanout: can_leave.then(|| Arc::clone(&fanout)),
+        fanout: transport.can_leave().then(|| Arc::clone(&fanout)),
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // hyper's header timeout runs from the answer before: it is the bound on idle connections as well
+        // hyper's header timeout runs from the answer before: it is the bound on idle connections
         .header_read_timeout(timeouts.idle.max(timeouts.header))
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(Transport::new(socket, timeouts, current, unflushed, upgraded), service)
+        .serve_connection(transport, service)
         .with_upgrades();
 
-    let header_timeout = async {
-        tokio::time::sleep(timeouts.header).await;
-        if asked.load(Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
-    let mut header_timeout = pin!(header_timeout);
     let mut drain_started = pin!(drain.started());
     let mut draining = false;
     let ended = loop {
         tokio::select! {
+            // the first head has come: a drain that has begun does not close before hyper has read it
+            biased;
             ended = &mut connection => break ended,
-            () = &mut header_timeout => {
-                debug!("no request came in time");
-                return;
-            }
             () = &mut drain_started, if !draining => {
                 draining = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -93,7 +115,10 @@ where
     let Some(http1::Parts { io, read_buf, .. }) = connection.into_parts() else { return };
     if let Some(left) = left {
         match left {
-            Left::Stream(leaving, listed) => hand_over(leaving, listed, io, read_buf.len(), &fanout),
+            Left::Stream(leaving, listed) => {
+                let discarded = read_buf.len() + io.kept();
+                hand_over(leaving, listed, io, discarded, &fanout);
+            }
             Left::Refused(answer) => read_on(io, answer, &drain).await,
         }
         return;
@@ -146,7 +171,6 @@ struct ConnectionService<A, P> {
     peer: P,
     body_timeout: std::time::Duration,
     drain: Drain,
-    asked: Arc<AtomicBool>,
     current: CurrentStream,
     /// The stream of the answer before the next request, listed for the drain.
     listed: Arc<Mutex<Option<Listed>>>,
@@ -197,7 +221,6 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<A::Body>, HasLeft>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.asked.store(true, Relaxed);
         if let Some(answer) = refused_coding(request.headers()) {
             *self.left.lock() = Some(Left::Refused(answer));
             return Box::pin(async { Err(HasLeft) });

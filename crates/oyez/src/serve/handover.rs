@@ -14,7 +14,7 @@ use crate::format::Format;
 use crate::handover::Handover;
 use crate::last_event_id::LastEventId;
 use crate::live::Live;
-use crate::response::{OYEZ_GAP, Sse};
+use crate::response::{OYEZ_GAP, STREAM_HEADERS, Sse};
 
 /// What the request says about it.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,11 @@ pub(crate) async fn begun<B>(response: &mut Response<B>, reader: &LastEventId) {
     let reader = if handover.bare { &none } else { reader };
     let (parts, body) = Sse::refusal(&error, reader).into_http().into_parts();
     *response.status_mut() = parts.status;
-    response.headers_mut().extend(parts.headers);
+    let headers = response.headers_mut();
+    for name in &STREAM_HEADERS {
+        headers.remove(name);
+    }
+    headers.extend(parts.headers);
     handover.refuse(body.into_bytes());
 }
 

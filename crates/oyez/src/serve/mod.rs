@@ -6,6 +6,7 @@ mod body;
 mod connection;
 mod drain;
 mod fanout;
+mod half_heads;
 mod handover;
 mod patience;
 mod requests;

@@ -53,7 +53,7 @@ impl Requests {
         Self { state: State::Head(Head::default()), line: Line::default() }
     }
 
-    /// Takes the next bytes and says how many of them may go on: all, or those before a head that is wrong.
+    /// Takes the next bytes and says how many of them may go on: those before a head that has not come whole, or that is wrong.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         // where the head begins that is being read
@@ -72,7 +72,11 @@ impl Requests {
                 begin = at;
             }
         }
-        if self.is_refused() { 0 } else { bytes.len() }
+        match self.state {
+            State::Refused => 0,
+            _ if self.is_in_head() => begin,
+            _ => bytes.len(),
+        }
     }
 
     /// Has a head begun that has not come to its end?
@@ -200,6 +204,10 @@ impl Line {
     /// Takes bytes up to the end of the line, and gives it without its CRLF when it has come, at least its start.
     fn take<'l, 'b: 'l>(&'l mut self, bytes: &'b [u8]) -> Result<(Option<&'l [u8]>, &'b [u8]), Wrong> {
         let Some((line, rest)) = memchr(b'\n', bytes).and_then(|at| bytes.split_at_checked(at + 1)) else {
+            // hyper refuses a whole head for it; half a one need not wait for that, least of all the beginning of TLS
+            if bytes.iter().any(|byte| is_no_text(*byte)) {
+                return Err(Wrong);
+            }
             self.keep(bytes);
             return Ok((None, &[]));
         };
@@ -232,6 +240,11 @@ impl Line {
     }
 }
 
+/// What no line of a head may hold, or of a trailer.
+fn is_no_text(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r')
+}
+
 fn is_about_the_body(line: &[u8]) -> bool {
     let begins = |name: &[u8]| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     begins(b"content-length:") || begins(b"transfer-encoding:")
@@ -244,30 +257,29 @@ const LINE_START: usize = 64;
 mod tests {
     use super::*;
 
-    /// How much goes on of `requests`, however they are cut: `None` for all, else the bytes before the head that is wrong, and of that
-    /// head what came before it was known.
+    /// How much goes on of `requests`, however they are cut: `None` for all, else the bytes before the head that is wrong.
     #[track_caller]
     fn check(requests: &str, expected: Option<usize>) {
         for size in 1..=requests.len() {
-            let mut watched = Requests::new();
-            let mut passed = 0;
-            for piece in requests.as_bytes().chunks(size) {
-                let going_on = watched.take(piece);
-                assert!(watched.is_refused() || going_on == piece.len(), "{requests:?} in pieces of {size}");
-                passed += going_on;
-            }
-            assert_eq!(watched.is_refused(), expected.is_some(), "{requests:?} in pieces of {size}");
-            match expected {
-                None => assert_eq!(passed, requests.len()),
-                // a head that came in pieces was on its way
-                Some(before) => {
-                    assert!(passed >= before && passed < requests.len(), "{requests:?} in pieces of {size}: {passed}")
-                }
-            }
-            if size == requests.len() {
-                assert_eq!(passed, expected.unwrap_or(passed), "{requests:?} at once");
-            }
+            let (passed, is_refused) = pass(requests.as_bytes(), size);
+            assert_eq!(is_refused, expected.is_some(), "{requests:?} in pieces of {size}");
+            assert_eq!(passed, expected.unwrap_or(requests.len()), "{requests:?} in pieces of {size}");
         }
+    }
+
+    /// How many bytes go on when they come in pieces of `size`, and whether the rest is refused.
+    fn pass(requests: &[u8], size: usize) -> (usize, bool) {
+        let mut watched = Requests::new();
+        let (mut passed, mut at) = (0, 0);
+        for piece in requests.chunks(size) {
+            // what is before those that go on does as well
+            passed = match watched.take(piece) {
+                0 => passed,
+                going_on => at + going_on,
+            };
+            at += piece.len();
+        }
+        (passed, watched.is_refused())
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -306,15 +318,44 @@ mod tests {
         let size = CHUNKED.replace("0\r\nt", "0\nt");
         check(&size, size.find("\nt: u"));
         let trailer = CHUNKED.replace("t: u\r\n", "t: u\n");
-        check(&trailer, trailer.find("t: u"));
+        for size in 1..trailer.len() {
+            let (passed, is_refused) = pass(trailer.as_bytes(), size);
+            assert!(is_refused && passed < trailer.len(), "in pieces of {size}");
+        }
     }
 
     #[test]
     fn a_field_about_the_body_is_short() {
         let padded = format!("POST / HTTP/1.1\r\nContent-Length:{}3\r\n\r\na\nb", " ".repeat(100));
-        let mut watched = Requests::new();
-        let passed: usize = padded.as_bytes().chunks(7).map(|piece| watched.take(piece)).sum();
-        assert!(watched.is_refused() && passed < padded.len());
+        assert_eq!(pass(padded.as_bytes(), 7), (0, true));
+    }
+
+    #[test]
+    fn half_a_head_stays_and_what_is_before_it_goes_on() {
+        for (requests, expected) in [
+            ("G", 0),
+            ("GET / HTTP/1.1\r\nHost: x\r\n\r", 0),
+            ("\r\n\r", 2),
+            ("\r\nGET", 2),
+            (&[GET, &GET[..20]].concat(), GET.len()),
+            (&[PLAIN, "G"].concat(), PLAIN.len()),
+            (&[GET, CHUNKED, &PLAIN[..30]].concat(), GET.len() + CHUNKED.len()),
+        ] {
+            for size in 1..=requests.len() {
+                assert_eq!(pass(requests.as_bytes(), size), (expected, false), "{requests:?} in pieces of {size}");
+            }
+        }
+        // a body goes on as it comes
+        assert_eq!(pass(&PLAIN.as_bytes()[..PLAIN.len() - 3], 5), (PLAIN.len() - 3, false));
+        assert_eq!(pass(&CHUNKED.as_bytes()[..60], 7), (60, false));
+    }
+
+    #[test]
+    fn what_cannot_become_a_head_does_not_wait_for_its_end() {
+        for start in [&b"\x16\x03\x01\x02\0"[..], b"GET /\0", b"GET / HTTP/1.1\r\nHost: \x7f", b"\x1b"] {
+            assert_eq!(pass(start, 3), (0, true), "{start:?}");
+        }
+        assert_eq!(pass("GET / HTTP/1.1\r\nA: \tb\u{e9}\r".as_bytes(), 3), (0, false));
     }
 
     #[test]

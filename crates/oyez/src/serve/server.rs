@@ -19,11 +19,12 @@ use super::app::App;
 use super::connection;
 use super::drain::Drain;
 use super::fanout::Fanout;
+use super::half_heads::HalfHeads;
 use super::timeouts::Timeouts;
 #[cfg(target_os = "linux")]
 use super::transport;
 use crate::clock;
-use crate::limits::serve::{CONNECTIONS_MAX, DRAIN, DRAIN_LEAVE, FOREVER};
+use crate::limits::serve::{CONNECTIONS_MAX, DRAIN, DRAIN_LEAVE, FOREVER, HALF_HEADS_BYTES_MAX};
 
 /// Serves `app` on `listener` over HTTP/1.1, without TLS and without HTTP/2: put a proxy in front for those. Await it.
 ///
@@ -122,6 +123,7 @@ where
     async fn run(self) -> io::Result<()> {
         let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
         let drain = Drain::default();
+        let half_heads = HalfHeads::new(HALF_HEADS_BYTES_MAX);
         let fanout = Fanout::start(timeouts.stall)?;
         #[cfg(target_os = "linux")]
         if let Some(listener) = (&listener as &dyn Any).downcast_ref::<TcpListener>() {
@@ -139,8 +141,9 @@ where
                 () = &mut signal => break,
                 Some(ended) = connections.join_next() => log_panic(ended),
                 (stream, address) = async { has_place.await; acceptor.accept().await } => {
-                    let (app, drain, inbox) = (app.clone(), drain.clone(), Arc::clone(&fanout.inbox));
-                    connections.spawn(connection::run(stream, address, app, timeouts, drain, inbox));
+                    let (app, half_heads) = (app.clone(), half_heads.clone());
+                    let (drain, inbox) = (drain.clone(), Arc::clone(&fanout.inbox));
+                    connections.spawn(connection::run(stream, address, app, timeouts, half_heads, drain, inbox));
                 }
             }
         }

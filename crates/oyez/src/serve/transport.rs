@@ -1,5 +1,6 @@
 //! The socket as hyper uses it, with a bound on how long a reader may take nothing.
 
+use std::convert::Infallible;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -13,12 +14,13 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use super::half_heads::{HalfHead, HalfHeads};
 use super::requests::Requests;
 use super::socket::Socket;
 use super::timeouts::Timeouts;
 use crate::clock;
 use crate::control::StreamControl;
-use crate::limits::serve::{LINGER, LINGER_SILENCE, NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::serve::{HEAD_BYTES_MAX, LINGER, LINGER_SILENCE, NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
 use crate::serve::patience::{Patience, Seen};
 use crate::sync::Mutex;
 use crate::timer::Timer;
@@ -32,11 +34,16 @@ pub(crate) struct Transport {
     is_blocked: bool,
     look_at: Option<Instant>,
     timer: Timer,
-    /// What comes, and how long the head of a request may take.
+    /// What comes, and how long the head of a request may take: the first since there is a connection, later ones since their first byte.
     requests: Requests,
+    is_first: bool,
     header: Duration,
     head_since: Option<Instant>,
     head_timer: Timer,
+    /// Of a head that has not come whole nothing goes on.
+    half: HalfHead,
+    /// What goes on next.
+    ready: Vec<u8>,
     upgraded: Upgraded,
     /// The stream that is being answered with, to tell it why it ends.
     current: CurrentStream,
@@ -84,13 +91,7 @@ impl CurrentStream {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        socket: Socket,
-        timeouts: Timeouts,
-        current: CurrentStream,
-        unflushed: Unflushed,
-        upgraded: Upgraded,
-    ) -> Self {
+    pub(crate) fn new(socket: Socket, timeouts: Timeouts, half_heads: HalfHeads) -> Self {
         let Timeouts { stall, header, .. } = timeouts;
         if let (false, Some(options)) = (cfg!(target_os = "linux"), socket.options()) {
             tune(options, stall);
@@ -103,13 +104,33 @@ impl Transport {
             look_at: None,
             timer: Timer::default(),
             requests: Requests::new(),
+            is_first: true,
             header,
-            head_since: None,
+            head_since: Some(clock::now()),
             head_timer: Timer::default(),
-            upgraded,
-            current,
-            unflushed,
+            half: HalfHead::new(half_heads),
+            ready: Vec::new(),
+            upgraded: Upgraded::default(),
+            current: CurrentStream::default(),
+            unflushed: Unflushed::default(),
         }
+    }
+
+    /// Can its socket leave the runtime?
+    pub(crate) fn can_leave(&self) -> bool {
+        self.socket.is_tcp()
+    }
+
+    pub(crate) fn current(&self) -> CurrentStream {
+        self.current.clone()
+    }
+
+    pub(crate) fn unflushed(&self) -> Unflushed {
+        self.unflushed.clone()
+    }
+
+    pub(crate) fn upgraded(&self) -> Upgraded {
+        self.upgraded.clone()
     }
 
     /// The socket, out of the runtime. It does not block.
@@ -133,11 +154,72 @@ impl Transport {
         let _ = timeout(LINGER, rest).await;
     }
 
-    /// Nothing comes for now: the rest of a head does in time.
-    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.requests.is_in_head() {
+    /// Bytes that have come and not gone on.
+    pub(crate) fn kept(&self) -> usize {
+        self.ready.len() + self.half.len()
+    }
+
+    /// Is the head of a request on its way?
+    pub(crate) fn is_in_head(&self) -> bool {
+        self.requests.is_in_head()
+    }
+
+    /// Waits until the first head has come whole, or what is to be refused: nobody needs hyper before, and its buffers. False when the
+    /// peer has closed.
+    pub(crate) fn poll_first_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
+        loop {
+            let mut read = ReadBuf::uninit(&mut chunk);
+            let going_on = ready!(self.poll_take(&mut read, cx))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(false));
+            }
+            self.ready.extend_from_slice(&read.filled()[..going_on]);
+            // empty lines before a request are none of it
+            if self.ready.iter().all(|byte| matches!(byte, b'\r' | b'\n')) && !self.requests.is_refused() {
+                self.ready.clear();
+                continue;
+            }
+            self.is_first = false;
             self.head_since = None;
+            return Poll::Ready(Ok(true));
+        }
+    }
+
+    /// Takes what comes next, nothing when the peer has closed, and says how much of it goes on; `ready` goes before.
+    fn poll_take(&mut self, read: &mut ReadBuf<'_>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(result) = Pin::new(&mut self.socket).poll_read(cx, read) else {
+            return self.wait_for_head(cx).map_ok(|never| match never {});
+        };
+        self.note_timeout(result)?;
+        let come = read.filled();
+        let going_on = self.requests.take(come);
+        if going_on > 0 {
+            self.ready = self.half.take();
+        }
+        if self.requests.is_refused() || come.is_empty() {
+            self.half.take();
+        } else {
+            self.half.hold(&come[going_on..], cx);
+        }
+        if self.half.len() > HEAD_BYTES_MAX {
+            // hyper refuses it with 431
+            self.ready = self.half.take();
+        }
+        if !self.is_first && (going_on > 0 || !self.requests.is_in_head()) {
+            self.head_since = None;
+        }
+        Poll::Ready(Ok(going_on))
+    }
+
+    /// Nothing comes for now: the rest of a head does in time.
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Infallible>> {
+        if !self.is_first && !self.requests.is_in_head() {
             return Poll::Pending;
+        }
+        if !self.half.has_its_place(cx) {
+            let message = "half the head of a request is given up for younger ones";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::OutOfMemory, message)));
         }
         let since = *self.head_since.get_or_insert_with(clock::now);
         ready!(self.head_timer.poll(Some(since + self.header), cx));
@@ -227,29 +309,33 @@ pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>, stall: Duration) {
 impl hyper::rt::Read for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.upgraded.0.load(Relaxed) {
+            this.requests.pass();
+            this.ready.append(&mut this.half.take());
+        }
         let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = chunk.len().min(buf.remaining());
-        let mut read = ReadBuf::uninit(&mut chunk[..room]);
-        if !this.requests.is_refused() {
-            let Poll::Ready(result) = Pin::new(&mut this.socket).poll_read(cx, &mut read) else {
-                return this.wait_for_head(cx);
-            };
-            this.note_timeout(result)?;
-            if this.upgraded.0.load(Relaxed) {
-                this.requests.pass();
+        loop {
+            if !this.ready.is_empty() {
+                let left = this.ready.split_off(room.min(this.ready.len()));
+                buf.put_slice(&std::mem::replace(&mut this.ready, left));
+                return Poll::Ready(Ok(()));
+            }
+            if this.requests.is_refused() {
+                // hyper refuses it with 400 and closes
+                buf.put_slice(&NO_HEAD[..room.min(NO_HEAD.len())]);
+                return Poll::Ready(Ok(()));
+            }
+            let mut read = ReadBuf::uninit(&mut chunk[..room]);
+            let going_on = ready!(this.poll_take(&mut read, cx))?;
+            let going_on = &read.filled()[..going_on];
+            if !this.ready.is_empty() {
+                this.ready.extend_from_slice(going_on);
+            } else if !going_on.is_empty() || read.filled().is_empty() {
+                buf.put_slice(going_on);
+                return Poll::Ready(Ok(()));
             }
         }
-        let going_on = this.requests.take(read.filled());
-        if !this.requests.is_in_head() {
-            this.head_since = None;
-        }
-        if going_on == 0 && this.requests.is_refused() {
-            // hyper refuses it with 400 and closes, wherever in a head it stands
-            buf.put_slice(&NO_HEAD[..room.min(NO_HEAD.len())]);
-        } else {
-            buf.put_slice(&read.filled()[..going_on]);
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

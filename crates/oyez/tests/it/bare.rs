@@ -57,6 +57,27 @@ fn is(status: u16, gap: Option<&str>, text: impl Into<String>) -> (u16, Option<S
     (status, gap.map(str::to_owned), text.into())
 }
 
+/// Waits until the event with this data is hidden, whose time is short.
+async fn expired(hub: &Hub, topic: &str, data: &str) {
+    all_expired(hub, topic, &[data.to_owned()]).await;
+}
+
+/// The same of several.
+async fn all_expired(hub: &Hub, topics: &str, data: &[String]) {
+    let fields: Vec<_> = data.iter().map(|data| format!("\ndata: {data}\n")).collect();
+    let read = || text(hub.subscribe(topics).earliest().poll().into_response().into_http().into_body());
+    let gone = async {
+        loop {
+            let readable = read().await;
+            if !fields.iter().any(|field| readable.contains(field)) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within("it has had its time", gone).await;
+}
+
 fn app(hub: &Hub) -> Router {
     async fn ordinary(State(hub): State<Hub>, resume: LastEventId) -> Sse {
         hub.subscribe("a").resume(resume).into_response()
@@ -185,7 +206,7 @@ async fn a_gap_before_the_first_event_is_told_wherever_it_lies() {
     let first = publish(&hub, "a", "1").await;
     let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1));
     hub.publish_batch(vec![brief]).await.unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "2").await;
     let resumed = |id: &str| bare(&hub).resume(LastEventId::new(id)).poll();
     assert_eq!(all(resumed(&first)).await, is(200, Some("expired"), ""), "nothing follows");
     assert_eq!(all(resumed(&first).on_gap(OnGap::Fail)).await.0, 410);
@@ -224,7 +245,7 @@ async fn a_reader_that_comes_back_gets_on_over_every_gap() {
         let event = Publish::new(Topic::new("a").unwrap(), Event::data(n.to_string())).ttl(ttl);
         hub.publish_batch(vec![event]).await.unwrap();
     }
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "38").await;
     let (mut id, mut data, mut gaps) = (first, Vec::new(), 0);
     for _ in 0..20 {
         let (status, gap, text) = all(bare(&hub).resume(LastEventId::new(&*id)).poll()).await;
@@ -306,9 +327,55 @@ async fn what_is_missing_before_the_end_is_said_without_a_stream() {
     let brief = Publish::new(Topic::new("a").unwrap(), Event::data("2")).ttl(Duration::from_millis(1));
     hub.publish_batch(vec![brief]).await.unwrap();
     hub.end("a").await.unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    expired(&hub, "a", "2").await;
     let resumed = bare(&hub).resume(LastEventId::new(&*id));
     assert_eq!(all(resumed).await, is(204, Some("expired"), ""));
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_late_has_the_head_of_one() {
+    /// Looks through much that its filter turns down.
+    fn late(hub: &Hub, resume: LastEventId) -> Subscribe<Event> {
+        bare(hub).resume(resume).filter(|event: &Event| event.data_str() != "no")
+    }
+    async fn stream(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).try_into_response().expect("it is not known yet")
+    }
+    async fn stays(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).try_into_response().expect("it is not known yet").hand_over(false)
+    }
+    async fn strict(State(hub): State<Hub>, resume: LastEventId) -> Sse {
+        late(&hub, resume).on_gap(OnGap::Fail).try_into_response().expect("it is not known yet")
+    }
+    let hub = Hub::<Event>::new();
+    let start = hub.position();
+    let publish = |data: &str| Publish::new(Topic::new("a").unwrap(), Event::data(data));
+    for _ in 0..5 {
+        hub.publish_batch((0..1_000).map(|_| publish("no")).collect()).await.unwrap();
+    }
+    hub.publish_batch(vec![publish("brief").ttl(Duration::from_millis(1)).unwrap()]).await.unwrap();
+    expired(&hub, "a", "brief").await;
+    hub.end("a").await.unwrap();
+    let routes = Router::new().route("/", get(stream)).route("/stays", get(stays)).route("/strict", get(strict));
+    let server = Server::start(routes.with_state(hub.clone())).await;
+    let resumed = format!("last-event-id: {start}\r\n");
+    for path in ["/", "/stays"] {
+        let (head, client) = reader(&server, path, &resumed).await;
+        for expected in [" 204 No Content\r\n", "\r\ncache-control: no-store\r\n", "\r\noyez-gap: expired\r\n"] {
+            assert!(head.contains(expected), "{path}: {head}");
+        }
+        for of_a_stream in ["content-type", "x-accel-buffering", "\r\noyez: 1", "no-transform"] {
+            assert!(!head.contains(of_a_stream), "{path}: {head}");
+        }
+        assert_eq!(client.read_to_end().await, "");
+    }
+    let (head, client) = reader(&server, "/strict", &resumed).await;
+    for expected in [" 410 Gone\r\n", "\r\ncontent-type: application/problem+json\r\n"] {
+        assert!(head.contains(expected), "{head}");
+    }
+    assert!(!head.contains("x-accel-buffering") && !head.contains("\r\noyez"), "{head}");
+    let body = client.read_to_end().await;
+    assert!(body.contains("\"status\":410") && body.contains("entries are missing: expired"), "{body}");
 }
 
 #[tokio::test]
@@ -379,44 +446,88 @@ async fn told_by_bare_streams(subscribe: impl Fn() -> Subscribe<Event>, mut id: 
     }
 }
 
+/// Does these things to three topics, and waits until what has a short time is over.
+async fn fill(hub: &Hub, steps: &[(u8, usize)], round: &str) {
+    let mut brief = Vec::new();
+    for (number, (step, topic)) in steps.iter().enumerate() {
+        let (name, data) = (["a", "b", "c"][*topic], format!("{round}{number}"));
+        let event = Publish::new(Topic::new(name).unwrap(), Event::data(&*data));
+        // what follows an end is refused
+        let _ = match step {
+            0 if number % 3 == 0 => hub.end(name).await.map(drop),
+            1 => hub.delete(name).await.map(drop),
+            2..=4 => {
+                brief.push(data);
+                hub.publish_batch(vec![event.ttl(Duration::from_millis(1)).unwrap()]).await.map(drop)
+            }
+            _ => hub.publish_batch(vec![event]).await.map(drop),
+        };
+    }
+    all_expired(hub, "*", &brief).await;
+}
+
+/// Bare streams, one after the other, say from `start` on what an ordinary one does.
+async fn say_the_same(hub: &Hub, start: String, matchers: &[&str], is_filtered: bool) {
+    let subscribe = || {
+        let subscribe = hub.subscribe(matchers[0]).poll();
+        let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+        let wanted = |event: &Event| event.data_str().len() % 2 == 0;
+        if is_filtered { subscribe.filter(wanted) } else { subscribe }
+    };
+    let resumed = subscribe().resume(LastEventId::new(&*start));
+    if resumed.respond().await.is_err() {
+        return; // nothing is left, or it is gone: the same for both
+    }
+    let expected = told_by_an_ordinary_stream(subscribe().resume(LastEventId::new(&*start))).await;
+    let told = told_by_bare_streams(|| subscribe().bare(), start).await;
+    assert_eq!(told, expected);
+}
+
+const MATCHERS: &[&[&str]] = &[&["a"], &["a", "b"], &["*"], &["b", "c"]];
+
+fn wait(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future);
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
 
     #[test]
     fn bare_streams_tell_the_events_and_the_gaps_of_an_ordinary_one(
         steps in proptest::collection::vec((0..12_u8, 0..3_usize), 1..150),
-        matchers in proptest::sample::select(vec![&["a"][..], &["a", "b"], &["*"], &["b", "c"]]),
+        matchers in proptest::sample::select(MATCHERS),
+        is_filtered in proptest::bool::ANY,
+        keeps_few in proptest::bool::ANY,
+    ) {
+        wait(async {
+            let hub = if keeps_few { Hub::builder().history(Retention::last(20)).build() } else { Hub::new() };
+            let start = hub.position().to_string();
+            fill(&hub, &steps, "").await;
+            say_the_same(&hub, start, matchers, is_filtered).await;
+        });
+    }
+}
+
+#[cfg(unix)]
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn they_do_so_on_disk_and_over_a_restart(
+        steps in proptest::collection::vec((0..12_u8, 0..3_usize), 2..100),
+        later in proptest::collection::vec((1..12_u8, 0..3_usize), 0..50),
+        matchers in proptest::sample::select(MATCHERS),
         is_filtered in proptest::bool::ANY,
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(async {
-            let hub = Hub::<Event>::new();
+        wait(async {
+            let directory = crate::directory::Directory::new("bare");
+            let hub = directory.open();
             let start = hub.position().to_string();
-            for (number, (step, topic)) in steps.into_iter().enumerate() {
-                let name = ["a", "b", "c"][topic];
-                let event = Publish::new(Topic::new(name).unwrap(), Event::data(number.to_string()));
-                // what follows an end is refused
-                let _ = match step {
-                    0 if number % 3 == 0 => hub.end(name).await.map(drop),
-                    1 => hub.delete(name).await.map(drop),
-                    2..=4 => hub.publish_batch(vec![event.ttl(Duration::from_millis(1))]).await.map(drop),
-                    _ => hub.publish_batch(vec![event]).await.map(drop),
-                };
-            }
-            std::thread::sleep(Duration::from_millis(3));
-            let subscribe = || {
-                let subscribe = hub.subscribe_pattern(matchers[0]).poll();
-                let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
-                let wanted = |event: &Event| event.data_str().len() % 2 == 0;
-                if is_filtered { subscribe.filter(wanted) } else { subscribe }
-            };
-            let resumed = subscribe().resume(LastEventId::new(&*start));
-            if resumed.respond().await.is_err() {
-                return; // nothing is left, or it is gone: the same for both
-            }
-            let expected = told_by_an_ordinary_stream(subscribe().resume(LastEventId::new(&*start))).await;
-            let told = told_by_bare_streams(|| subscribe().bare(), start).await;
-            assert_eq!(told, expected);
+            fill(&hub, &steps, "").await;
+            let hub = directory.restart(hub).await;
+            fill(&hub, &later, "later ").await;
+            say_the_same(&hub, start, matchers, is_filtered).await;
+            hub.close().await;
         });
     }
 }

@@ -56,6 +56,79 @@ async fn the_head_of_a_later_request_has_no_longer_than_that_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_head_may_come_in_any_pieces() {
+    let server = Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(NEVER)).await;
+    let request = "GET /plain HTTP/1.1\r\nhost: x\r\n\r\n";
+    for at in 1..request.len() {
+        let mut client = server.connect().await;
+        // the first head, a later one, and one in the same piece as the end of another
+        for _ in 0..2 {
+            client.send(&request[..at]).await;
+            tokio::task::yield_now().await;
+            client.send(&request[at..]).await;
+            client.read_to("the page").await;
+        }
+        client.send(&format!("\r\n{request}{}", &request[..at])).await;
+        client.read_to("the page").await;
+        client.send(&format!("{}{request}", &request[at..])).await;
+        client.read_to("the page").await;
+        client.read_to("the page").await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_become_a_head_is_refused_at_once() {
+    let server = Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(NEVER)).await;
+    for begins in ["\u{16}\u{3}\u{1}\u{2}", "GET / HTTP/1.1\r\nhost: \0", "GET / HTTP/1.1\n"] {
+        let mut first = server.connect().await;
+        first.send(begins).await;
+        assert!(first.read_to_end().await.starts_with("HTTP/1.1 400 "), "{begins:?}");
+        let mut later = server.get("/plain").await;
+        later.read_to("the page").await;
+        later.send(begins).await;
+        assert!(later.read_to_end().await.starts_with("HTTP/1.1 400 "), "{begins:?}");
+    }
+    // and one that is longer than any
+    let mut long = server.connect().await;
+    long.send(&format!("GET / HTTP/1.1\r\na: {}", "x".repeat(16 << 10))).await;
+    assert!(long.read_to_end().await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn empty_lines_do_not_put_off_the_end_of_the_first_head() {
+    let server =
+        Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(SHORT).idle_timeout(NEVER)).await;
+    let mut client = server.connect().await;
+    let mut lines = 0;
+    let mut closed = [0];
+    // for as long as it takes them
+    while let Err(error) = client.stream.try_read(&mut closed) {
+        if error.kind() != std::io::ErrorKind::WouldBlock || client.stream.write_all(b"\r\n").await.is_err() {
+            break;
+        }
+        lines += 1;
+        tokio::time::sleep(SHORT / 20).await;
+    }
+    assert!(lines > 1);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_half_a_head_and_for_nobody_who_has_sent_nothing() {
+    let mut server = Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(NEVER)).await;
+    let (silent, mut half) = (server.connect().await, server.connect().await);
+    half.send("GET /plain HTTP/1.1\r\nhost:").await;
+    let mut after = server.get("/plain").await;
+    after.read_to("the page").await; // those before it were accepted, and most likely read
+    tokio::task::yield_now().await;
+    server.begin_drain();
+    assert_eq!(silent.read_to_end().await, "");
+    half.send(" x\r\n\r\n").await;
+    let answer = half.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("the page"), "{answer}");
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn a_connection_is_idle_for_the_idle_timeout() {
     let server =
         Server::start_with(streams(&Hub::new()), |serve| serve.header_timeout(SHORT).idle_timeout(SHORT)).await;

@@ -23,6 +23,7 @@ mod stream;
 mod stream_id;
 mod streams;
 mod thread;
+mod torn;
 mod visits;
 
 pub(crate) use fanout::Fanout;

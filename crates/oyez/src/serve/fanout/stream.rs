@@ -13,11 +13,12 @@ use super::framing::Framing;
 use super::run::Sent;
 use super::schedule::Time;
 use super::stream_id::StreamId;
+use super::torn::Part;
 use crate::clock;
 use crate::control::StreamControl;
 use crate::feed::{Feed, FeedTurn};
 use crate::frame::retry_line;
-use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES};
+use crate::limits::serve::{DISCARDED_BYTES_MAX, PIECES_MAX, RUN_BYTES, WAITING_BYTES_MAX};
 use crate::output::{Output, Turn};
 use crate::readable::{PUBLIC, Readable};
 use crate::serve::drain::Listed;
@@ -125,8 +126,22 @@ impl Stream {
         };
         let turn = subscriber.poll(now, waker, outputs);
         let (log, readable) = (subscriber.log(), subscriber.readable());
-        let mut push = |piece| backlog.push(piece);
-        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| framing.pass(piece, &mut push));
+        let last = match outputs.last() {
+            Some(Output::Entry(entry)) => Some(entry.sequence),
+            _ => None,
+        };
+        let mut bytes = 0;
+        framing.format.write(outputs, readable, log, clock::wall_ms(), |piece| {
+            bytes = 0;
+            framing.pass(piece, |piece| {
+                bytes += piece.len();
+                backlog.push(piece);
+            });
+        });
+        // a large frame is a piece of its own
+        if let Some(sequence) = last.filter(|_| bytes > WAITING_BYTES_MAX) {
+            backlog.ends_with(Part { sequence, bytes });
+        }
         self.fed = subscriber.place();
         self.has_preface = subscriber.owes_retry();
         turn
@@ -157,8 +172,18 @@ impl Stream {
         Turn::Deliver
     }
 
-    /// Writes what waits.
+    /// Gives back what its reader does not take of a large event, if the log has it.
+    pub(crate) fn give_back(&mut self) {
+        if self.blocked {
+            self.rest.backlog.give_back();
+        }
+    }
+
+    /// Writes what waits. What was given back is still to come: until then the socket counts as full.
     pub(crate) fn flush(&mut self, now: Instant) -> io::Result<Flush> {
+        if self.rest.backlog.torn().is_some() {
+            return Ok(Flush::Blocked);
+        }
         while !self.rest.backlog.is_empty() {
             let slices = self.rest.backlog.slices();
             let Some(written) = write(|| (&self.socket).write_vectored(&slices))? else {
@@ -215,7 +240,9 @@ impl Stream {
         self.fed =
             Fed { cursor: sent.cursor, told: sent.told.unwrap_or(self.fed.told), sent: self.fed.sent + sent.entries };
         if !sent.rest.is_empty() {
+            let part = sent.told.map(|sequence| Part { sequence, bytes: sent.rest.len() });
             self.rest.backlog.push(sent.rest);
+            part.into_iter().for_each(|part| self.rest.backlog.ends_with(part));
         }
         sent.entries
     }

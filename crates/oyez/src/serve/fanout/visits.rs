@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -10,9 +11,10 @@ use tracing::error;
 use super::inbox::Handed;
 use super::run::Next;
 use super::schedule::Time;
-use super::stream::{Flush, Source, State, Waits};
+use super::stream::{Flush, Rest, Source, State, Waits};
 use super::stream_id::{StreamId, StreamKey};
 use super::streams::Streams;
+use super::torn::Gone;
 use crate::clock;
 use crate::limits::serve::{
     CLOSING, DISCARDED_BYTES_MAX, RUN_BYTES, SLICE_TIME, SLICE_VISITS, TIMED_VISITS, VISIT_RUNS,
@@ -92,6 +94,9 @@ impl Visits {
     /// Lets the stream's source say what comes next, and sends it.
     fn drive(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let Some(stream) = self.streams.get(key) else { return Ok(()) };
+        if stream.rest.backlog.torn().is_some() {
+            return self.mend(key, now);
+        }
         if stream.state == State::Closing {
             return self.close_when_flushed(key, now);
         }
@@ -333,6 +338,34 @@ impl Visits {
     fn unblock(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let stream = self.streams.stream(key);
         stream.has_been_read(now);
+        if let Some(torn) = stream.rest.backlog.torn() {
+            torn.is_wanted();
+            return self.mend(key, now);
+        }
+        self.go_on(key, now)
+    }
+
+    /// Reads again what was given back, and goes on when it has come.
+    fn mend(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
+        let (stream, groups) = self.streams.with_groups(key);
+        let Rest { source: Source::Subscriber(subscriber), framing, waker, backlog, .. } = &mut *stream.rest else {
+            return Ok(()); // what is written by hand is given back by nobody
+        };
+        let Some(torn) = backlog.torn() else { return Ok(()) };
+        let matchers = groups.group(stream.group).matchers();
+        let Poll::Ready(found) = torn.poll(*framing, subscriber.readable(), matchers, &groups.core.log, waker) else {
+            self.schedule_look(key, now);
+            return Ok(());
+        };
+        // without it the frame stays torn, and its reader comes back for it
+        let bytes = found.map_err(|Gone| io::Error::other("the rest of an event has left the history"))?;
+        backlog.mend(bytes);
+        self.go_on(key, now)
+    }
+
+    /// Writes what waits, and then what comes next.
+    fn go_on(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
+        let stream = self.streams.stream(key);
         if stream.flush(now)? == Flush::Blocked {
             self.schedule_look(key, now);
             return Ok(());
@@ -358,6 +391,7 @@ impl Visits {
             self.streams.remove(id.key);
             return;
         }
+        stream.give_back();
         if let Waits::Closing(since) = stream.rest.waits {
             if since.checked_add(CLOSING).is_some_and(|end| end <= now) {
                 self.streams.remove(id.key);
