@@ -160,8 +160,8 @@ describe('a disk', { concurrency: 2 }, () => {
     assert.equal((await hub.publish('bulk', 'x\n'.repeat(20), { query: '?lines' })).status === 200, false, 'lines find no room either');
     await check('while it is full');
     assert.equal(await hub.ready(), 200, 'it is no reason to send readers elsewhere');
-    if (!stderr) await hub.server.says(/no room for history/);
-    if (!stderr) assert.equal(hub.server.logs.match(/no room for history/g)?.length, 1, 'the log says it, and not each time');
+    if (!stderr) await hub.server.says(/no room on the disk for the history/);
+    if (!stderr) assert.equal(hub.server.logs.match(/no room on the disk for the history/g)?.length, 1, 'the log says it, and not each time');
 
     await hub.kill();
     await hub.start();

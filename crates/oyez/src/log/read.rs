@@ -104,7 +104,7 @@ impl Log {
         self.page(read, from.cursor, 0, matchers).await
     }
 
-    /// Reads after any place of a log in memory.
+    /// Reads after any place, without the storage below.
     pub(super) async fn read_over_nothing(&self, from: Behind, matchers: &Matchers) -> Result<Read, Lost> {
         let Behind { cursor, known } = from;
         loop {

@@ -353,7 +353,7 @@ async fn a_refusal_that_comes_late_has_the_head_of_one() {
     for _ in 0..5 {
         hub.publish_batch((0..1_000).map(|_| publish("no")).collect()).await.unwrap();
     }
-    hub.publish_batch(vec![publish("brief").ttl(Duration::from_millis(1)).unwrap()]).await.unwrap();
+    hub.publish_batch(vec![publish("brief").ttl(Duration::from_millis(1))]).await.unwrap();
     expired(&hub, "a", "brief").await;
     hub.end("a").await.unwrap();
     let routes = Router::new().route("/", get(stream)).route("/stays", get(stays)).route("/strict", get(strict));
@@ -458,7 +458,7 @@ async fn fill(hub: &Hub, steps: &[(u8, usize)], round: &str) {
             1 => hub.delete(name).await.map(drop),
             2..=4 => {
                 brief.push(data);
-                hub.publish_batch(vec![event.ttl(Duration::from_millis(1)).unwrap()]).await.map(drop)
+                hub.publish_batch(vec![event.ttl(Duration::from_millis(1))]).await.map(drop)
             }
             _ => hub.publish_batch(vec![event]).await.map(drop),
         };

@@ -280,7 +280,7 @@ impl Segment {
         Ok(topics)
     }
 
-    /// The numbers of the newest entries of exact topics, at most `max` of each.
+    /// The numbers of the newest entries of a topic, at most `max`.
     pub(crate) fn newest_of(&self, topic: &Topic, max: usize) -> io::Result<Vec<u64>> {
         let index = self.index.read();
         let Some(run) = index.topic(topic)? else { return Ok(Vec::new()) };

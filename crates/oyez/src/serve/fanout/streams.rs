@@ -19,9 +19,11 @@ use super::inbox::{Handed, Inbox, StreamWaker};
 use super::schedule::{Schedule, Time};
 use super::stream::{NO_HUB, Rest, Source, State, Stream, Waits};
 use super::stream_id::{StreamId, StreamKey};
+use super::torn::Part;
 use crate::core::Core;
 use crate::format::Format;
 use crate::index::SlotKey;
+use crate::limits::serve::WAITING_BYTES_MAX;
 use crate::live::Live;
 use crate::subscriber::{Fed, Subscriber};
 
@@ -122,7 +124,18 @@ impl Streams {
         let waker = Waker::from(Arc::new(StreamWaker { inbox: Arc::clone(&self.inbox), id }));
         let mut backlog = Backlog::default();
         backlog.push(head);
-        pieces.into_iter().for_each(|piece| framing.pass(piece, |piece| backlog.push(piece)));
+        let mut bytes = 0;
+        for piece in pieces {
+            bytes = 0;
+            framing.pass(piece, |piece| {
+                bytes += piece.len();
+                backlog.push(piece);
+            });
+        }
+        // nothing but an entry is as large, and it is the one that was told last
+        if bytes > WAITING_BYTES_MAX {
+            backlog.ends_with(Part { sequence: fed.told, bytes });
+        }
         let discarded = u32::try_from(discarded).unwrap_or(u32::MAX);
         let (scheduled, waits) = (None, Waits::Nothing);
         let rest = Rest { id, source, framing, waker, backlog, scheduled, waits, discarded, listed };
