@@ -100,7 +100,7 @@ impl Chat {
         } else {
             rooms.insert(room.clone(), people)
         };
-        self.hub.try_publish(room, Line::Here { people }).map(|_| ())
+        self.hub.publish(room, Line::Here { people }).detach()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What all clones of a hub and all its streams share: the log, and who is to hear of what is appended.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
 use oyez_proto::EventId;
 use tokio::sync::Notify;
@@ -97,6 +99,19 @@ impl Core {
         }
     }
 
+    /// [`Core::publish`] that does not wait: what is not durable at once is handed in, and nobody hears what comes of it.
+    ///
+    /// # Errors
+    /// What is wrong at once.
+    pub(crate) fn hand_in(&self, batch: Vec<Submission>, key: Option<IdempotencyKey>) -> Result<(), Error> {
+        let publish = pin!(self.publish(batch, key));
+        // the first poll is what hands it in
+        match publish.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(published) => published.map(drop),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// Appends at this time, in milliseconds since 1970, and wakes whom it concerns. With a key only once. For logs in memory.
     pub(crate) fn append(
         &self,
@@ -105,7 +120,7 @@ impl Core {
         now_ms: u64,
     ) -> Result<Published, Error> {
         if let Appends::By(_) = self.appends {
-            return Err(Error::invalid("this hub's history is on disk; publish to it with publish().await"));
+            return Err(Error::invalid("this hub's history is on disk; await the publish, or detach it"));
         }
         let published = self.log.append(self.checked(batch, key)?, now_ms)?;
         if !published.replayed {

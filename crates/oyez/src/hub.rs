@@ -104,10 +104,11 @@ impl<T: Payload> Hub<T> {
         Publishing::new(&self.core, Publish::new(topic, value))
     }
 
-    /// [`Hub::publish`] without waiting, for logs in memory; the same as its [`now`](Publishing::now).
+    /// [`Hub::publish`] without waiting, for logs in memory; the same as its [`now`](Publishing::now). Where the history may
+    /// be on disk take `publish(…).detach()`.
     ///
     /// # Errors
-    /// As [`Hub::publish`], and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk.
+    /// As [`Hub::publish`], and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk: there it always fails.
     pub fn try_publish<N>(&self, topic: N, value: impl IntoPayload<T>) -> Result<EventId, Error>
     where
         N: TryInto<Topic>,

@@ -103,7 +103,29 @@ impl<'a, T: Payload> Publishing<'a, T> {
         self
     }
 
-    /// Publishes without waiting, for logs in memory: in a thread without a runtime, in a `Drop`.
+    /// Publishes without waiting for what comes of it: in a `Drop`, in a thread without a runtime. It works for every
+    /// hub, and keeps the order of its calls. With a history on disk the event is handed in, and readers have it when it
+    /// is durable; an error that is found later, as of a full disk, is not told.
+    ///
+    /// # Errors
+    /// As [`Hub::publish`](crate::Hub::publish), as far as it is known at once.
+    ///
+    /// ```
+    /// struct Visitor(oyez::Hub<String>);
+    ///
+    /// impl Drop for Visitor {
+    ///     fn drop(&mut self) {
+    ///         let _ = self.0.publish("visitors", "one has left").detach();
+    ///     }
+    /// }
+    /// # drop(Visitor(oyez::Hub::new()));
+    /// ```
+    pub fn detach(self) -> Result<(), Error> {
+        let (core, submission, key) = self.proven()?;
+        core.hand_in(vec![submission], key)
+    }
+
+    /// Publishes at once and gives the id, for logs in memory. For every hub there is [`detach`](Self::detach).
     ///
     /// # Errors
     /// As [`Hub::publish`](crate::Hub::publish), and [`Invalid`](crate::ErrorKind::Invalid) when the history is on disk,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use oyez_proto::{Event, EventId, EventType};
@@ -105,9 +104,8 @@ impl<T> Drop for Writer<T> {
         let end = Submission::end(self.topic.clone());
         let last = self.otherwise.clone().into_submission();
         let batch = last.into_iter().chain([end]).collect();
-        // the first poll is what hands it in; nobody is left to hear what comes of it
-        let publish = std::pin::pin!(self.core.publish(batch, None));
-        let _ = publish.poll(&mut Context::from_waker(Waker::noop()));
+        // nobody is left to hear what comes of it
+        let _ = self.core.hand_in(batch, None);
     }
 }
 

@@ -119,6 +119,26 @@ async fn a_publish_that_is_named_is_published_once() {
 }
 
 #[tokio::test]
+async fn a_publish_that_is_detached_is_read_in_its_order_whatever_the_history_is() {
+    let directory = Directory::new("detached");
+    for hub in [Hub::<Event>::new(), directory.open()] {
+        let mut stream = hub.subscribe("a").into_stream().unwrap();
+        for number in 0..100 {
+            hub.publish("a", number.to_string()).detach().unwrap();
+        }
+        for number in 0..100 {
+            let event = within("an event", stream.next()).await.and_then(StreamItem::event).unwrap();
+            assert_eq!(event.value.data_str(), number.to_string());
+        }
+        assert_eq!(hub.publish("a*", "x").detach().unwrap_err().kind(), ErrorKind::Invalid);
+        hub.end("a").await.unwrap();
+        hub.close().await;
+    }
+    let hub = directory.open();
+    assert_eq!(hub.try_publish("b", "x").unwrap_err().kind(), ErrorKind::Invalid, "durable takes time");
+}
+
+#[tokio::test]
 async fn a_name_from_outside_opens_one_topic_only() {
     let hub = Hub::<Event>::new();
     for room in ["*", "a*", "7/*"] {
