@@ -11,10 +11,11 @@ const MIB = 1 << 20;
 const HALF = 'GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: slow\r\naccept: text/';
 const REST = 'event-stream\r\nconnection: close\r\n\r\n';
 
-// B7 of the long form and of the short one: it takes a second
-const NUMBER = 5_000;
+// the short form has all of them open before the first has had its ten seconds on any machine
+const NUMBER = process.env.OYEZ_TEST_LONG === '1' ? 5_000 : 1_000;
+const EACH = 32 * MIB / 5_000;
 
-test(`${NUMBER} connections with half a head take 32 MiB at most, and others notice nothing`, { timeout: 120_000 }, async (t) => {
+test(`${NUMBER} connections with half a head take no more than is 32 MiB for 5,000, and others notice nothing`, { timeout: 120_000 }, async (t) => {
   const server = await startServer([oyezBinary(), 'serve', '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'], { t });
   const url = `${server.url}/events/a`;
   const stream = new Stream(url);
@@ -28,13 +29,17 @@ test(`${NUMBER} connections with half a head take 32 MiB at most, and others not
     'empty lines and half a head': ['\r\n\r\n', HALF],
     'half a head in pieces': [HALF.slice(0, 9), HALF.slice(9, 50), HALF.slice(50)],
   };
-  const halves = Array.from({ length: NUMBER }, (_, n) => new Half(server.admin, Object.values(kinds)[n % 4]));
+  const halves = [];
   t.after(() => halves.forEach((half) => half.socket.destroy()));
+  while (halves.length < NUMBER) {
+    halves.push(new Half(server.admin, Object.values(kinds)[halves.length % 4]));
+    // more at once than the kernel has places for would come a second or three later
+    if (halves.length % 100 === 0) await Promise.all(halves.slice(-100).map((half) => half.sent));
+  }
   const most = await until(async () => await descriptors(server.pid) >= baseline + NUMBER, { what: 'all are there', within: 60, look: () => descriptors(server.pid) });
-  await Promise.all(halves.map((half) => half.sent));
   const grown = await resident(server.pid) - memory;
   t.diagnostic(`all there after ${most.seconds.toFixed(1)} s; ${(grown / MIB).toFixed(1)} MiB more, ${(grown / NUMBER / 1024).toFixed(1)} KiB each`);
-  assert.ok(grown <= 32 * MIB, `${grown} bytes more`);
+  assert.ok(grown <= NUMBER * EACH, `${grown} bytes more`);
 
   await ask(url, { method: 'POST', body: '2 ' });
   await until(() => stream.last === 2, { what: 'others get what is published', within: 60 });

@@ -142,3 +142,23 @@ impl Default for StreamControl {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_spreads_the_ends_over_as_much_of_its_window_as_they_need() {
+        let now = crate::clock::now();
+        let ends = |number: usize, window: u64| {
+            let streams: Vec<_> = (0..number).map(|_| StreamControl::new()).collect();
+            StreamControl::drain_all(&streams, now, Duration::from_secs(window));
+            let end = |stream: &StreamControl| stream.watch(Waker::noop()).expect("it is to end").0 - now;
+            streams.iter().map(end).collect::<Vec<_>>()
+        };
+        let few = ends(100, 10);
+        assert!(few.is_sorted() && few.windows(2).all(|two| two[0] < two[1]));
+        assert_eq!((few[0], few[99]), (Duration::from_millis(2), Duration::from_millis(200)));
+        assert_eq!(ends(10_000, 10).last(), Some(&Duration::from_secs(10)));
+    }
+}
