@@ -1,7 +1,7 @@
 // Each crate as it would be published: what is in its package, that it builds from there, and what a user's lock file gets from it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -35,6 +35,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+const filesUnder = (root, path) => (statSync(join(root, path)).isFile() ? [path] : readdirSync(join(root, path)).flatMap((name) => filesUnder(root, join(path, name))));
 const unpacked = (name) => join(folder, `${name}-${manifest(name).version}`);
 const filesOf = (name) => execFileSync('tar', ['tzf', crateFile(name)], { encoding: 'utf8' }).trim().split('\n')
   .map((path) => path.slice(path.indexOf('/') + 1));
@@ -51,7 +52,9 @@ for (const name of NAMES) {
 
     test('has every source that a build reads, and nothing else', () => {
       const sources = [...new Crate(ROOT, name).files.values()].filter((file) => !file.ofTests).map((file) => `src/${file.name}.rs`);
-      const others = { 'oyez-cli': ['build.rs'], 'oyez-server': ['src/page/index.html'] }[name] ?? [];
+      // what sources include, such as the page
+      const included = filesUnder(join(ROOT, 'crates', name), 'src').filter((path) => !path.endsWith('.rs'));
+      const others = name === 'oyez-cli' ? ['build.rs', ...included] : included;
       const always = ['.cargo_vcs_info.json', 'Cargo.lock', 'Cargo.toml', 'Cargo.toml.orig', 'LICENSE-APACHE', 'LICENSE-MIT', 'README.md'];
       // cargo leaves the commit out where there is no repository
       assert.deepEqual(filesOf(name).filter((path) => path !== always[0]).sort(), [...always.slice(1), ...others, ...sources].sort());

@@ -12,7 +12,7 @@ use crate::output::print_all;
 
 /// Print a page of the manual: oyez man | man -l -
 ///
-/// Without COMMAND that of oyez itself, which names the others: oyez man log verify | man -l -
+/// Without COMMAND it is the page of oyez itself, which names the others. That of a command: oyez man log verify | man -l -
 #[derive(Args)]
 pub(crate) struct Manual {
     /// The command whose page is printed
