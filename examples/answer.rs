@@ -72,8 +72,8 @@ async fn write(hub: Hub, answer: u64, question: String) -> Result<(), Error> {
     Ok(())
 }
 
-/// From the first word for a page that is new, behind the last one for an `EventSource` that was cut off. When all has been
-/// read the stream ends, and who comes back behind its end is answered 204: an `EventSource` stays away then.
+/// From the first word for a page that is new, after the last one for an `EventSource` that was cut off. When all has been
+/// read the stream ends, and who comes back after its end is answered 204: an `EventSource` stays away then.
 async fn follow(
     State(answers): State<Answers>,
     Path(answer): Path<u64>,
@@ -150,7 +150,7 @@ function follow(place) {
     complete = true;
     state.value = "complete";
   });
-  // after a break it comes back behind its last word; after the end it is told to stop
+  // after a break it comes back after its last word; after the end it is told to stop
   source.onerror = ({ target }) => {
     if (target.readyState !== EventSource.CLOSED) return;
     state.value = complete ? "complete, and nothing is open any more" : "this answer is not there any more";

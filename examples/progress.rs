@@ -71,7 +71,7 @@ async fn work(hub: Hub, job: u64, pages: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// From the start for a page that is new, behind the last id for an `EventSource` that was cut off. To one that comes back behind
+/// From the start for a page that is new, after the last id for an `EventSource` that was cut off. To one that comes back after
 /// the end this answers 204: stay away.
 async fn follow(State(jobs): State<Jobs>, Path(job): Path<u64>, resume: LastEventId) -> Result<Sse, StatusCode> {
     if !(1..=jobs.started.load(Ordering::Relaxed)).contains(&job) {

@@ -47,7 +47,7 @@ struct Wanted {
 }
 
 /// The last quotes, so that a chart has a line to begin with, and then what comes. A reader that comes back with its last
-/// id goes on behind that instead. `*` is all symbols.
+/// id goes on after that instead. `*` is all symbols.
 async fn quotes(
     State(hub): State<Hub<Quote>>,
     Path(symbol): Path<String>,

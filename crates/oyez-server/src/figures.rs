@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use oyez::{HubStats, StreamStats};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::limits::STATS_NAME_CHARS;
 
@@ -43,19 +43,14 @@ pub(crate) struct Recent {
     sums: Sums,
 }
 
-#[derive(Debug, Serialize)]
-struct Ended {
-    left: u64,
-    complete: u64,
-    life: u64,
-    drain: u64,
-    dropped: u64,
-    behind: u64,
-    stalled: u64,
-    panic: u64,
-    storage: u64,
-    expired: u64,
-    gap: u64,
+/// By reason.
+#[derive(Debug)]
+struct Ended(oyez::Ended);
+
+impl Serialize for Ended {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +87,7 @@ impl Figures {
             sums: Sums::of(stats),
             gaps: stats.gaps,
             refused: stats.refused,
-            ended: Ended::of(&stats.ended),
+            ended: Ended(stats.ended),
             history: Kept::of(stats),
             streams: streams.map(|streams| streams.into_iter().map(Stream::of).collect()),
             recent: None,
@@ -115,14 +110,6 @@ impl Sums {
     fn of(stats: &HubStats) -> Self {
         let HubStats { subscribers, published, delivered, lag_max, .. } = *stats;
         Self { subscribers, published, delivered, lag_max }
-    }
-}
-
-impl Ended {
-    fn of(ended: &oyez::Ended) -> Self {
-        let oyez::Ended { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, gap, .. } =
-            *ended;
-        Self { left, complete, life, drain, dropped, behind, stalled, panic, storage, expired, gap }
     }
 }
 

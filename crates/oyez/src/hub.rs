@@ -151,7 +151,7 @@ impl<T: Payload> Hub<T> {
     }
 
     /// Ends `topic`: an event `oyez.end` is its last one. Readers of this topic, or of several that have all ended, get what is
-    /// left, and then their streams end; an `EventSource` that comes back behind the end is answered 204 and stops. Who
+    /// left, and then their streams end; an `EventSource` that comes back after the end is answered 204 and stops. Who
     /// comes without an id gets the topic from its start, for as long as the history has its end. Patterns go on. To end it
     /// together with its last event, put [`Publish::end`] after it in a batch.
     ///
@@ -197,7 +197,7 @@ impl<T: Payload> Hub<T> {
     /// ever.
     ///
     /// A reader that should have had what is hidden is told so in its stream, where that was
-    /// ([`Reason::Deleted`](crate::Reason::Deleted)): one that resumes from before, or has fallen behind. Memory is given
+    /// ([`Reason::Deleted`](crate::Reason::Deleted)): one that resumes from before, or lags. Memory is given
     /// back as the history moves on.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl<T: Payload> Hub<T> {
         self.core.shard.end_streams_of(user, clock::now())
     }
 
-    /// The place of the newest entry: what is published from now on comes behind it.
+    /// The position of the newest entry: what is published from now on comes after it.
     #[must_use]
     pub fn position(&self) -> Position {
         self.core.log.position(self.core.log.head())

@@ -137,13 +137,13 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
-    /// Goes on behind the id that a reader came back with. Beats every other start; without an id nothing changes.
+    /// Goes on after the id that a reader came back with. It beats every other start; without an id nothing changes.
     pub fn resume(mut self, id: LastEventId) -> Self {
         self.resume = id;
         self
     }
 
-    /// Begins behind this id, as a resume: if entries in between are gone, the stream says so first.
+    /// Begins after this id, as a resume: if entries in between were dropped, the stream says so first.
     pub fn since_id(mut self, id: &str) -> Self {
         self.start = Start::Id(id.to_owned());
         self
@@ -171,7 +171,7 @@ impl<T: Payload> Subscribe<T> {
     /// log and with their own ids, then what is published from now on: no hole, and nothing twice. Entries without a key
     /// take part on topics that the hub [compacts](crate::HubBuilder::compact).
     ///
-    /// A value that is replaced while the snapshot is on its way to the reader comes as it is then, behind the snapshot.
+    /// A value that is replaced while the snapshot is on its way to the reader comes after the snapshot, as it is then.
     pub fn snapshot(mut self) -> Self {
         self.start = Start::Snapshot;
         self
@@ -189,19 +189,19 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
-    /// Ends the stream behind the entry with this id.
+    /// Ends the stream after the entry with this id.
     pub fn until_id(mut self, id: &str) -> Self {
         self.until_id = Some(id.to_owned());
         self
     }
 
-    /// Ends the stream behind so many events.
+    /// Ends the stream after so many events.
     pub fn limit(mut self, events: u64) -> Self {
         self.limit = Some(events);
         self
     }
 
-    /// Ends the stream behind what the log holds now.
+    /// Ends the stream after what the log holds now.
     pub fn poll(mut self) -> Self {
         self.poll = true;
         self
@@ -248,7 +248,7 @@ impl<T: Payload> Subscribe<T> {
         self
     }
 
-    /// What happens when the reader falls behind what is kept.
+    /// What happens when the reader lags so far that its next entry was dropped.
     pub fn slow(mut self, policy: SlowPolicy) -> Self {
         self.slow = policy;
         self
