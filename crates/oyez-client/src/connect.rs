@@ -55,6 +55,7 @@ impl ConnectError {
     }
 
     /// What was asked for is wrong: no attempt will do better.
+    #[cfg(feature = "reqwest")]
     pub(crate) fn and_final(self, is_final: bool) -> Self {
         Self { is_final, ..self }
     }
