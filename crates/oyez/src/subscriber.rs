@@ -265,7 +265,12 @@ impl Subscriber {
     /// Goes on as far as one turn may. What is to be sent is appended to `out`; `waker` is kept for when there is more.
     pub(crate) fn poll(&mut self, now: Instant, waker: &Waker, out: &mut Vec<Output>) -> Turn {
         if let Some(end) = self.is_over(now, waker) {
-            return self.end(end);
+            let had_its_turn = self.ends_at.is_some_and(|time| time <= now);
+            if end != EndReason::Drain || had_its_turn {
+                return self.end(end);
+            }
+            // what was acknowledged just before a drain goes out before the end, as far as one turn brings it
+            self.ends_at = Some(now);
         }
         if let Some(bare) = self.options.bare_mut() {
             bare.looks_ahead = false;

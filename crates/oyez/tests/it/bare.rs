@@ -65,7 +65,7 @@ async fn expired(hub: &Hub, topic: &str, data: &str) {
 /// The same of several.
 async fn all_expired(hub: &Hub, topics: &str, data: &[String]) {
     let fields: Vec<_> = data.iter().map(|data| format!("\ndata: {data}\n")).collect();
-    let read = || text(hub.subscribe(topics).earliest().poll().into_response().into_http().into_body());
+    let read = || text(hub.subscribe_pattern(topics).earliest().poll().into_response().into_http().into_body());
     let gone = async {
         loop {
             let readable = read().await;
@@ -469,8 +469,8 @@ async fn fill(hub: &Hub, steps: &[(u8, usize)], round: &str) {
 /// Bare streams, one after the other, say from `start` on what an ordinary one does.
 async fn say_the_same(hub: &Hub, start: String, matchers: &[&str], is_filtered: bool) {
     let subscribe = || {
-        let subscribe = hub.subscribe(matchers[0]).poll();
-        let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and(*matcher));
+        let subscribe = hub.subscribe_pattern(matchers[0]).poll();
+        let subscribe = matchers[1..].iter().fold(subscribe, |subscribe, matcher| subscribe.and_pattern(*matcher));
         let wanted = |event: &Event| event.data_str().len() % 2 == 0;
         if is_filtered { subscribe.filter(wanted) } else { subscribe }
     };

@@ -89,10 +89,9 @@ async fn http_1_0_gets_the_bytes_as_they_are_until_the_connection_ends() {
     assert!(head.contains(LEFT) && !head.contains("transfer-encoding"), "{head}");
     assert!(reader.read_to("\n\n").await.starts_with("retry: "));
     let id = hub.publish("a", Event::data("hello")).await.unwrap();
-    // a drain may end a stream before what was just published: its reader comes back for it
-    assert_eq!(reader.read_to("hello\n\n").await, format!("id: {id}\ndata: hello\n\n"));
+    // what was acknowledged before a drain goes out before the end
     server.begin_drain();
-    assert_eq!(reader.read_to_end().await, "");
+    assert_eq!(reader.read_to_end().await, format!("id: {id}\ndata: hello\n\n"));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use oyez::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::web::within;
+use crate::web::{until, within};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Order {
@@ -317,4 +317,30 @@ async fn a_hub_that_drains_ends_every_stream_and_takes_nothing_more() {
     assert_eq!(hub.stats().ended.drain, 2);
     assert_eq!(hub.try_publish("a", "x".to_owned()).unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(hub.subscribe("a").try_into_response().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_drain_goes_out_before_the_end() {
+    let hub = Hub::<String>::new();
+    let mut streams =
+        [hub.subscribe("a").into_stream().unwrap(), hub.subscribe("a").filter(|_| true).into_stream().unwrap()];
+    for stream in &mut streams {
+        hub.publish("a", "first").await.unwrap();
+        assert_eq!(*value(stream).await, "first");
+    }
+    hub.publish("a", "last").await.unwrap();
+    let draining = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.drain(Duration::ZERO).await }
+    });
+    until("it drains", || hub.subscribe("a").try_into_response().is_err()).await;
+    for mut stream in streams {
+        let mut last = None;
+        while let Some(item) = within("the end", stream.next()).await {
+            last = item.event().map(|event| event.value);
+        }
+        assert_eq!(last.as_deref().map(String::as_str), Some("last"));
+    }
+    draining.await.unwrap();
+    assert_eq!(hub.stats().ended.drain, 2);
 }
