@@ -217,6 +217,24 @@ fn a_service_manager_that_cannot_be_told_is_one_warning() {
     assert!(rest.contains("drains") && !rest.contains("NOTIFY_SOCKET"), "{rest}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn publishes_that_a_full_disk_refuses_are_counted() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let directory = Directory::new("full");
+    let (hub, public, admin) = serve(&["--data", &directory.path("data")], &[]);
+    let full = || ask(admin, "GET /metrics", "").contains("\noyez_http_refused_total{reason=\"full\"} 1\n");
+    assert_eq!(ask(public, "POST /events/news", "kept")[..12], *"HTTP/1.1 200");
+    assert!(!full());
+    let pid = Pid::from_raw(hub.pid().try_into().unwrap());
+    // a file that may not grow is the same to it as a disk without room
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(0), maximum: None }).unwrap();
+    assert_eq!(ask(public, "POST /events/news", "refused")[..12], *"HTTP/1.1 507");
+    assert!(full());
+    hub.signal("KILL");
+}
+
 #[test]
 fn each_request_is_logged_when_asked_for_and_a_stream_at_its_end() {
     let (hub, public, admin) = serve(&["--access-log", "--log-format", "json"], &[]);
