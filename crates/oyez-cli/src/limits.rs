@@ -14,3 +14,7 @@ pub(crate) const LOG_LINES_WAITING_MAX: usize = 1_024;
 /// How long the end of the process waits for the log to be written.
 // A terminal or a file takes it at once. A pipe that is not read by then is not read at all.
 pub(crate) const LOG_FLUSH_TIME: Duration = Duration::from_secs(1);
+
+/// How long the service manager may take to take a message.
+// It takes one at once, unless its queue is full of those of other services. The hub goes on serving meanwhile.
+pub(crate) const NOTIFY_TIME: Duration = Duration::from_secs(5);

@@ -12,6 +12,8 @@ use std::time::Duration;
 use oyez_server::{Config, LogFormat};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::reload::Handle;
 
 use crate::limits::{LOG_FLUSH_TIME, LOG_LINES_WAITING_MAX};
 
@@ -54,27 +56,31 @@ impl Logger {
     }
 
     /// Takes all that the program logs from now on, panics included. Where nobody has said which lines, `RUST_LOG` may.
-    pub(crate) fn log(&self, config: &Config, is_level_said: bool) {
-        let common = std::env::var("RUST_LOG").ok().filter(|filter| !is_level_said && !filter.is_empty());
-        let level = || EnvFilter::new(config.log_level());
-        let common = common.map(|filter| EnvFilter::try_new(&filter));
-        let (filter, wrong) = match common {
-            None => (level(), None),
-            Some(Ok(filter)) => (filter, None),
-            Some(Err(error)) => (level(), Some(error)),
-        };
+    pub(crate) fn log(&self, config: &Config, is_level_said: bool) -> LogFilter {
+        let (filter, wrong) = filter(config, is_level_said);
         let writer = self.clone();
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || writer.clone());
         // what would be said of a line that cannot be written would be said there too, by a print that panics
         let logs = logs.log_internal_errors(false);
-        match config.log_format() {
-            LogFormat::Json => logs.json().init(),
-            _ => logs.with_ansi(io::stderr().is_terminal()).with_target(false).init(),
-        }
+        let filter = match config.log_format() {
+            LogFormat::Json => {
+                let logs = logs.json().with_filter_reloading();
+                let filter = LogFilter::of(logs.reload_handle());
+                logs.init();
+                filter
+            }
+            _ => {
+                let logs = logs.with_ansi(io::stderr().is_terminal()).with_target(false).with_filter_reloading();
+                let filter = LogFilter::of(logs.reload_handle());
+                logs.init();
+                filter
+            }
+        };
         set_hook(Box::new(log_panic));
         if let Some(error) = wrong {
             tracing::warn!(%error, "RUST_LOG is ignored");
         }
+        filter
     }
 
     /// Says a line of JSON like those of the log.
@@ -116,6 +122,42 @@ impl Write for Logger {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Which lines are logged; it can be changed while the program runs.
+pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter)>);
+
+impl LogFilter {
+    fn of<S: 'static>(handle: Handle<EnvFilter, S>) -> Self {
+        Self(Box::new(move |filter| {
+            // it fails when nothing is logged any more
+            let _ = handle.reload(filter);
+        }))
+    }
+
+    /// From now on these lines, as [`Logger::log`] has them. `tell` logs that it is so; before, where no such line passes after.
+    pub(crate) fn set(&self, config: &Config, is_level_said: bool, tell: impl Fn()) {
+        let (filter, _) = filter(config, is_level_said);
+        let hides = filter.max_level_hint().is_some_and(|level| level < LevelFilter::INFO);
+        if hides {
+            tell();
+        }
+        (self.0)(filter);
+        if !hides {
+            tell();
+        }
+    }
+}
+
+/// Which lines are logged, and why `RUST_LOG` does not say it although it should.
+fn filter(config: &Config, is_level_said: bool) -> (EnvFilter, Option<ParseError>) {
+    let common = std::env::var("RUST_LOG").ok().filter(|filter| !is_level_said && !filter.is_empty());
+    let level = || EnvFilter::new(config.log_level());
+    match common.map(EnvFilter::try_new) {
+        None => (level(), None),
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (level(), Some(error)),
     }
 }
 

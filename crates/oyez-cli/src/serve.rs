@@ -1,7 +1,7 @@
 //! `oyez serve`: the hub.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use oyez_server::{
@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::banner::Banner;
 use crate::failure::Failure;
 use crate::logger::Logger;
-use crate::signals;
+use crate::running::{Read, Running, Sources};
+use crate::service_manager::ServiceManager;
+use crate::signals::{self, Hangup};
 use crate::visible::visible_line;
 
 /// Run the hub: publish with curl, subscribe from any browser
@@ -80,9 +82,10 @@ impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let logger = Logger::start(std::io::stderr());
         let (mut format, check) = (self.early_format(), self.check);
-        let outcome = self.config(&logger).and_then(|config| {
+        let sources = Sources::new(self.flags.0, self.config);
+        let outcome = start(sources, &logger).and_then(|(config, running)| {
             format = config.log_format();
-            if check { config.check().map_err(refused).and_then(|()| good()) } else { run(config, &logger) }
+            if check { config.check().map_err(refused).and_then(|()| good()) } else { run(config, running, &logger) }
         });
         // it goes the way of the lines before it
         let outcome = outcome.map_err(|failure| failure.told(|line| tell(line, format, &logger)));
@@ -95,27 +98,17 @@ impl Serve {
         let said = self.flags.0.log_format.clone().or_else(|| std::env::var("OYEZ_LOG_FORMAT").ok());
         if said.as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text }
     }
+}
 
-    /// Flags over environment over file over defaults. What is logged from then on goes to `logger`.
-    fn config(self, logger: &Logger) -> Result<Config, Failure> {
-        let default_file = Path::new("oyez.toml");
-        let file = match &self.config {
-            Some(file) => Settings::from_file(file).map_err(refused)?,
-            None if default_file.exists() => Settings::from_file(default_file).map_err(refused)?,
-            None => Settings::default(),
-        };
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let (environment, unknown) = Settings::from_env(variables).map_err(refused)?;
-        let settings = self.flags.0.over(environment).over(file);
-        let is_level_said = settings.log_level.is_some();
-        let config = settings.resolve().map_err(refused)?;
-        logger.log(&config, is_level_said);
-        for name in unknown.iter().filter(|name| !OWN_VARIABLES.contains(&name.as_str())) {
-            tracing::warn!(%name, similar = similar_variable(name), "unknown variable is ignored");
-        }
-        Ok(config)
+/// Reads the settings. What is logged from then on goes to `logger`.
+fn start(sources: Sources, logger: &Logger) -> Result<(Config, Running), Failure> {
+    let Read { settings, unknown } = sources.read().map_err(refused)?;
+    let config = settings.clone().resolve().map_err(refused)?;
+    let filter = logger.log(&config, settings.log_level.is_some());
+    for name in unknown {
+        tracing::warn!(%name, similar = similar_variable(&name), "unknown variable is ignored");
     }
+    Ok((config, Running::new(sources, settings, filter)))
 }
 
 fn good() -> Result<(), Failure> {
@@ -130,10 +123,10 @@ fn tell(line: &str, format: LogFormat, logger: &Logger) {
     }
 }
 
-fn run(config: Config, logger: &Logger) -> Result<(), Failure> {
+fn run(config: Config, running: Running, logger: &Logger) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(config, logger))
+    runtime.block_on(serve(config, running, logger))
 }
 
 /// Threads that read requests: all processors but one, which is the fan-out thread's.
@@ -141,8 +134,9 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1))
 }
 
-async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
+async fn serve(config: Config, mut running: Running, logger: &Logger) -> Result<(), Failure> {
     signals::survive_file_limit();
+    let mut hangup = Hangup::new();
     let (banner, format) = (Banner::of(&config), config.log_format());
     let server = Server::bind(config).await.map_err(|error| match error {
         // starting again does not change what is on the disk, or whose it is
@@ -164,10 +158,26 @@ async fn serve(config: Config, logger: &Logger) -> Result<(), Failure> {
         LogFormat::Json => logger.say_json("INFO", &banner.fields(&url, &admin)),
         _ => logger.say(banner.text(&url).as_bytes()),
     }
-    tokio::select! {
-        served = &mut serving => return ended(served),
-        () = signals.next() => {}
+    let mut manager = ServiceManager::of_environment();
+    let listens = format!("listens on {url}");
+    manager.ready(&listens);
+    loop {
+        tokio::select! {
+            served = &mut serving => return ended(served),
+            () = signals.next() => break,
+            () = hangup.next() => {
+                if hangup.is_of_terminal() {
+                    break;
+                }
+                manager.reloading();
+                match running.read_again() {
+                    Ok(()) => manager.ready(&listens),
+                    Err(error) => manager.ready(&format!("{listens}; the new settings are wrong: {error}")),
+                }
+            }
+        }
     }
+    manager.stopping();
     let _ = stop.send(());
     tokio::select! {
         served = &mut serving => ended(served),
@@ -192,10 +202,8 @@ fn refused(error: ConfigError) -> Failure {
 const AFTER_HELP: &str = "\
 Each flag is also a variable, in brackets, and a key in oyez.toml: --keep-alive 15s is OYEZ_KEEP_ALIVE=15s and
 keep_alive = \"15s\". Flags win over variables, variables over the file, the file over the defaults. In a variable, commas separate
-the values of a list. RUST_LOG sets the log level if nothing else does.";
-
-/// Variables of ours that are no settings.
-const OWN_VARIABLES: [&str; 3] = ["OYEZ_BIN", "OYEZ_TEST_LONG", "OYEZ_SEED"];
+the values of a list. RUST_LOG sets the log level if nothing else does. SIGHUP reads the file again: a new log level counts at
+once, all else from the next start on.";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! What tells a running command to stop or to reconnect from outside.
 
 use std::future::pending;
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
 use std::process;
 use std::time::Duration;
@@ -63,6 +64,28 @@ impl Reconnect {
 
     pub(crate) async fn next(&mut self) {
         of(&mut self.0).await;
+    }
+}
+
+/// SIGHUP, which does not end the process from now on.
+pub(crate) struct Hangup {
+    signal: Option<Signal>,
+    has_terminal: bool,
+}
+
+impl Hangup {
+    pub(crate) fn new() -> Self {
+        Self { signal: signal(SignalKind::hangup()).ok(), has_terminal: std::io::stdin().is_terminal() }
+    }
+
+    pub(crate) async fn next(&mut self) {
+        of(&mut self.signal).await;
+    }
+
+    /// Does it come from a terminal that was closed? Then nobody wants the configuration read again.
+    pub(crate) fn is_of_terminal(&self) -> bool {
+        // a terminal that is gone is none any more
+        self.has_terminal && !std::io::stdin().is_terminal()
     }
 }
 

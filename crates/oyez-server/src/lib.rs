@@ -28,6 +28,7 @@ mod controls;
 mod cors;
 mod demo;
 mod descriptors;
+mod disk;
 mod door;
 mod figures;
 mod guard;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::StatusCode;
-use oyez::{Figure, FigureKind, HubStats};
+use oyez::{Figure, FigureKind, HubStats, Traffic};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::disk::Disk;
 use crate::process::{open_descriptors, resident_bytes};
 
 /// What the server counts about requests. Labels are words of the source code, never topics, ids or addresses: their number
@@ -23,6 +24,8 @@ pub(crate) struct Metrics {
     requests: Family<[Label; 2], Counter>,
     refused: Family<[Label; 1], Counter>,
     publish_duration: Histogram,
+    /// Of the public listener.
+    pub(crate) traffic: Traffic,
 }
 
 impl Metrics {
@@ -33,6 +36,7 @@ impl Metrics {
             requests: Family::default(),
             refused: Family::default(),
             publish_duration: Histogram::new(PUBLISH_SECONDS),
+            traffic: Traffic::default(),
         }
     }
 
@@ -41,7 +45,7 @@ impl Metrics {
         self.requests.get_or_create(&[("route", route), ("status", class(status))]).inc();
     }
 
-    /// A request was refused; `reason` is one word, such as `host`, `origin`, `rate`, `limit`, `body`.
+    /// A request was refused; `reason` is one word, such as `host`, `origin`, `address`, `full`.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
@@ -53,10 +57,11 @@ impl Metrics {
 
     /// The page in the OpenMetrics text format, [`Metrics::CONTENT_TYPE`].
     #[must_use]
-    pub(crate) fn render(&self, hub: &HubStats) -> String {
+    pub(crate) fn render(&self, hub: &HubStats, disk: Disk) -> String {
         let mut registry = Registry::with_prefix("oyez");
         self.register(&mut registry);
         register_hub(&mut registry, hub);
+        register_disk(&mut registry, disk);
         let mut process = Registry::with_prefix("process");
         register_process(&mut process);
 
@@ -78,6 +83,10 @@ impl Metrics {
         registry.register("http_refused", "Requests refused, by reason", self.refused.clone());
         let help = "Time from a whole publish request to its acknowledgement";
         registry.register_with_unit("publish_duration", help, Unit::Seconds, self.publish_duration.clone());
+        let connections = ConstGauge::new(gauge(self.traffic.connections()));
+        registry.register("connections", "Open connections of the public listener, streams included", connections);
+        let sent = ConstCounter::new(self.traffic.sent_bytes());
+        registry.register("sent_bytes", "Bytes that sockets of the public listener have taken, streams included", sent);
     }
 }
 
@@ -122,6 +131,19 @@ fn counter_name(name: &str) -> &str {
     name.strip_suffix("_total").unwrap_or(name)
 }
 
+/// Nothing for a history in memory.
+fn register_disk(registry: &mut Registry, disk: Disk) {
+    let known = [
+        ("disk", "Disk space that the history takes", disk.bytes),
+        ("disk_free", "Disk space that is free beside the history", disk.free_bytes),
+    ];
+    for (name, help, bytes) in known {
+        if let Some(bytes) = bytes {
+            registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(gauge(bytes)));
+        }
+    }
+}
+
 /// Nothing where there is no `/proc`.
 fn register_process(registry: &mut Registry) {
     if let Some(open) = open_descriptors() {
@@ -159,6 +181,8 @@ mod tests {
     use oyez::{Event, Hub};
 
     use super::*;
+
+    const DISK: Disk = Disk { bytes: Some(7), free_bytes: Some(8) };
 
     /// The samples of a page. Panics where a line breaks the OpenMetrics format or our rules for names and labels.
     fn samples(page: &str) -> HashMap<String, f64> {
@@ -210,7 +234,7 @@ mod tests {
         metrics.refused("origin");
         metrics.published(Duration::from_micros(300));
 
-        let samples = samples(&metrics.render(&hub.stats()));
+        let samples = samples(&metrics.render(&hub.stats(), DISK));
         let is = |name: &str, value: f64| assert_eq!(samples.get(name), Some(&value), "{name} in {samples:#?}");
         is("oyez_subscribers", 1.0);
         is("oyez_published_total", 1.0);
@@ -223,6 +247,12 @@ mod tests {
         is("oyez_topics", 1.0);
         is("oyez_latest_values", 0.0);
         is("oyez_latest_bytes", 0.0);
+        is("oyez_connections", 0.0);
+        is("oyez_sent_bytes_total", 0.0);
+        is("oyez_syncs_total", 0.0);
+        is("oyez_sync_seconds_total", 0.0);
+        is("oyez_disk_bytes", 7.0);
+        is("oyez_disk_free_bytes", 8.0);
         is("oyez_clock_ahead_seconds", 0.0);
         is("oyez_head_sequence", 1.0);
         is("oyez_oldest_sequence", 1.0);
@@ -237,9 +267,9 @@ mod tests {
 
     #[test]
     fn page_of_a_server_that_has_done_nothing_is_whole() {
-        let samples = samples(&Metrics::new().render(&Hub::<Event>::new().stats()));
+        let samples = samples(&Metrics::new().render(&Hub::<Event>::new().stats(), Disk::default()));
         assert_eq!(samples["oyez_published_total"], 0.0);
-        assert!(!samples.contains_key("oyez_oldest_sequence"));
+        assert!(!samples.contains_key("oyez_oldest_sequence") && !samples.contains_key("oyez_disk_bytes"));
         let version = format!("oyez_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
         assert_eq!(samples[&version], 1.0);
     }
@@ -247,7 +277,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn page_has_memory_and_descriptors_of_the_process() {
-        let samples = samples(&Metrics::new().render(&Hub::<Event>::new().stats()));
+        let samples = samples(&Metrics::new().render(&Hub::<Event>::new().stats(), Disk::default()));
         assert!(samples["process_open_fds"] >= 3.0);
         assert!(samples["process_resident_memory_bytes"] > 100_000.0);
     }

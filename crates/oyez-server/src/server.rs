@@ -91,8 +91,11 @@ impl Server {
         let address = |listener: &TcpListener| listener.local_addr().map_err(ServerError::Listener);
         let public_app = self::public(&app, address(&public)?);
         let admin_app = Door::new(Arc::clone(&app), address(&admin)?, &ADMIN, None);
-        let public =
-            oyez::serve(public, public_app).connections_max(connections).drain(window).with_graceful_shutdown(stopping);
+        let public = oyez::serve(public, public_app)
+            .connections_max(connections)
+            .drain(window)
+            .count_in(&app.metrics.traffic)
+            .with_graceful_shutdown(stopping);
         let admin = oyez::serve(admin, admin_app);
         let demo = async {
             if app.config.demo() {

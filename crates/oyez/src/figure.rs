@@ -134,6 +134,11 @@ impl HubStats {
                 None,
                 self.torn_writes,
             ),
+            counter("oyez_syncs_total", "Syncs of the history on disk", None, self.syncs),
+            Figure {
+                value: self.sync_time.as_secs_f64(),
+                ..counter("oyez_sync_seconds_total", "Time of the syncs of the history on disk", None, 0)
+            },
         ];
         let ended = self.ended;
         let reasons = ended.iter().map(move |(reason, number)| {

@@ -149,7 +149,7 @@ pub use publish::Publish;
 pub use publishing::{PublishFuture, Publishing};
 pub use response::{Sse, SseBody};
 #[cfg(feature = "serve")]
-pub use serve::{App, BodyTimeout, Serve, serve};
+pub use serve::{App, BodyTimeout, Serve, Traffic, serve};
 
 #[cfg(all(unix, feature = "disk"))]
 pub use log::Durability;

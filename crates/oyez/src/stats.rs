@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use oyez_proto::EventId;
 
@@ -41,6 +41,11 @@ pub struct HubStats {
     pub latest_bytes: u64,
     /// Writes that had been cut off when the history was opened: what they had begun was not acknowledged.
     pub torn_writes: u64,
+    /// How often the disk was asked to confirm what had been written; 0 for a history in memory. Publishes that wait together have one
+    /// sync.
+    pub syncs: u64,
+    /// How long those syncs took together.
+    pub sync_time: Duration,
     /// By how many milliseconds the log's own time is ahead of this machine's: 0, unless that was set back, or its newest entry is
     /// from a clock that was wrong. Entries get old by the log's own time, which never goes back.
     pub clock_ahead_ms: u64,

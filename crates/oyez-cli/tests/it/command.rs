@@ -11,7 +11,7 @@ pub(crate) struct Oyez {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    errors: Option<ChildStderr>,
+    errors: Option<BufReader<ChildStderr>>,
 }
 
 impl Oyez {
@@ -34,7 +34,7 @@ impl Oyez {
         let (sender, lines) = mpsc::channel();
         // ends with the output, or closes it when nobody wants more lines
         thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { input: child.stdin.take(), errors: child.stderr.take(), child, lines }
+        Self { input: child.stdin.take(), errors: child.stderr.take().map(BufReader::new), child, lines }
     }
 
     /// The next lines on standard output are exactly these; `…` stands for any end of one.
@@ -77,9 +77,16 @@ impl Oyez {
     /// The next line on standard error begins like this.
     #[track_caller]
     pub(crate) fn says(&mut self, start: &str) {
-        let line = BufReader::new(self.errors.as_mut().unwrap()).lines().next();
+        let line = self.errors.as_mut().unwrap().lines().next();
         let line = line.expect("a line").unwrap();
         assert!(line.starts_with(start), "{line:?}, not {start:?}…");
+    }
+
+    /// The next line on standard error that has this in it.
+    #[track_caller]
+    pub(crate) fn says_of(&mut self, part: &str) -> String {
+        let mut lines = self.errors.as_mut().unwrap().lines().map(Result::unwrap);
+        lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("a line with {part:?}"))
     }
 
     /// Waits for the end with this status; gives back what came on standard error.

@@ -1,11 +1,13 @@
 //! `oyez serve`: what it says and logs.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 
 use serde_json::Value;
 
 use crate::command::Oyez;
+use crate::log::Directory;
 use crate::script::PATIENCE;
 
 /// A hub with these flags and variables, its public address and its admin's.
@@ -97,6 +99,140 @@ fn the_level_is_that_of_a_flag_a_variable_or_else_of_rust_log() {
     assert!(errors.contains("RUST_LOG is ignored") && errors.contains("drains"), "{errors}");
     let errors = Oyez::start(["serve", "--check", "--log-level", "loud"]).fails(78);
     assert!(errors.starts_with("oyez: log_level = \"loud\" must be one of off, error, warn"), "{errors}");
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_streams_stay_open() {
+    let directory = Directory::new("sighup");
+    let file = directory.path("oyez.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("log_level = \"info\"\ndrain = \"5s\"\n");
+    let (mut hub, public, _) = serve(&["--config", &file], &[]);
+    let mut stream = TcpStream::connect(public).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /events/news HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut stream = BufReader::new(stream).lines().map(Result::unwrap);
+    assert_eq!(stream.next().unwrap(), "HTTP/1.1 200 OK");
+    let mut again = |expected: &str| {
+        hub.signal("HUP");
+        let line = hub.says_of("configuration read again: ");
+        assert_eq!(line.split_once("configuration read again: ").unwrap().1, expected);
+    };
+
+    again("it is good, and nothing in it is new");
+    write("log_level = \"info\"\ndrain = 5s\n");
+    let quotes = format!("it is wrong, nothing changes: {file}: line 2: drain: a text needs quotes: drain = \"…\"");
+    again(&quotes);
+    write("keep = \"soon\"\nlog_level = \"debug\"\n");
+    again("it is wrong, nothing changes: keep = \"soon\" is not a duration such as 15s or 7d");
+    write("log_level = \"info\"\ndrain = \"5s\"\n");
+    again("it is good, and nothing in it is new");
+    write("log_level = \"debug\"\nkeep_events = 7\n");
+    again("it is good; changed now: log_level; changes at the next start: keep_events, drain");
+    again("it is good; changes at the next start: keep_events, drain");
+    write("log_level = \"error\"\ndrain = \"5s\"\n");
+    again("it is good; changed now: log_level");
+
+    ask(public, "POST /events/news", "still there");
+    assert_eq!(stream.find(|line| line.starts_with("data")).unwrap(), "data: still there");
+    let rest = stop(hub);
+    assert!(!rest.contains("drains"), "errors only: {rest}");
+}
+
+#[test]
+fn a_new_log_level_counts_at_once() {
+    let directory = Directory::new("level");
+    let file = directory.path("oyez.toml");
+    std::fs::write(&file, "").unwrap();
+    let (mut hub, _, admin) = serve(&["--config", &file], &[]);
+    std::fs::write(&file, "log_level = \"debug\"").unwrap();
+    hub.signal("HUP");
+    hub.says_of("changed now: log_level");
+    ask(admin, "GET /healthz", "");
+    hub.says_of("path=\"/healthz\"");
+    stop(hub);
+}
+
+/// The next message to a service manager.
+fn told(socket: &UnixDatagram) -> String {
+    let mut message = [0; 4096];
+    let length = socket.recv(&mut message).unwrap();
+    String::from_utf8(message[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn the_service_manager_is_told_of_start_sighup_and_drain() {
+    let directory = Directory::new("manager");
+    let (file, name) = (directory.path("oyez.toml"), directory.path("notify"));
+    std::fs::write(&file, "").unwrap();
+    let socket = UnixDatagram::bind(&name).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (hub, public, admin) = serve(&["--config", &file], &[("NOTIFY_SOCKET", &name)]);
+    let ready = format!("READY=1\nSTATUS=listens on http://{public}");
+    assert_eq!(told(&socket), ready);
+    assert_eq!(ask(admin, "GET /readyz", "")[..12], *"HTTP/1.1 200");
+
+    let now = || {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+    };
+    for (text, end) in [("", ""), ("keep = 7d", "; the new settings are wrong: ")] {
+        std::fs::write(&file, text).unwrap();
+        let before = now();
+        hub.signal("HUP");
+        let message = told(&socket);
+        let mut lines = message.lines();
+        assert_eq!(lines.next(), Some("RELOADING=1"));
+        let time = lines.next().unwrap().strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!((before..=now()).contains(&time), "{message}");
+        assert_eq!(lines.next(), Some("STATUS=reads the settings again"));
+        let message = told(&socket);
+        assert!(message.starts_with(&format!("{ready}{end}")) && message.lines().count() == 2, "{message}");
+    }
+    hub.signal("TERM");
+    assert_eq!(told(&socket).lines().next(), Some("STOPPING=1"));
+    hub.fails(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_service_manager_may_be_at_a_name_without_a_file() {
+    use std::os::linux::net::SocketAddrExt;
+
+    let name = format!("oyez-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (hub, ..) = serve(&[], &[("NOTIFY_SOCKET", &format!("@{name}"))]);
+    assert_eq!(told(&socket).lines().next(), Some("READY=1"));
+    stop(hub);
+}
+
+#[test]
+fn a_service_manager_that_cannot_be_told_is_one_warning() {
+    let (mut hub, public, _) = serve(&[], &[("NOTIFY_SOCKET", "/nowhere/notify")]);
+    hub.says_of("the service manager at NOTIFY_SOCKET cannot be told");
+    assert_eq!(ask(public, "POST /events/news", "hello")[..12], *"HTTP/1.1 200");
+    let rest = stop(hub);
+    assert!(rest.contains("drains") && !rest.contains("NOTIFY_SOCKET"), "{rest}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn publishes_that_a_full_disk_refuses_are_counted() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let directory = Directory::new("full");
+    let (hub, public, admin) = serve(&["--data", &directory.path("data")], &[]);
+    let full = || ask(admin, "GET /metrics", "").contains("\noyez_http_refused_total{reason=\"full\"} 1\n");
+    assert_eq!(ask(public, "POST /events/news", "kept")[..12], *"HTTP/1.1 200");
+    assert!(!full());
+    let pid = Pid::from_raw(hub.pid().try_into().unwrap());
+    // a file that may not grow is the same to it as a disk without room
+    prlimit(pid, Resource::Fsize, Rlimit { current: Some(0), maximum: None }).unwrap();
+    assert_eq!(ask(public, "POST /events/news", "refused")[..12], *"HTTP/1.1 507");
+    assert!(full());
+    hub.signal("KILL");
 }
 
 #[test]

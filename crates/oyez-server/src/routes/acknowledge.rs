@@ -1,6 +1,6 @@
 //! A publish that has been acknowledged.
 
-use oyez::{EventId, IdempotencyKey, Publish};
+use oyez::{ErrorKind, EventId, IdempotencyKey, Publish};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -25,7 +25,15 @@ pub(super) async fn publish(app: &App, batch: Vec<Publish>, key: Option<Idempote
             .map(|oyez::Published { ids, replayed, .. }| Published { ids, replayed }),
         None => app.hub.publish_batch(batch).await.map(|ids| Published { ids, replayed: false }),
     };
-    let published = published.map_err(|error| Problem::from_hub(&error, retry()))?;
+    let published = published.map_err(|error| refused(app, &error))?;
     app.metrics.published(started.elapsed());
     Ok(published)
+}
+
+/// An error of the hub is an answer; a full disk is counted too.
+pub(super) fn refused(app: &App, error: &oyez::Error) -> Problem {
+    if error.kind() == ErrorKind::Full {
+        app.metrics.refused("full");
+    }
+    Problem::from_hub(error, retry())
 }

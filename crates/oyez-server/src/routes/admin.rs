@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::app::App;
+use crate::disk::Disk;
 use crate::metrics::Metrics;
 
 /// The process answers.
@@ -23,7 +24,11 @@ pub(super) fn ready(app: &App) -> Response {
     if *app.draining.borrow() { not("draining\n") } else { "ready\n".into_response() }
 }
 
-pub(super) fn metrics(app: &App) -> Response {
+pub(super) async fn metrics(app: &App) -> Response {
+    let directory = app.config.storage.as_ref().map(|storage| storage.directory().to_owned());
+    // the disk may be slow
+    let disk = tokio::task::spawn_blocking(move || directory.map(|directory| Disk::of(&directory)).unwrap_or_default());
+    let disk = disk.await.unwrap_or_default();
     let content_type = (CONTENT_TYPE, HeaderValue::from_static(Metrics::CONTENT_TYPE));
-    ([content_type], app.metrics.render(&app.hub.stats())).into_response()
+    ([content_type], app.metrics.render(&app.hub.stats(), disk)).into_response()
 }

@@ -55,7 +55,7 @@ async fn does(app: &App, answer: &Answer, asked: Asked<'_>) -> Result<Response, 
         Does::Control => control::answer(app, asked).await,
         Does::Health => Ok(admin::health()),
         Does::Ready => Ok(admin::ready(app)),
-        Does::Metrics => Ok(admin::metrics(app)),
+        Does::Metrics => Ok(admin::metrics(app).await),
     }
 }
 

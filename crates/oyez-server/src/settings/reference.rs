@@ -22,7 +22,7 @@ fn section(setting: &Setting) -> String {
     if let Unsaid::Is(default) | Unsaid::Depends(default) = setting.default {
         let _ = writeln!(section, "- default: {default}");
     }
-    let reload = if setting.reload { "a reload changes it" } else { "a change needs a restart" };
+    let reload = if setting.reload { "a change needs a SIGHUP" } else { "a change needs a restart" };
     let _ = writeln!(section, "- {reload}");
     section
 }
@@ -54,8 +54,12 @@ mod tests {
         assert_eq!(reference.matches("### ").count(), SETTINGS.len());
         let keep_alive = "### `keep_alive`\n\nSend a keep-alive after this much silence.\nProxies cut idle connections, some \
                           after 30 s. Two keep-alives fit into that.\n\n- `--keep-alive TIME`, `OYEZ_KEEP_ALIVE`, \
-                          `keep_alive` in the file\n- default: 15s\n- a reload changes it\n";
+                          `keep_alive` in the file\n- default: 15s\n- a change needs a restart\n";
         assert!(reference.contains(keep_alive), "{reference}");
+        assert!(
+            reference.contains("`log_level` in the file\n- default: info\n- a change needs a SIGHUP\n"),
+            "{reference}"
+        );
         let class = "\n- only in the file, as `[[class]]`\n- a change needs a restart\n";
         assert!(reference.contains(class), "{reference}");
         assert!(

@@ -39,6 +39,13 @@ macro_rules! settings {
                 Self { $($key: self.$key.or(below.$key),)+ }
             }
 
+            /// The keys of the settings that do not say the same in `other`.
+            #[must_use]
+            pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+                let changed = [$((stringify!($key), self.$key != other.$key)),+];
+                changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
+            }
+
             /// Notes what a source says of the setting with this key; `false` when there is none.
             pub(crate) fn note(&mut self, key: &str, said: Said<'_>) -> Result<bool, Unread> {
                 $(if key == stringify!($key) {

@@ -16,7 +16,7 @@ pub struct Setting {
     pub also: &'static [&'static str],
     /// What it is where nobody says anything.
     pub default: Unsaid,
-    /// Whether a hub that runs takes a new value at a reload; else it must be started anew.
+    /// Whether a hub that runs takes a new value at SIGHUP; else it must be started anew.
     pub reload: bool,
     /// Its documentation: one line of help, and after an empty line what else there is to know.
     pub lines: &'static [&'static str],

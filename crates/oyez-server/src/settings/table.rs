@@ -47,7 +47,7 @@ settings! {
     compact: Vec<String> => Vec<Matcher> { flag: "--compact PATTERN" }
 
     /// What to do with a reader whose next event was dropped: disconnect, skip or latest
-    slow: String => SlowPolicy { flag: "--slow POLICY", default: Is("disconnect"), reload: true }
+    slow: String => SlowPolicy { flag: "--slow POLICY", default: Is("disconnect") }
 
     /// Directory of the history; without it the history is in memory
     data: String => Option<PathBuf> { flag: "--data DIR" }
@@ -64,28 +64,28 @@ settings! {
     /// Origin whose pages may read, or * for all; may be repeated
     ///
     /// `https://*.example.com` is every host with one more name, such as `https://app.example.com`.
-    cors: Vec<String> => Cors { flag: "--cors ORIGIN", reload: true }
+    cors: Vec<String> => Cors { flag: "--cors ORIGIN" }
 
     /// Origin whose pages may publish; may be repeated
     ///
     /// `https://*.example.com` is every host with one more name, such as `https://app.example.com`.
-    publish_origins: Vec<String> => Vec<Origin> { flag: "--publish-origins ORIGIN", reload: true }
+    publish_origins: Vec<String> => Vec<Origin> { flag: "--publish-origins ORIGIN" }
 
     /// URL of the hub for others; turns publishing off, as there are no keys yet; may be repeated
-    public_urls: Vec<String> => Vec<Url> { flag: "--public-url URL", also: &["OYEZ_PUBLIC_URL"], reload: true }
+    public_urls: Vec<String> => Vec<Url> { flag: "--public-url URL", also: &["OYEZ_PUBLIC_URL"] }
 
     /// Send a keep-alive after this much silence
     ///
     /// Proxies cut idle connections, some after 30 s. Two keep-alives fit into that.
-    keep_alive: String => Duration { flag: "--keep-alive TIME", default: Is("15s"), reload: true }
+    keep_alive: String => Duration { flag: "--keep-alive TIME", default: Is("15s") }
 
     /// End each stream after this time, give or take a fifth; 0s for never
     ///
     /// Its reader reconnects by itself, perhaps to another node.
-    stream_life: String => Duration { flag: "--stream-life TIME", default: Is("1h"), reload: true }
+    stream_life: String => Duration { flag: "--stream-life TIME", default: Is("1h") }
 
     /// Time that a shutdown may take; streams end spread over it
-    drain: String => Duration { flag: "--drain TIME", default: Is("20s"), reload: true }
+    drain: String => Duration { flag: "--drain TIME", default: Is("20s") }
 
     /// Most connections at once
     connections_max: Text => Option<usize> {
@@ -96,13 +96,13 @@ settings! {
     /// Most streams of one address; programs on this machine have no limit
     ///
     /// All readers of a proxy have one address, the proxy's. An IPv6 network of /64 counts as one address.
-    streams_per_address: Text => usize { flag: "--streams-per-address N", default: Is("1000"), reload: true }
+    streams_per_address: Text => usize { flag: "--streams-per-address N", default: Is("1000") }
 
     /// What to log: error, warn, info, debug or trace, or a filter such as info,oyez_server=debug
     ///
     /// Without it, `RUST_LOG` counts. If standard error is closed, full or stuck, lines are dropped. Their number is logged when
     /// standard error takes lines again.
-    log_level: String => LogLevel { flag: "--log-level LEVEL", default: Is("info") }
+    log_level: String => LogLevel { flag: "--log-level LEVEL", default: Is("info"), reload: true }
 
     /// Format of the log: text or json
     ///

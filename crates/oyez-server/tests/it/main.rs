@@ -9,6 +9,7 @@ mod envelope;
 mod finite;
 mod harness;
 mod latest;
+mod metrics;
 mod once;
 mod publish;
 mod stats;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Error;
 use crate::log::Retained;
@@ -89,6 +90,9 @@ pub(crate) struct Figures {
     pub(crate) topics: usize,
     /// Torn writes found when it was opened.
     pub(crate) torn: u64,
+    /// How often the disk was asked to confirm what was written, and how long that took together.
+    pub(crate) syncs: u64,
+    pub(crate) sync_time: Duration,
 }
 
 /// No storage: the log is in memory, and an entry that leaves the tail is dropped.

@@ -270,12 +270,13 @@ impl Log {
         let tail = self.tail.read();
         let (head, latest, topics) = (tail.head, tail.facts.latest.kept(), tail.topics.in_history().number);
         if self.below.keeps() {
-            let Figures { kept, topics: below, torn } = self.below.figures();
-            return Summary { kept, topics: topics.max(below), oldest: self.below.oldest(), head, latest, torn };
+            let below = self.below.figures();
+            let (kept, topics) = (below.kept, topics.max(below.topics));
+            return Summary { kept, topics, oldest: self.below.oldest(), head, latest, below };
         }
         let oldest = tail.oldest().map(|entry| entry.sequence);
         let kept = Retained { bytes: tail.bytes(), ..tail.history };
-        Summary { kept, topics, oldest, head, latest, torn: 0 }
+        Summary { kept, topics, oldest, head, latest, below: Figures::default() }
     }
 
     /// Starts a search. If its first step does not finish it, a search thread does the rest.
@@ -302,6 +303,6 @@ pub(crate) struct Summary {
     pub(crate) oldest: Option<u64>,
     pub(crate) head: u64,
     pub(crate) latest: Retained,
-    /// Torn writes found when it was opened.
-    pub(crate) torn: u64,
+    /// As the storage has it; zeros without one.
+    pub(crate) below: Figures,
 }

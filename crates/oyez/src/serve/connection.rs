@@ -24,26 +24,29 @@ use super::half_heads::HalfHeads;
 use super::handover::{Asked, Leaving, begun};
 use super::socket::Socket;
 use super::timeouts::Timeouts;
+use super::traffic::Traffic;
 use super::transport::{CurrentStream, Transport, Unflushed, Upgraded};
 use crate::control::StreamControl;
 use crate::last_event_id::LastEventId;
 use crate::limits::serve::{BUFFER_BYTES, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, LINGER_DRAINING};
 use crate::sync::Mutex;
 
+/// What all connections of a server share.
+pub(crate) struct Shared {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) half_heads: HalfHeads,
+    pub(crate) drain: Drain,
+    pub(crate) traffic: Traffic,
+}
+
 /// Serves `app` on one connection until either side has had enough.
-pub(crate) async fn run<A, P>(
-    socket: Socket,
-    peer: P,
-    app: A,
-    timeouts: Timeouts,
-    half_heads: HalfHeads,
-    drain: Drain,
-    fanout: Arc<Inbox>,
-) where
+pub(crate) async fn run<A, P>(socket: Socket, peer: P, app: A, shared: Shared, fanout: Arc<Inbox>)
+where
     A: App,
     P: Clone + Send + Sync + 'static,
 {
-    let mut transport = Transport::new(socket, timeouts, half_heads);
+    let Shared { timeouts, half_heads, drain, traffic } = shared;
+    let mut transport = Transport::new(socket, timeouts, half_heads, traffic);
     match first_head(&mut transport, &drain).await {
         // apart: a connection that asks nothing does without the room for it
         Ok(true) => Box::pin(serve(transport, peer, app, timeouts, drain, fanout)).await,
@@ -148,10 +151,12 @@ async fn read_on(transport: Transport, answer: &[u8], drain: &Drain) {
 /// The answer has left hyper: its socket follows.
 fn hand_over(leaving: Leaving, listed: Listed, transport: Transport, discarded: usize, fanout: &Inbox) {
     match transport.into_socket() {
-        Ok(socket) => {
+        Ok((socket, open)) => {
             let Leaving { head, chunked, live } = leaving;
             let socket = mio::net::TcpStream::from_std(socket);
             fanout.hand(Handed { socket, head, chunked, live, listed, discarded });
+            // from here on it counts as a stream
+            drop(open);
         }
         Err(error) => debug!(%error, "a stream cannot leave the runtime"),
     }

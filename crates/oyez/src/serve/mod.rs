@@ -13,8 +13,10 @@ mod requests;
 mod server;
 mod socket;
 mod timeouts;
+mod traffic;
 mod transport;
 
 pub use app::App;
 pub use body::BodyTimeout;
 pub use server::{Serve, serve};
+pub use traffic::Traffic;

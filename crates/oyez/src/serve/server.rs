@@ -16,11 +16,12 @@ use tracing::{debug, error};
 
 use super::acceptor::Acceptor;
 use super::app::App;
-use super::connection;
+use super::connection::{self, Shared};
 use super::drain::Drain;
 use super::fanout::Fanout;
 use super::half_heads::HalfHeads;
 use super::timeouts::Timeouts;
+use super::traffic::Traffic;
 #[cfg(target_os = "linux")]
 use super::transport;
 use crate::clock;
@@ -50,7 +51,7 @@ where
     A: App,
 {
     let (drain, timeouts, connections_max) = (DRAIN, Timeouts::default(), CONNECTIONS_MAX);
-    Serve { listener, app, signal: pending(), drain, timeouts, connections_max }
+    Serve { listener, app, signal: pending(), drain, timeouts, connections_max, traffic: Traffic::default() }
 }
 
 /// A server about to run: see [`serve`].
@@ -63,6 +64,7 @@ pub struct Serve<L, A, F = Pending<()>> {
     drain: Duration,
     timeouts: Timeouts,
     connections_max: usize,
+    traffic: Traffic,
 }
 
 impl<L, A, F> Serve<L, A, F> {
@@ -71,8 +73,8 @@ impl<L, A, F> Serve<L, A, F> {
     where
         G: Future<Output = ()>,
     {
-        let Self { listener, app, signal: _, drain, timeouts, connections_max } = self;
-        Serve { listener, app, signal, drain, timeouts, connections_max }
+        let Self { listener, app, signal: _, drain, timeouts, connections_max, traffic } = self;
+        Serve { listener, app, signal, drain, timeouts, connections_max, traffic }
     }
 
     /// How long a drain may take: streams end spread over it (a few need less), and what else is open at its end is
@@ -112,6 +114,12 @@ impl<L, A, F> Serve<L, A, F> {
         self.connections_max = connections;
         self
     }
+
+    /// Counts connections and bytes there, for metrics.
+    pub fn count_in(mut self, traffic: &Traffic) -> Self {
+        self.traffic = traffic.clone();
+        self
+    }
 }
 
 impl<L, A, F> Serve<L, A, F>
@@ -121,10 +129,10 @@ where
     F: Future<Output = ()>,
 {
     async fn run(self) -> io::Result<()> {
-        let Self { listener, app, signal, drain: window, timeouts, connections_max } = self;
+        let Self { listener, app, signal, drain: window, timeouts, connections_max, traffic } = self;
         let drain = Drain::default();
         let half_heads = HalfHeads::new(HALF_HEADS_BYTES_MAX);
-        let fanout = Fanout::start(timeouts.stall)?;
+        let fanout = Fanout::start(timeouts.stall, traffic.clone())?;
         #[cfg(target_os = "linux")]
         if let Some(listener) = (&listener as &dyn Any).downcast_ref::<TcpListener>() {
             transport::tune(listener, timeouts.stall);
@@ -141,9 +149,9 @@ where
                 () = &mut signal => break,
                 Some(ended) = connections.join_next() => log_panic(ended),
                 (stream, address) = async { has_place.await; acceptor.accept().await } => {
-                    let (app, half_heads) = (app.clone(), half_heads.clone());
-                    let (drain, inbox) = (drain.clone(), Arc::clone(&fanout.inbox));
-                    connections.spawn(connection::run(stream, address, app, timeouts, half_heads, drain, inbox));
+                    let shared = Shared { timeouts, half_heads: half_heads.clone(), drain: drain.clone(), traffic: traffic.clone() };
+                    let inbox = Arc::clone(&fanout.inbox);
+                    connections.spawn(connection::run(stream, address, app.clone(), shared, inbox));
                 }
             }
         }

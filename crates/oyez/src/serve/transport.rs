@@ -18,6 +18,7 @@ use super::half_heads::{HalfHead, HalfHeads};
 use super::requests::Requests;
 use super::socket::Socket;
 use super::timeouts::Timeouts;
+use super::traffic::{OpenConnection, Traffic};
 use crate::clock;
 use crate::control::StreamControl;
 use crate::limits::serve::{HEAD_BYTES_MAX, LINGER, LINGER_SILENCE, NOT_SENT_BYTES, READ_BYTES, SEND_BUFFER_BYTES};
@@ -48,6 +49,8 @@ pub(crate) struct Transport {
     /// The stream that is being answered with, to tell it why it ends.
     current: CurrentStream,
     unflushed: Unflushed,
+    traffic: Traffic,
+    open: OpenConnection,
 }
 
 /// Whether the connection speaks another protocol from now on.
@@ -91,7 +94,7 @@ impl CurrentStream {
 }
 
 impl Transport {
-    pub(crate) fn new(socket: Socket, timeouts: Timeouts, half_heads: HalfHeads) -> Self {
+    pub(crate) fn new(socket: Socket, timeouts: Timeouts, half_heads: HalfHeads, traffic: Traffic) -> Self {
         let Timeouts { stall, header, .. } = timeouts;
         if let (false, Some(options)) = (cfg!(target_os = "linux"), socket.options()) {
             tune(options, stall);
@@ -113,6 +116,8 @@ impl Transport {
             upgraded: Upgraded::default(),
             current: CurrentStream::default(),
             unflushed: Unflushed::default(),
+            open: traffic.open(),
+            traffic,
         }
     }
 
@@ -134,8 +139,8 @@ impl Transport {
     }
 
     /// The socket, out of the runtime. It does not block.
-    pub(crate) fn into_socket(self) -> io::Result<std::net::TcpStream> {
-        self.socket.into_std()
+    pub(crate) fn into_socket(self) -> io::Result<(std::net::TcpStream, OpenConnection)> {
+        Ok((self.socket.into_std()?, self.open))
     }
 
     /// Writes what is still to be answered, closes the sending side, and reads on and drops what comes for a while: who still sends is to find the answer. A socket that is
@@ -145,6 +150,7 @@ impl Transport {
     pub(crate) async fn read_on(mut self, answer: &[u8]) {
         let rest = async {
             self.socket.write_all(answer).await?;
+            self.traffic.has_sent(answer.len());
             self.socket.shutdown().await?;
             let mut dropped = vec![0; READ_BYTES];
             while timeout(LINGER_SILENCE, self.socket.read(&mut dropped)).await?? > 0 {}
@@ -230,6 +236,7 @@ impl Transport {
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
             let written = self.note_timeout(written)?;
+            self.traffic.has_sent(written);
             let takes_nothing = self.has_written(written);
             return Poll::Ready(if takes_nothing { Err(self.stalled()) } else { Ok(written) });
         }

@@ -61,7 +61,13 @@ impl Below for OnDisk {
     }
 
     fn figures(&self) -> Figures {
-        Figures { kept: self.0.kept(), topics: self.0.topics(), torn: self.0.opened.torn }
+        Figures {
+            kept: self.0.kept(),
+            topics: self.0.topics(),
+            torn: self.0.opened.torn,
+            syncs: self.0.syncs.number(),
+            sync_time: self.0.syncs.time(),
+        }
     }
 
     fn release(&self) {

@@ -52,6 +52,7 @@ mod segment;
 #[cfg(test)]
 mod simulated;
 mod store;
+mod syncs;
 mod tail;
 #[cfg(test)]
 mod tests;

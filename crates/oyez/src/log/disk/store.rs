@@ -23,6 +23,7 @@ use super::damage::{FORMAT, unreadable, unwritable};
 use super::index::{Contents, FileIndex, Index};
 use super::manifest::{Clean, MANIFEST, Manifest, read_manifest};
 use super::segment::{Segment, SegmentHead, index_name, parse_name, segment_name};
+use super::syncs::Syncs;
 use super::values;
 use super::volume::{Volume, replace};
 use crate::clock::LogClock;
@@ -73,6 +74,7 @@ pub(crate) struct Store {
     private: AtomicBool,
     /// Files prepared for segments.
     spares: AtomicU64,
+    pub(crate) syncs: Syncs,
     /// Figures found when it was opened.
     pub(crate) opened: Opened,
 }
@@ -140,6 +142,7 @@ impl Store {
             numbers_per_ms,
             private: AtomicBool::new(manifest.private),
             spares: AtomicU64::new(0),
+            syncs: Syncs::default(),
             opened,
         };
         info!(epoch = %store.epoch, head = store.opened.head, entries = store.opened.entries, "history is open");

@@ -8,6 +8,7 @@ use super::manifest::{ChainEnd, Clean};
 use super::record::{self, Place};
 use super::segment::{Before, START, Segment, SegmentHead};
 use super::store::Store;
+use super::syncs::Syncs;
 use crate::clock::LogClock;
 use crate::extras::Extras;
 use crate::limits::disk::{NUMBER_MAX, RESERVED_NUMBERS, WRITE_BYTES_MAX};
@@ -194,7 +195,7 @@ impl Writer {
         let mut written = Ok(());
         for chain in self.chains.iter_mut().filter(|chain| !chain.bytes.is_empty()) {
             if written.is_ok() {
-                written = chain.write(self.durability);
+                written = chain.write(self.durability, &self.store.syncs);
             }
         }
         if written.is_err() {
@@ -232,7 +233,7 @@ impl Writer {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         for chain in &mut self.chains {
             if let Some(segment) = chain.segment.as_ref().filter(|_| chain.synced < chain.end) {
-                segment.file.sync()?;
+                self.store.syncs.sync(&*segment.file)?;
                 chain.synced = chain.end;
             }
         }
@@ -291,7 +292,7 @@ impl Writer {
     fn begin_segment(&mut self, at: usize, len: usize) -> Result<(), Unwritten> {
         let chain = &mut self.chains[at];
         if let Some(segment) = chain.segment.as_ref().filter(|_| chain.synced < chain.end) {
-            segment.file.sync().map_err(Unwritten::Failed)?;
+            self.store.syncs.sync(&*segment.file).map_err(Unwritten::Failed)?;
             chain.synced = chain.end;
         }
         let before = chain.segment.as_ref().map(|segment| Before {
@@ -320,7 +321,7 @@ impl Written {
         Self { segment: None, end: START, synced: START, bytes: Vec::new(), noted: Vec::new() }
     }
 
-    fn write(&mut self, durability: Durability) -> Result<(), Unwritten> {
+    fn write(&mut self, durability: Durability, syncs: &Syncs) -> Result<(), Unwritten> {
         let Some(segment) = &self.segment else { return Ok(()) };
         let len = self.bytes.len();
         // zeros at the place of the next record distinguish the end from a torn write
@@ -332,7 +333,7 @@ impl Written {
             return Err(full_or_failed(error));
         }
         if durability == Durability::Fsync {
-            segment.file.sync().map_err(Unwritten::Failed)?;
+            syncs.sync(&*segment.file).map_err(Unwritten::Failed)?;
             self.synced = self.end + self.bytes.len() as u32;
         }
         Ok(())

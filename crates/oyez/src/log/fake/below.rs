@@ -72,7 +72,7 @@ impl Below for OnServer {
     fn figures(&self) -> Figures {
         let kept = self.0.kept();
         let bytes = kept.entries.values().map(|entry| entry.cost()).sum();
-        Figures { kept: Retained { entries: kept.entries.len(), bytes }, topics: 0, torn: 0 }
+        Figures { kept: Retained { entries: kept.entries.len(), bytes }, ..Figures::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::inbox::Inbox;
 use super::thread::Thread;
+use crate::serve::traffic::Traffic;
 
 /// A fan-out thread and the way to it. Dropping it ends its streams.
 pub(crate) struct Fanout {
@@ -17,8 +18,8 @@ pub(crate) struct Fanout {
 
 impl Fanout {
     /// Starts a thread.
-    pub(crate) fn start(stall: Duration) -> io::Result<Self> {
-        let (thread, inbox) = Thread::new(stall)?;
+    pub(crate) fn start(stall: Duration, traffic: Traffic) -> io::Result<Self> {
+        let (thread, inbox) = Thread::new(stall, traffic)?;
         let (end, ended) = oneshot::channel();
         let closes = Closes(Arc::clone(&inbox));
         std::thread::Builder::new().name("oyez-fanout".to_owned()).spawn(move || {

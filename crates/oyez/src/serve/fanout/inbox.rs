@@ -12,6 +12,7 @@ use super::stream_id::StreamId;
 use crate::core::OnAppend;
 use crate::live::Live;
 use crate::serve::drain::Listed;
+use crate::serve::traffic::Traffic;
 use crate::sleep_flag::SleepFlag;
 use crate::sync::Mutex;
 
@@ -44,8 +45,8 @@ pub(crate) struct Handed {
 }
 
 impl Inbox {
-    pub(crate) fn new(waker: mio::Waker) -> Self {
-        Self { waiting: Mutex::default(), sleep_flag: SleepFlag::default(), waker, streams: OpenStreams::default() }
+    pub(crate) fn new(waker: mio::Waker, traffic: Traffic) -> Self {
+        Self { waiting: Mutex::default(), sleep_flag: SleepFlag::default(), waker, streams: OpenStreams::new(traffic) }
     }
 
     /// Hands a stream over. Dropped, it ends.

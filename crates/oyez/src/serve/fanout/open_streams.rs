@@ -2,27 +2,36 @@
 
 use tokio::sync::Notify;
 
+use crate::serve::traffic::Traffic;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 /// Counts streams from when they are handed over until they have ended, for those who wait for fewer.
 #[derive(Debug, Default)]
 pub(crate) struct OpenStreams {
+    /// Each is a connection there, too. A stream itself has no room for that.
+    traffic: Traffic,
     number: AtomicUsize,
     some_ended: Notify,
 }
 
 impl OpenStreams {
+    pub(crate) fn new(traffic: Traffic) -> Self {
+        Self { traffic, ..Self::default() }
+    }
+
     pub(crate) fn begin(&self) {
+        self.traffic.begin();
         self.number.fetch_add(1, SeqCst);
     }
 
     pub(crate) fn end(&self) {
+        self.traffic.end(1);
         self.number.fetch_sub(1, SeqCst);
         self.some_ended.notify_waiters();
     }
 
     pub(crate) fn end_all(&self) {
-        self.number.store(0, SeqCst);
+        self.traffic.end(self.number.swap(0, SeqCst));
         self.some_ended.notify_waiters();
     }
 

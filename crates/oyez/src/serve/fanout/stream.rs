@@ -23,6 +23,7 @@ use crate::output::{Output, Turn};
 use crate::readable::{PUBLIC, Readable};
 use crate::serve::drain::Listed;
 use crate::serve::patience::{Patience, Seen};
+use crate::serve::traffic::Traffic;
 use crate::subscriber::{Fed, Subscriber};
 
 /// A stream on the thread. What a visit at the tail needs is one line of the processor's cache; the rest is behind a pointer.
@@ -51,7 +52,8 @@ pub(crate) const NO_HUB: u32 = u32::MAX;
 
 // with debug assertions a socket knows more of itself
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Option<Stream>>() == 64 && size_of::<Rest>() <= 256);
+const _: () = assert!(size_of::<Option<Stream>>() == 64);
+const _: () = assert!(size_of::<Rest>() <= 256);
 
 /// What a stream does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +182,7 @@ impl Stream {
     }
 
     /// Writes what waits. What was given back is still to come: until then the socket counts as full.
-    pub(crate) fn flush(&mut self, now: Instant) -> io::Result<Flush> {
+    pub(crate) fn flush(&mut self, now: Instant, traffic: &Traffic) -> io::Result<Flush> {
         if self.rest.backlog.torn().is_some() {
             return Ok(Flush::Blocked);
         }
@@ -192,7 +194,7 @@ impl Stream {
                 return Ok(Flush::Blocked);
             };
             drop(slices);
-            self.has_written(written);
+            self.has_written(written, traffic);
             self.rest.backlog.advance(written);
         }
         // with nothing to write nobody knows whether it would be taken: the next write tells
@@ -201,12 +203,12 @@ impl Stream {
     }
 
     /// Writes some of `bytes`, a run of entries, to a socket that is not blocked; tells how many it took.
-    pub(crate) fn write(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8], now: Instant, traffic: &Traffic) -> io::Result<usize> {
         if self.has_preface {
-            return self.write_on(bytes, now);
+            return self.write_on(bytes, now, traffic);
         }
         let written = write(|| (&self.socket).write(bytes))?.unwrap_or_default();
-        self.has_written(written);
+        self.has_written(written, traffic);
         if written < bytes.len() {
             self.block(now);
         }
@@ -214,7 +216,7 @@ impl Stream {
     }
 
     /// Writes what waits and some of `bytes`, a run of entries, behind it; tells how many of those the socket took.
-    pub(crate) fn write_on(&mut self, bytes: &[u8], now: Instant) -> io::Result<usize> {
+    pub(crate) fn write_on(&mut self, bytes: &[u8], now: Instant, traffic: &Traffic) -> io::Result<usize> {
         if self.has_preface {
             self.push_preface();
         }
@@ -222,13 +224,13 @@ impl Stream {
         let mut slices = self.rest.backlog.slices();
         if waiting == 0 || slices.len() == PIECES_MAX {
             drop(slices);
-            return if self.flush(now)? == Flush::Done { self.write(bytes, now) } else { Ok(0) };
+            return if self.flush(now, traffic)? == Flush::Done { self.write(bytes, now, traffic) } else { Ok(0) };
         }
         slices.push(IoSlice::new(bytes));
         let written = write(|| (&self.socket).write_vectored(&slices))?.unwrap_or_default();
         drop(slices);
         self.rest.backlog.advance(written.min(waiting));
-        self.has_written(written);
+        self.has_written(written, traffic);
         if written < waiting + bytes.len() {
             self.block(now);
         }
@@ -255,7 +257,8 @@ impl Stream {
         }
     }
 
-    fn has_written(&mut self, bytes: usize) {
+    fn has_written(&mut self, bytes: usize, traffic: &Traffic) {
+        traffic.has_sent(bytes);
         if !self.stalling {
             return; // the rest is another line of the cache
         }

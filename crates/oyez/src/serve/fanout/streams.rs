@@ -25,6 +25,7 @@ use crate::format::Format;
 use crate::index::SlotKey;
 use crate::limits::serve::WAITING_BYTES_MAX;
 use crate::live::Live;
+use crate::serve::traffic::Traffic;
 use crate::subscriber::{Fed, Subscriber};
 
 /// Which streams there are, in which groups they are, and when each is looked at next. It brings them nothing.
@@ -42,9 +43,9 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// None yet, and the way in.
-    pub(crate) fn new(now: Instant) -> io::Result<(Self, Arc<Inbox>)> {
+    pub(crate) fn new(now: Instant, traffic: Traffic) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
-        let inbox = Arc::new(Inbox::new(mio::Waker::new(poll.registry(), WAKE)?));
+        let inbox = Arc::new(Inbox::new(mio::Waker::new(poll.registry(), WAKE)?, traffic));
         let streams = Self {
             inbox: Arc::clone(&inbox),
             poll,

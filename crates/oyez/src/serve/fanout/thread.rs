@@ -13,6 +13,7 @@ use super::streams::Streams;
 use super::visits::{Visits, is_long};
 use crate::clock;
 use crate::limits::serve::{READY_SOCKETS, SLICE_VISITS};
+use crate::serve::traffic::Traffic;
 
 /// The loop of a fan-out thread. Each round does some of each kind of work, so that none waits for all of another.
 pub(crate) struct Thread {
@@ -24,9 +25,9 @@ pub(crate) struct Thread {
 
 impl Thread {
     /// A thread that is yet to run, and the way to it.
-    pub(crate) fn new(stall: Duration) -> io::Result<(Self, Arc<Inbox>)> {
-        let (streams, inbox) = Streams::new(clock::now())?;
-        let visits = Visits::new(streams, stall);
+    pub(crate) fn new(stall: Duration, traffic: Traffic) -> io::Result<(Self, Arc<Inbox>)> {
+        let (streams, inbox) = Streams::new(clock::now(), traffic.clone())?;
+        let visits = Visits::new(streams, stall, traffic);
         Ok((Self { inbox: Arc::clone(&inbox), visits, arrivals: VecDeque::new() }, inbox))
     }
 

@@ -21,6 +21,7 @@ use crate::limits::serve::{
 };
 use crate::output::{Output, Turn};
 use crate::serve::patience::Patience;
+use crate::serve::traffic::Traffic;
 use crate::subscriber::Fed;
 
 /// Brings each stream what comes next for it, as far as one visit goes: by its group, or by its own subscriber.
@@ -28,14 +29,15 @@ pub(crate) struct Visits {
     pub(crate) streams: Streams,
     /// How long a reader may take nothing.
     stall: Duration,
+    traffic: Traffic,
     outputs: Vec<Output>,
     /// For what readers send, which means nothing.
     scratch: Vec<u8>,
 }
 
 impl Visits {
-    pub(crate) fn new(streams: Streams, stall: Duration) -> Self {
-        Self { streams, stall, outputs: Vec::new(), scratch: vec![0; DISCARDED_BYTES_MAX] }
+    pub(crate) fn new(streams: Streams, stall: Duration, traffic: Traffic) -> Self {
+        Self { streams, stall, traffic, outputs: Vec::new(), scratch: vec![0; DISCARDED_BYTES_MAX] }
     }
 
     /// Takes a stream over and visits it.
@@ -105,7 +107,7 @@ impl Visits {
         }
         for _ in 0..VISIT_RUNS {
             let stream = self.streams.stream(key);
-            if stream.blocked && stream.flush(now)? == Flush::Blocked {
+            if stream.blocked && stream.flush(now, &self.traffic)? == Flush::Blocked {
                 self.schedule_look(key, now);
                 return Ok(());
             }
@@ -116,7 +118,7 @@ impl Visits {
             match turn {
                 Turn::Deliver => {
                     // the head of a response goes with what follows it
-                    if stream.rest.backlog.bytes() >= RUN_BYTES && stream.flush(now)? == Flush::Blocked {
+                    if stream.rest.backlog.bytes() >= RUN_BYTES && stream.flush(now, &self.traffic)? == Flush::Blocked {
                         self.schedule_look(key, now);
                         return Ok(());
                     }
@@ -179,7 +181,7 @@ impl Visits {
                     break;
                 }
             };
-            let written = stream.write_on(&run.bytes, now)?;
+            let written = stream.write_on(&run.bytes, now, &self.traffic)?;
             let whole = !run.full;
             groups.delivered += stream.has_sent(run.sent(written));
             written_at = Some(now);
@@ -215,14 +217,14 @@ impl Visits {
 
     /// Each visit ends with it: what waits for the socket must not be overtaken by what its group brings.
     fn flush(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
-        self.streams.stream(key).flush(now)?;
+        self.streams.stream(key).flush(now, &self.traffic)?;
         self.schedule_look(key, now);
         Ok(())
     }
 
     fn close_when_flushed(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let stream = self.streams.stream(key);
-        if stream.flush(now)? == Flush::Blocked {
+        if stream.flush(now, &self.traffic)? == Flush::Blocked {
             self.schedule_look(key, now);
             return Ok(());
         }
@@ -295,7 +297,7 @@ impl Visits {
                 // what happens to a reader that has fallen behind is its subscriber's to say
                 Next::Lost => return self.drive(key, now),
             };
-            let written = stream.write(&run.bytes, now)?;
+            let written = stream.write(&run.bytes, now, &self.traffic)?;
             let delivered = stream.has_sent(run.sent(written));
             groups.delivered += delivered;
             groups.group_mut(stream.group).written = Some(now);
@@ -366,7 +368,7 @@ impl Visits {
     /// Writes what waits, and then what comes next.
     fn go_on(&mut self, key: StreamKey, now: Instant) -> io::Result<()> {
         let stream = self.streams.stream(key);
-        if stream.flush(now)? == Flush::Blocked {
+        if stream.flush(now, &self.traffic)? == Flush::Blocked {
             self.schedule_look(key, now);
             return Ok(());
         }
