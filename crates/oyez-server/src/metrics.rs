@@ -1,7 +1,6 @@
 //! The page for Prometheus: what the server counts, and the figures of its hub.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -101,14 +100,19 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
     for Figure { name, kind, help, label, value, .. } in hub.figures() {
         let name = name.strip_prefix("oyez_").expect("figures of a hub are ours");
         match (kind, label) {
-            (FigureKind::Counter, None) => registry.register(counter_name(name), help, ConstCounter::new(value)),
+            (FigureKind::Counter, None) if is_time(name) => {
+                registry.register(counter_name(name), help, ConstCounter::new(value));
+            }
+            (FigureKind::Counter, None) => {
+                registry.register(counter_name(name), help, ConstCounter::new(value as u64));
+            }
             (FigureKind::Counter, Some(label)) => {
                 let family = families.entry(name).or_insert_with(|| {
                     let family = LabelledCounter::default();
                     registry.register(counter_name(name), help, family.clone());
                     family
                 });
-                family.get_or_create(&[label]).inc_by(value);
+                family.get_or_create(&[label]).inc_by(value as u64);
             }
             (FigureKind::Gauge, _) => register_gauge(registry, name, help, value),
         }
@@ -116,14 +120,18 @@ fn register_hub(registry: &mut Registry, hub: &HubStats) {
 }
 
 fn register_gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
-    let gauge = ConstGauge::new(value);
-    if let Some(name) = name.strip_suffix("_bytes") {
-        registry.register_with_unit(name, help, Unit::Bytes, gauge);
-    } else if let Some(name) = name.strip_suffix("_seconds") {
-        registry.register_with_unit(name, help, Unit::Seconds, gauge);
+    if let Some(name) = name.strip_suffix("_seconds") {
+        registry.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(value));
+    } else if let Some(name) = name.strip_suffix("_bytes") {
+        registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(value as i64));
     } else {
-        registry.register(name, help, gauge);
+        registry.register(name, help, ConstGauge::new(value as i64));
     }
+}
+
+/// All other figures are whole numbers, and are written as such.
+fn is_time(name: &str) -> bool {
+    counter_name(name).ends_with("_seconds")
 }
 
 /// The registry gives a counter its ending.
@@ -171,7 +179,7 @@ fn gauge(value: u64) -> i64 {
 
 /// Name and value.
 type Label = (&'static str, &'static str);
-type LabelledCounter = Family<[Label; 1], Counter<f64, AtomicU64>>;
+type LabelledCounter = Family<[Label; 1], Counter>;
 
 /// From what memory takes to what a slow disk takes.
 const PUBLISH_SECONDS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
@@ -234,7 +242,10 @@ mod tests {
         metrics.refused("origin");
         metrics.published(Duration::from_micros(300));
 
-        let samples = samples(&metrics.render(&hub.stats(), DISK));
+        let page = metrics.render(&hub.stats(), DISK);
+        // whole numbers are written as such
+        assert!(page.contains("\noyez_subscribers 1\n") && page.contains("\noyez_published_total 1\n"), "{page}");
+        let samples = samples(&page);
         let is = |name: &str, value: f64| assert_eq!(samples.get(name), Some(&value), "{name} in {samples:#?}");
         is("oyez_subscribers", 1.0);
         is("oyez_published_total", 1.0);
